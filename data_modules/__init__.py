@@ -1,0 +1,16 @@
+"""LightningDataModules: where snapshots come from."""
+
+from data_modules.base import SnapshotsModule, SyntheticModule
+from data_modules.files import SnapshotsFile
+from data_modules.lorenz import Lorenz
+from data_modules.planar import Ring, TwoMoons, TwoPeaks
+
+__all__ = [
+    "Lorenz",
+    "Ring",
+    "SnapshotsFile",
+    "SnapshotsModule",
+    "SyntheticModule",
+    "TwoMoons",
+    "TwoPeaks",
+]

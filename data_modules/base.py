@@ -1,0 +1,58 @@
+"""What every data set offers to the trainer."""
+
+from collections.abc import Callable
+
+import pytorch_lightning as pl
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from eqflow.snapshots import Snapshots, split
+from eqflow.training import train_loader, val_loader
+
+
+class SnapshotsModule(pl.LightningDataModule):
+    """Snapshots behind one interface: ``setup`` fills ``snapshots``, the loaders slice them.
+
+    ``shape`` of one state is known before ``setup``. An *epoch* is ``epoch_steps`` batches: the
+    rhythm of validation and of ``last.ckpt``.
+    """
+
+    shape: tuple[int, ...]
+    snapshots: Snapshots
+
+    def __init__(self, seed: int = 0, batch_size: int = 2048, epoch_steps: int = 100) -> None:
+        super().__init__()
+        self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
+
+    def load(self) -> Snapshots:
+        """Make or read the snapshots, split and standardised."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        if not hasattr(self, "snapshots"):
+            self.snapshots = self.load()
+
+    def train_dataloader(self) -> DataLoader:
+        return train_loader(self.snapshots.train, self.batch_size, self.epoch_steps, self.seed)
+
+    def val_dataloader(self) -> DataLoader:
+        return val_loader(self.snapshots.val, self.batch_size)
+
+
+class SyntheticModule(SnapshotsModule):
+    """Snapshots that can be drawn at will: ``n`` to train, ``val`` and ``test`` beside them."""
+
+    velocity: Callable[[Tensor], Tensor] | None = None
+
+    def __init__(self, n: int = 10_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int):
+        super().__init__(seed, **loader)
+        self.n, self.val, self.test = n, val, test
+
+    def sample(self, n: int) -> Float[Tensor, "n *shape"]:
+        """``n`` independent raw states, the same for the same seed."""
+        raise NotImplementedError
+
+    def load(self) -> Snapshots:
+        x = self.sample(self.n + self.val + self.test)
+        return split(x, self.val, self.test, self.seed, self.velocity)

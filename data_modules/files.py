@@ -1,0 +1,54 @@
+"""The user's own snapshots, from a file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_modules.base import SnapshotsModule
+from eqflow.errors import InputError
+from eqflow.snapshots import Snapshots, check_states, split
+
+
+class SnapshotsFile(SnapshotsModule):
+    """Snapshots from ``path``: ``.npy`` of shape ``(N, d)``, or ``.csv`` with one state a line.
+
+    Fractions ``val`` and ``test`` are held out. Raises ``InputError`` for a missing or unreadable
+    file and for non-finite values; nothing is unpickled.
+    """
+
+    def __init__(
+        self, path: str, val: float = 0.1, test: float = 0.2, seed: int = 0, **loader: int
+    ) -> None:
+        super().__init__(seed, **loader)
+        for name, fraction in (("val", val), ("test", test)):
+            if not 0 < fraction < 0.5:
+                raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
+        self.val, self.test = val, test
+        self.states = read_states(Path(path))
+        self.shape = tuple(self.states.shape[1:])
+
+    def load(self) -> Snapshots:
+        n = len(self.states)
+        return split(self.states, int(self.val * n), int(self.test * n), self.seed)
+
+
+def read_states(path: Path) -> Tensor:
+    """Raw states of a ``.npy`` or ``.csv`` file, float64."""
+    if not path.is_file():
+        raise InputError(f"data.path={path}: no such file; expected a .npy or .csv file of snapshots")
+    try:
+        match path.suffix:
+            case ".npy":
+                array = np.load(path, allow_pickle=False)
+            case ".csv":
+                array = np.genfromtxt(path, delimiter=",", ndmin=2)
+                array = array[np.isnan(array[0]).all() :]  # a first line of names
+            case _:
+                raise ValueError(f"suffix {path.suffix}")
+        states = torch.from_numpy(np.asarray(array, dtype=np.float64))
+    except (ValueError, TypeError, OSError) as error:
+        raise InputError(f"data.path={path}: {error}; expected a .npy or .csv file of numbers") from error
+    check_states(states, f"data.path={path}")
+    return states

@@ -1,0 +1,21 @@
+"""Independent states on the Lorenz-63 attractor."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from data_modules.base import SyntheticModule
+from eqflow.systems import Lorenz63
+
+
+class Lorenz(SyntheticModule):
+    """Snapshots of Lorenz-63, with its true velocity; the transient is discarded."""
+
+    shape = (3,)
+
+    def __init__(self, n: int = 50_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int):
+        super().__init__(n, val, test, seed, **loader)
+        self.system = Lorenz63()
+        self.velocity = self.system.velocity
+
+    def sample(self, n: int) -> Float[Tensor, "n 3"]:
+        return self.system.sample(n, self.seed)

@@ -1,0 +1,53 @@
+"""The two-dimensional laws of the paper (METHOD section 9); no true velocity is known for them."""
+
+from math import pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from data_modules.base import SyntheticModule
+
+
+class Planar(SyntheticModule):
+    """A law on the plane."""
+
+    shape = (2,)
+
+    def sample(self, n: int) -> Float[Tensor, "n 2"]:
+        return self.draw(n, torch.Generator().manual_seed(self.seed))
+
+    @staticmethod
+    def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
+        """``n`` raw states."""
+        raise NotImplementedError
+
+
+class TwoPeaks(Planar):
+    """Equal mixture of ``N((-1, -1), 0.25 I)`` and ``N((1, 1), 0.25 I)``."""
+
+    @staticmethod
+    def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
+        peak = 2.0 * torch.randint(2, (n, 1), generator=generator) - 1
+        return peak + 0.5 * torch.randn(n, 2, generator=generator)
+
+
+class Ring(Planar):
+    """Uniform on the annulus ``1 <= r <= 2``."""
+
+    @staticmethod
+    def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
+        u, angle = torch.rand(n, generator=generator), 2 * pi * torch.rand(n, generator=generator)
+        return (1 + 3 * u).sqrt()[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+class TwoMoons(Planar):
+    """Two interleaved unit half circles, noise 0.1."""
+
+    @staticmethod
+    def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
+        angle = pi * torch.rand(n, generator=generator)
+        upper = torch.stack([angle.cos(), angle.sin()], dim=1)
+        lower = torch.tensor([1.0, 0.5]) - upper
+        which = torch.randint(2, (n, 1), generator=generator).bool()
+        return torch.where(which, upper, lower) + 0.1 * torch.randn(n, 2, generator=generator)

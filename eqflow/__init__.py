@@ -1,0 +1,20 @@
+"""Equilibrium flow: from unordered snapshots to the dynamics that keep their distribution."""
+
+from typing import TYPE_CHECKING, Any
+
+from eqflow.errors import InputError
+
+if TYPE_CHECKING:
+    from eqflow.estimator import EquilibriumFlow, load
+
+__version__ = "0.1.0"
+__all__ = ["EquilibriumFlow", "InputError", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch and Lightning take seconds to import, which the command line's --help must not pay
+    if name in ("EquilibriumFlow", "load"):
+        from eqflow import estimator
+
+        return getattr(estimator, name)
+    raise AttributeError(f"module 'eqflow' has no attribute {name!r}")

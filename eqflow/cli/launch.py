@@ -1,0 +1,48 @@
+"""One process or several: ranks start from the job's own composed config, never its command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from eqflow.cli.resume import check_unchanged
+from eqflow.errors import InputError
+
+RESOLVED = Path(".hydra") / "resolved.yaml"
+
+
+def launch(cfg: DictConfig) -> float | None:
+    """Run the job here, or in one process per device, and return the tuned metric."""
+    from eqflow.store import replacing
+
+    folder = Path(cfg.run_dir)
+    if cfg.resume:
+        check_unchanged(cfg, folder)
+    with replacing(folder / RESOLVED) as temporary:
+        OmegaConf.save(cfg, temporary)
+    devices = cfg.trainer.devices
+    if isinstance(devices, int) and devices > 1 and "LOCAL_RANK" not in os.environ:
+        _spawn(folder, devices)
+    else:
+        work(cfg)
+    metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
+    if cfg.metric and metrics and cfg.metric not in metrics:
+        raise InputError(f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}")
+    return metrics.get(cfg.metric)
+
+
+def work(cfg: DictConfig) -> None:
+    """Run the stages in this process."""
+    from eqflow.cli.run import Run
+
+    Run(cfg, Path(cfg.run_dir)).execute()
+
+
+def _spawn(folder: Path, processes: int) -> None:
+    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run([sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)])
+    if done.returncode:
+        raise RuntimeError(f"a process of {folder} failed with exit code {done.returncode}")

@@ -1,0 +1,87 @@
+"""From a composed config to the parts of a run; their constructors refuse wrong options."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from eqflow import store
+from eqflow.errors import InputError
+from eqflow.evaluation import Protocol
+from eqflow.fields import LEARNED, VelocityField, build_field
+from eqflow.model import FlowModel
+from eqflow.training import FlowModule, ScoreModule, StageModule
+
+
+def build(node: DictConfig, **arguments: Any) -> Any:
+    """Instantiate a config node; an ``InputError`` inside comes out as itself."""
+    try:
+        return instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise
+
+
+def build_all(nodes: DictConfig | None) -> list[Any]:
+    """Instantiate every entry of a group that holds several by name."""
+    return [build(node) for node in (nodes or {}).values() if node]
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A config node as a dictionary of plain values."""
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
+    """Score and field on standardised training ``points``, ``(N, *shape)``."""
+    score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
+    flow = cfg.flow
+    shape = tuple(points.shape[1:])
+    return FlowModel(shape, points, flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
+
+
+def build_module(cfg: DictConfig, model: FlowModel, stage: str) -> StageModule | None:
+    """The Lightning module of a stage, or None where there is nothing to train."""
+    flow = cfg.flow
+    if stage == "score" and "training" in cfg.score:
+        return ScoreModule(model.score, seed=cfg.seed, **cfg.score.training)
+    if stage == "flow" and flow.family in LEARNED:
+        condition = {"condition": flow.condition, "divergence": flow.divergence}
+        training = {**flow.training, **condition}
+        return FlowModule(model.field, model.score, flow.sigma, seed=cfg.seed, **training)
+    return None
+
+
+def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField:
+    """A field to compare with, on the same score; a random one of the network's own size."""
+    arguments = plain(cfg.flow.field) if family == "random" else {}
+    return build_field(family, model.shape, model.score, cfg.flow.sigma, cfg.seed + 1, **arguments)
+
+
+def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
+    """Load ``ckpt_path`` into the part it belongs to and return that stage's name."""
+    if cfg.ckpt_path is None:
+        return None
+    option = f"ckpt_path={cfg.ckpt_path}"
+    content = store.load_stage(Path(cfg.ckpt_path), option)
+    part = model.score if content["stage"] == "score" else model.field
+    store.fill(part, content["state_dict"], option)
+    return content["stage"]
+
+
+def check_parts(cfg: DictConfig) -> None:
+    """Build every part once, on no data; writes nothing."""
+    data = build(cfg.data)
+    build(cfg.integrator)
+    Protocol(**cfg.protocol)
+    model = build_model(cfg, torch.zeros(2, *data.shape))
+    for stage in ("score", "flow"):
+        build_module(cfg, model, stage)
+    warm_start(cfg, model)
+    for family in (*cfg.beside, *cfg.nulls):
+        build_other(cfg, model, family)

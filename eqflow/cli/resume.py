@@ -1,0 +1,44 @@
+"""``run_dir=<folder> resume=true``: continue a folder from its stored overrides and config."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from eqflow.errors import InputError
+
+TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path")
+"""Parts of a config that decide what was trained: they cannot change on resume."""
+
+
+def with_stored_overrides(arguments: list[str]) -> list[str]:
+    """Put the overrides stored in a resumed folder before the new ones."""
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    if given.get("resume", "false").lower() != "true":
+        return arguments
+    if "run_dir" not in given:
+        raise InputError("resume=true needs run_dir=<folder>; found none")
+    stored = Path(given["run_dir"]) / ".hydra" / "overrides.yaml"
+    if not stored.is_file():
+        raise InputError(f"run_dir={given['run_dir']}: no run to resume; expected its .hydra/overrides.yaml")
+    before = [o for o in OmegaConf.load(stored) if o.split("=", 1)[0] not in ("run_dir", "resume")]
+    return [*(o for o in before if o not in arguments), *arguments]
+
+
+def check_unchanged(cfg: DictConfig, folder: Path) -> None:
+    """Refuse overrides that would change what was trained in ``folder``."""
+    stored = OmegaConf.load(folder / ".hydra" / "resolved.yaml")
+    for part in TRAINED:
+        before, now = OmegaConf.select(stored, part), OmegaConf.select(cfg, part)
+        for name, old, new in _differences(part, before, now):
+            raise InputError(
+                f"resume=true with {name}={new} would change what was trained with {name}={old}; "
+                "expected the stored value"
+            )
+
+
+def _differences(name: str, old: object, new: object) -> list[tuple[str, object, object]]:
+    if isinstance(old, DictConfig) and isinstance(new, DictConfig):
+        keys = [*old, *(key for key in new if key not in old)]
+        pairs = [(f"{name}.{key}", old.get(key), new.get(key)) for key in keys]
+        return [found for pair in pairs for found in _differences(*pair)]
+    return [(name, old, new)] if old != new else []

@@ -1,0 +1,194 @@
+"""The stages of a run: score, flow, evaluate."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import distributed, nn
+
+import eqflow
+from callbacks import History, finish, log_result
+from eqflow import store
+from eqflow.cli.parts import build, build_all, build_model, build_module, build_other, plain, warm_start
+from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
+from eqflow.fields import VelocityField
+from eqflow.model import FlowModel
+from eqflow.processes import rank_and_world
+from eqflow.report import write_report
+from eqflow.snapshots import Snapshots
+from eqflow.training import noised_batches
+
+log = logging.getLogger("eqflow")
+
+NULL_HORIZON = 10
+"""Transit times that nulls are simulated for: enough to see them fail."""
+
+
+class Run:
+    """One job: a checked config and the folder it fills."""
+
+    def __init__(self, cfg: DictConfig, folder: Path) -> None:
+        self.cfg, self.folder = cfg, folder
+        self.metrics: dict[str, float] = {}
+        self.history: dict[str, list[dict[str, float]]] = {}
+
+    def execute(self) -> None:
+        """Run the configured stages and end the loggers with the status they deserve."""
+        torch.set_num_threads(self.cfg.threads)
+        self.loggers = build_all(self.cfg.logger)
+        failed = True
+        try:
+            for logger in self.loggers:
+                logger.log_hyperparams(plain(self.cfg))
+            self._prepare()
+            self._complete("score", self.model.score, self._train_score)
+            self._complete("flow", self.model.field, self._train_flow)
+            if "evaluate" in self.cfg.stages:
+                self._evaluate()
+            failed = False
+        finally:
+            finish(self.loggers, failed)
+
+    def _prepare(self) -> None:
+        started = time.perf_counter()
+        self.data = build(self.cfg.data)
+        self.data.setup()
+        self.metrics["time/data_s"] = time.perf_counter() - started
+        self.model = build_model(self.cfg, self.data.snapshots.train)
+        self.model.standardiser = self.data.snapshots.standardiser
+        self.warm = warm_start(self.cfg, self.model)
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.folder / "checkpoints" / f"{stage}.ckpt"
+
+    def _complete(self, stage: str, part: nn.Module, train: Callable[[Path], None]) -> None:
+        """Bring ``part`` to the end of ``stage``: from its checkpoint, or by training it."""
+        path = self._checkpoint(stage)
+        if stage in self.cfg.stages and not path.is_file():
+            train(path)
+            _barrier()
+        content = store.load_stage(path, "stages")
+        store.fill(part, content["state_dict"], f"{path}")
+        self.history[stage] = content["history"]
+        self.metrics[f"time/{stage}_s"] = content["seconds"]
+
+    def _train_score(self, path: Path) -> None:
+        """Train the score, or take it from the cache where the same one was trained before."""
+        cached = Path(self.cfg.cache_dir) / "score" / f"{self._score_key()}.ckpt"
+        with _alone(cached):
+            if cached.is_file():
+                log.info("score: taken from the cache")
+            else:
+                self._fit("score", self.model.score, cached)
+            _barrier()
+            if rank_and_world()[0] == 0:
+                with store.replacing(path) as temporary:
+                    shutil.copyfile(cached, temporary)
+
+    def _train_flow(self, path: Path) -> None:
+        self._fit("flow", self.model.field, path)
+
+    def _fit(self, stage: str, part: nn.Module, path: Path) -> None:
+        """Train a stage's module, if it has one, and save the part it trained."""
+        started, rows = time.perf_counter(), []
+        if module := build_module(self.cfg, self.model, stage):
+            callbacks = build_all(self.cfg.callbacks)
+            trainer = build(
+                self.cfg.trainer,
+                max_steps=module.steps,
+                logger=self.loggers,
+                callbacks=callbacks,
+                default_root_dir=str(self.folder),
+            )
+            trainer.fit(module, datamodule=self.data, ckpt_path=self._last(stage))
+            rows = next(c.rows for c in callbacks if isinstance(c, History))
+        part.requires_grad_(False)
+        if stage == "flow":
+            states = self.data.snapshots.train
+            self.model.field.normalise_(noised_batches(states, self.cfg.flow.sigma))
+        if rank_and_world()[0] == 0:
+            content = {"state_dict": part.state_dict(), "history": rows}
+            store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})
+
+    def _last(self, stage: str) -> str | None:
+        """``last.ckpt`` of an interrupted stage, if that is what the folder holds."""
+        path = self._checkpoint("last")
+        if not (self.cfg.resume and path.is_file()):
+            return None
+        return str(path) if store.load_stage(path, "resume")["stage"] == stage else None
+
+    def _score_key(self) -> str:
+        """Hash of all that determines the trained score (DESIGN section 3)."""
+        cfg = self.cfg
+        files = [cfg.data.get("path")] + ([cfg.ckpt_path] if self.warm == "score" else [])
+        return store.content_hash(
+            {
+                "data": plain(cfg.data),
+                "score": plain(cfg.score),
+                "seed": cfg.seed,
+                "precision": cfg.trainer.precision,
+                "version": eqflow.__version__,
+                "files": [store.file_hash(Path(file)) for file in files if file],
+            }
+        )
+
+    def _evaluate(self) -> None:
+        started = time.perf_counter()
+        cfg, sigma = self.cfg, self.cfg.flow.sigma
+        trainer = build(cfg.trainer, logger=False, enable_checkpointing=False)
+        device = trainer.strategy.root_device
+        snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
+        fields = self._fields(model, snapshots)
+        for prefix, field in fields.items():
+            protocol = self._protocol(prefix)
+            if prefix == "null/random_skew/":
+                numbers = random_skew_similarity(field, snapshots, sigma, protocol)
+            else:
+                integrator = build(cfg.integrator)
+                numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
+            self.metrics |= {f"{prefix}{name}": value for name, value in numbers.items()}
+        self.metrics["time/evaluate_s"] = time.perf_counter() - started
+        if rank_and_world()[0] == 0:
+            store.write_json(self.folder / "metrics.json", self.metrics)
+            model.save(self.folder / "flow")
+            figures = write_report(
+                self.folder, plain(cfg), self.metrics, self.history, model, fields, snapshots
+            )
+            log_result(self.loggers, self.metrics, figures)
+
+    def _fields(self, model: FlowModel, snapshots: Snapshots) -> dict[str, VelocityField]:
+        """The run's field, those beside it and the nulls, by the prefix of their measures."""
+        cfg, fields = self.cfg, {"": model.field}
+        for group, families in (("beside", cfg.beside), ("null", cfg.nulls)):
+            for family in families:
+                if family != cfg.flow.family:
+                    field = build_other(cfg, model, family).to(snapshots.train.device)
+                    states = noised_batches(snapshots.train, cfg.flow.sigma)
+                    fields[f"{group}/{family}/"] = field.normalise_(states)
+        return fields
+
+    def _protocol(self, prefix: str) -> Protocol:
+        full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
+        if not prefix.startswith("null/"):
+            return full
+        horizons = [h for h in full.horizons if h <= NULL_HORIZON]
+        return replace(full, horizons=horizons or full.horizons[:1], transport=False)
+
+
+def _barrier() -> None:
+    if rank_and_world()[1] > 1:
+        distributed.barrier()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of ``path`` on the first process while all of them are inside."""
+    with store.locked(path) if rank_and_world()[0] == 0 else nullcontext():
+        _barrier()
+        yield

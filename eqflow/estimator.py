@@ -1,0 +1,163 @@
+"""Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.fields import LEARNED
+from eqflow.model import FlowModel
+from eqflow.processes import Stream, normal
+from eqflow.score import MLPScore
+from eqflow.simulate import RK4, HeunSDE
+from eqflow.snapshots import Snapshots, check_states, split
+
+
+class EquilibriumFlow:
+    """Continuous dynamics that keep the distribution of unordered snapshots as it is.
+
+    Times are in transit times: snapshots do not determine the speed (METHOD section 1). ``score``
+    and ``field`` are arguments of the score and of the field, ``score_training`` and
+    ``flow_training`` those of their training. States go in and out raw, as numpy or torch alike.
+
+    >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
+    >>> flow.fit(np.random.default_rng(0).normal(size=(500, 2))).velocity(np.ones((3, 2))).shape
+    (3, 2)
+    """
+
+    model: FlowModel
+
+    def __init__(
+        self,
+        family: str = "network",
+        sigma: float = 0.2,
+        seed: int = 0,
+        score: dict[str, Any] | None = None,
+        field: dict[str, Any] | None = None,
+        score_training: dict[str, Any] | None = None,
+        flow_training: dict[str, Any] | None = None,
+        batch_size: int = 2048,
+        progress: bool = False,
+    ) -> None:
+        self.family, self.sigma, self.seed = family, sigma, seed
+        self.score_arguments, self.field_arguments = score, field
+        self.score_training, self.flow_training = score_training or {}, flow_training or {}
+        self.batch_size, self.progress = batch_size, progress
+
+    def fit(self, X: ArrayLike | Tensor, val: float = 0.1, test: float = 0.2) -> Self:
+        """Learn from raw snapshots, ``(N, d)``; fractions ``val`` and ``test`` are held out.
+
+        Raises ``InputError`` for non-finite values, constant features and too few states.
+        """
+        x = torch.as_tensor(X)
+        check_states(x, "X")
+        snapshots = split(x, int(val * len(x)), int(test * len(x)), self.seed)
+        self.model = FlowModel(
+            snapshots.shape,
+            snapshots.train,
+            self.family,
+            self.sigma,
+            self.seed,
+            self.score_arguments,
+            self.field_arguments,
+        )
+        self.model.standardiser = snapshots.standardiser
+        self._train(snapshots)
+        self.model.requires_grad_(False).eval()
+        return self
+
+    def _train(self, snapshots: Snapshots) -> None:
+        from eqflow.training import FlowModule, ScoreModule, noised_batches
+
+        model, seed = self.model, self.seed
+        if isinstance(model.score, MLPScore):
+            self._fit(ScoreModule(model.score, seed=seed, **self.score_training), snapshots)
+        if self.family in LEARNED:
+            training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
+            self._fit(FlowModule(model.field, model.score, **training), snapshots)
+        model.field.normalise_(noised_batches(snapshots.train, self.sigma))
+
+    def _fit(self, module: Any, snapshots: Snapshots) -> None:
+        import pytorch_lightning as pl
+
+        from eqflow.training import train_loader
+
+        trainer = pl.Trainer(
+            max_steps=module.steps,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=self.progress,
+        )
+        trainer.fit(module, train_loader(snapshots.train, self.batch_size, 100, self.seed))
+
+    def velocity(self, x: ArrayLike | Tensor) -> Any:
+        """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
+        z = self._standard(x)
+        return _like(x, self.model.field(z) * self.model.standardiser.std)
+
+    def score(self, x: ArrayLike | Tensor) -> Any:
+        """Score ``grad log p_sigma`` at raw states, per raw unit."""
+        z = self._standard(x)
+        return _like(x, self.model.score(z, self.sigma) / self.model.standardiser.std)
+
+    def simulate(
+        self, x0: ArrayLike | Tensor, times: ArrayLike | Tensor, eta: float = 0.0, dt: float = 0.05
+    ) -> Any:
+        """Raw states at increasing ``times`` (transit times, the first is that of ``x0``).
+
+        Shape ``(len(times), n, *shape)``. ``eta > 0`` adds restoring noise, in inverse transit
+        times; the draws follow the seed.
+        """
+        z, model = self._standard(x0), self.model
+        integrator = HeunSDE(dt, eta) if eta else RK4(dt)
+        path = integrator(
+            model.field,
+            z,
+            torch.as_tensor(times),
+            lambda x: model.score(x, self.sigma),
+            lambda step: normal(z, len(z), self.seed, Stream.SIMULATION, step),
+        )
+        return _like(x0, model.standardiser.raw(path))
+
+    def save(self, folder: str | Path) -> None:
+        """Write what :func:`eqflow.load` reads, without pickle."""
+        self._fitted().save(Path(folder))
+
+    @classmethod
+    def of(cls, model: FlowModel) -> "EquilibriumFlow":
+        """The estimator around a trained model."""
+        config = model.config
+        flow = cls(
+            config["family"], config["sigma"], config["seed"], config["score"], config["field"]
+        )
+        flow.model = model.requires_grad_(False).eval()
+        return flow
+
+    def _fitted(self) -> FlowModel:
+        if not hasattr(self, "model"):
+            raise InputError("EquilibriumFlow is not fitted; expected fit(X) or eqflow.load first")
+        return self.model
+
+    def _standard(self, x: ArrayLike | Tensor) -> Tensor:
+        model = self._fitted()
+        raw = torch.as_tensor(x)
+        if tuple(raw.shape[1:]) != model.shape:
+            expected = ("n", *model.shape)
+            raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
+        return model.standardiser.standard(raw.float())
+
+
+def load(folder: str | Path) -> EquilibriumFlow:
+    """A saved flow, or the flow of a finished run's folder."""
+    folder = Path(folder)
+    run = folder / "flow"
+    return EquilibriumFlow.of(FlowModel.load(run if run.is_dir() else folder))
+
+
+def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:
+    return values if isinstance(x, Tensor) else np.asarray(values)

@@ -1,0 +1,230 @@
+"""The only road to a number: one field, one protocol, one flat dictionary.
+
+Callbacks pass a light protocol, the evaluate stage the full one, nulls go through the same call.
+Names and definitions are those of METHOD section 8; everything is in standardised units, times in
+transit times.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.fields import ScoreMap, VelocityField, skew_matrix
+from eqflow.metrics import (
+    MMD2,
+    Cosine,
+    Escaped,
+    RelativeResidual,
+    SinkhornDivergence,
+    SlicedW2,
+    median_bandwidth,
+    mmd2_splits,
+    sinkhorn_divergence,
+    sliced_w2,
+)
+from eqflow.processes import Stream, generator, normal, rows
+from eqflow.score import EmpiricalScore, Score
+from eqflow.simulate import Integrator
+from eqflow.snapshots import Snapshots
+from eqflow.stationarity import strong_moments
+
+HEADLINE = 10.0
+"""Transit times after which the headline ``preservation/mmd2_ratio`` is taken."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and with how many states.
+
+    ``horizons`` in transit times; ``starts`` simulated states, compared with as many others;
+    ``splits`` random splits for the resampling floor; ``transport`` adds sliced Wasserstein-2 and
+    Sinkhorn at the headline horizon, the latter with 256 states and 50 splits.
+    """
+
+    horizons: Sequence[float] = (1, 2, 5, 10, 20, 50, 100)
+    starts: int = 1000
+    splits: int = 200
+    transport: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "horizons", tuple(sorted(float(h) for h in self.horizons)))
+
+    @property
+    def headline(self) -> float:
+        """The headline horizon, or the last one if the protocol is shorter."""
+        return HEADLINE if HEADLINE in self.horizons else self.horizons[-1]
+
+
+@torch.no_grad()
+def evaluate(
+    field: VelocityField,
+    score: Score,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol = Protocol(),
+) -> dict[str, float]:
+    """Preservation, residual and, where the true velocity is known, similarity of a field.
+
+    ``sigma`` is the noise level the field lives at: it starts from, and is compared with, held-out
+    states noised at it. Called by every process alike, it returns the same numbers to each.
+    """
+    x = held_out(snapshots, sigma, protocol)[0]
+    return {
+        **preservation(field, score, snapshots, integrator, sigma, protocol),
+        **residuals(field, score, snapshots, sigma, x),
+        **similarity(field, snapshots, sigma, x),
+    }
+
+
+def held_out(
+    snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, "n *shape"]]:
+    """States to start from and states to compare with: two halves of the noised test split."""
+    n = min(protocol.starts, len(snapshots.test) // 2)
+    x = snapshots.test[: 2 * n]
+    x = x + sigma * _noise(x, protocol.seed, Stream.HELD_OUT)
+    return x[:n], x[n:]
+
+
+def preservation(
+    field: VelocityField,
+    score: Score,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol,
+) -> dict[str, float]:
+    """Distance of simulated from held-out states at every horizon, beside the resampling floor."""
+    starts, reference = held_out(snapshots, sigma, protocol)
+    mine, radius = rows(len(starts)), escape_radius(snapshots, sigma)
+    floor = resampling_floor(snapshots, sigma, protocol)
+    times = torch.tensor([0.0, *protocol.horizons], device=starts.device)
+
+    def noise(step: int) -> Tensor:
+        return normal(starts[mine], len(starts), protocol.seed, Stream.SIMULATION, step)
+
+    path = integrator(field, starts[mine], times, partial(score, sigma=sigma), noise)
+    at = dict(zip(protocol.horizons, path[1:], strict=True))
+
+    def measure(metric: torch.nn.Module, horizon: float) -> float:
+        metric = metric.to(starts.device)
+        states = (at[horizon],) if isinstance(metric, Escaped) else (at[horizon], reference[mine])
+        metric.update(*states)
+        return metric.compute().item()
+
+    bandwidth = main_bandwidth(snapshots, sigma, protocol)
+    ratios = {h: measure(MMD2(radius, bandwidth), h) / floor["mmd2_floor95"] for h in at}
+    head = protocol.headline
+    numbers = {f"mmd2_ratio_h{h:g}": ratio for h, ratio in ratios.items()}
+    numbers |= {f"escaped_h{h:g}": measure(Escaped(radius), h) for h in at}
+    numbers |= {"mmd2_ratio": ratios[head], "escaped": numbers[f"escaped_h{head:g}"]}
+    for name, h in bandwidths(snapshots, sigma, protocol).items():
+        numbers[f"mmd2_{name}"] = measure(MMD2(radius, h), head)
+    if protocol.transport:
+        numbers["sw2"] = measure(SlicedW2(radius), head)
+        numbers["sinkhorn"] = measure(SinkhornDivergence(radius), head)
+    numbers |= floor | {"sigma": sigma}
+    return {f"preservation/{name}": value for name, value in numbers.items()}
+
+
+@cache
+def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
+    """What two samples of the same law read: mean and 95th percentile over random splits."""
+    states = torch.cat(held_out(snapshots, sigma, protocol))
+    n, splits = len(states) // 2, protocol.splits
+    draw = generator(protocol.seed, Stream.FLOOR)
+    orders = [torch.randperm(2 * n, generator=draw).to(states.device) for _ in range(splits)]
+    first = torch.stack([order < n for order in orders], dim=1)
+    null = {"mmd2": mmd2_splits(states, main_bandwidth(snapshots, sigma, protocol), first)}
+    if protocol.transport:
+        halves = [states[order].split(n) for order in orders]
+        null["sw2"] = torch.stack([sliced_w2(x, y) for x, y in halves])
+        few = [(x[:256], y[:256]) for x, y in halves[:50]]
+        null["sinkhorn"] = torch.stack([sinkhorn_divergence(x, y) for x, y in few])
+    return {f"{name}_floor": draws.mean().item() for name, draws in null.items()} | {
+        f"{name}_floor95": draws.quantile(0.95).item() for name, draws in null.items()
+    }
+
+
+@cache
+def escape_radius(snapshots: Snapshots, sigma: float) -> float:
+    """Twice the largest norm of the training states at the level the field lives at."""
+    x = snapshots.train + sigma * _noise(snapshots.train, 0, Stream.NORMALISATION)
+    return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()
+
+
+@cache
+def bandwidths(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
+    """RBF bandwidths by the suffix of the measure that uses them."""
+    return {"rbf05": 0.5, "median": median_bandwidth(held_out(snapshots, sigma, protocol)[1])}
+
+
+def main_bandwidth(snapshots: Snapshots, sigma: float, protocol: Protocol) -> float:
+    """0.5 up to three dimensions, the median heuristic beyond."""
+    low = snapshots.test[0].numel() <= 3
+    return bandwidths(snapshots, sigma, protocol)["rbf05" if low else "median"]
+
+
+def residuals(
+    field: VelocityField, score: Score, snapshots: Snapshots, sigma: float, x: Tensor
+) -> dict[str, float]:
+    """``E r^2 / E |v|^2`` against the empirical score and against the score the field was given."""
+    judges = {
+        "relative": EmpiricalScore(snapshots.train)(x, sigma),
+        "relative_own_score": score(x, sigma),
+    }
+    numbers = {}
+    for name, s in judges.items():
+        metric = RelativeResidual().to(x.device)
+        metric.update(*strong_moments(field, x, s))
+        numbers[f"residual/{name}"] = metric.compute().item()
+    return numbers
+
+
+def similarity(
+    field: VelocityField, snapshots: Snapshots, sigma: float, x: Tensor
+) -> dict[str, float]:
+    """Cosine to the true velocity and to its smoothed form ``E[v(x_0) | x]``, where it is known."""
+    if snapshots.velocity is None:
+        return {}
+    truth = snapshots.velocity(x)
+    train = snapshots.train
+    smoothed = EmpiricalScore(train).posterior_mean(x, sigma, snapshots.velocity(train))
+    v = field(x)
+    return {
+        "truth/cos": abs(_cosine(v, truth)),
+        "truth/cos_smoothed": abs(_cosine(v, smoothed)),
+    }
+
+
+@torch.no_grad()
+def random_skew_similarity(
+    field: ScoreMap, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
+) -> dict[str, float]:
+    """Similarity of random skew maps of the field's score: mean and spread over ``draws``."""
+    x = held_out(snapshots, sigma, protocol)[0]
+    found = []
+    for seed in range(draws):
+        matrix = skew_matrix(field.dim, seed).to(x.device)
+        found.append(similarity(ScoreMap(field.shape, matrix, field.score, sigma), snapshots, sigma, x))
+    table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
+    return {name: values.mean().item() for name, values in table.items()} | {
+        f"{name}_std": values.std().item() for name, values in table.items()
+    }
+
+
+def _cosine(v: Tensor, w: Tensor) -> float:
+    metric = Cosine().to(v.device)
+    metric.update(v, w)
+    return metric.compute().item()
+
+
+def _noise(x: Tensor, seed: int, stream: Stream) -> Tensor:
+    draw = generator(seed, stream, device=x.device)
+    return torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

@@ -1,0 +1,63 @@
+"""What every velocity field offers, and its scale.
+
+The condition is homogeneous, so speed is a convention: ``E v = 0`` and ``E |v|^2 / d = 1`` over the
+training law (METHOD section 4). One transit time is then one unit of time.
+"""
+
+from collections.abc import Iterable
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class VelocityField(nn.Module):
+    """Velocity ``v(x) = scale * (unscaled(x) - mean)`` in standardised units.
+
+    ``mean`` (of shape ``shape``) and ``scale`` are buffers that :meth:`normalise_` fixes; there are
+    no batch statistics, so a point's velocity never depends on the batch it comes in. A family
+    whose mean vanishes by its form sets ``centred = False`` and is only scaled: an estimate of a
+    known zero would add a residual.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    centred = True
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.register_buffer("mean", torch.zeros(self.shape))
+        self.register_buffer("scale", torch.ones(()))
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a state."""
+        return prod(self.shape)
+
+    def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        """The family's own formula, before mean and scale."""
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        return self.scale * (self.unscaled(x) - self.mean)
+
+    @torch.no_grad()
+    def normalise_(self, batches: Iterable[Float[Tensor, "batch *shape"]]) -> "VelocityField":
+        """Fix mean and scale by one pass over states of the law the field lives on, in float64.
+
+        Raises ``ValueError`` for a field that does not move anything (the trivial solution).
+        """
+        count, total, square = 0, 0.0, 0.0
+        for x in batches:
+            v = self.unscaled(x).double()
+            count, total, square = count + len(x), total + v.sum(0), square + (v**2).sum()
+        mean = total / count
+        mean = mean if self.centred else torch.zeros_like(mean)
+        variance = (square / count - (mean**2).sum()) / self.dim
+        if not variance > 1e-12:
+            raise ValueError(f"{type(self).__name__} has no velocity: E|v - Ev|^2 / d = {variance:.1e}")
+        self.mean.copy_(mean)
+        self.scale.copy_(variance.rsqrt())
+        return self

@@ -1,0 +1,55 @@
+"""Learned velocity fields: a perceptron, plain or on Fourier features."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.fields.base import VelocityField
+from eqflow.mlp import MLP
+
+
+class Network(VelocityField):
+    """Perceptron velocity for vectors, with its divergence as an explicit pass.
+
+    ``fourier`` random frequencies with standard deviation ``bandwidth`` add the features
+    ``cos(w . x), sin(w . x)`` (Tancik et al. 2020, arXiv 2006.10739); 0 gives the plain perceptron.
+    The weights follow torch's global seed.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        width: int = 64,
+        depth: int = 3,
+        fourier: int = 0,
+        bandwidth: float = 1.0,
+    ) -> None:
+        super().__init__(shape)
+        if len(shape) != 1:
+            raise InputError(f"flow=network takes vectors of shape (d,), found snapshots of shape {shape}")
+        self.register_buffer("frequencies", bandwidth * torch.randn(fourier, self.dim))
+        self.network = MLP(self.dim + 2 * fourier, self.dim, width, depth)
+
+    def _features(self, x: Tensor) -> Tensor:
+        if not len(self.frequencies):
+            return x
+        phase = x @ self.frequencies.T
+        return torch.cat([x, phase.cos(), phase.sin()], dim=1)
+
+    def _feature_tangents(self, x: Tensor) -> Float[Tensor, "dim #batch features"]:
+        basis = torch.eye(self.dim, dtype=x.dtype, device=x.device)[:, None, :]
+        if not len(self.frequencies):
+            return basis
+        phase, slope = x @ self.frequencies.T, self.frequencies.T[:, None, :]
+        return torch.cat([basis.expand(-1, len(x), -1), -phase.sin() * slope, phase.cos() * slope], 2)
+
+    def unscaled(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        return self.network(self._features(x))
+
+    def value_and_divergence(
+        self, x: Float[Tensor, "batch dim"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+        """``v(x)`` and ``div v(x)`` in one forward pass with ``d`` tangents."""
+        v, jvps = self.network.pushforward(self._features(x), self._feature_tangents(x))
+        return self.scale * (v - self.mean), self.scale * jvps.diagonal(dim1=0, dim2=2).sum(1)

@@ -1,0 +1,22 @@
+"""Measures of a field: what it preserves, its residual, and what it resembles."""
+
+from eqflow.metrics.escape import Escaped, inside
+from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
+from eqflow.metrics.moments import Cosine, RelativeResidual
+from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
+from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2
+
+__all__ = [
+    "MMD2",
+    "Cosine",
+    "Escaped",
+    "RelativeResidual",
+    "SinkhornDivergence",
+    "SlicedW2",
+    "inside",
+    "median_bandwidth",
+    "mmd2",
+    "mmd2_splits",
+    "sinkhorn_divergence",
+    "sliced_w2",
+]

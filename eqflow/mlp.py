@@ -1,0 +1,58 @@
+"""A smooth multilayer perceptron whose derivatives are explicit passes.
+
+With layers ``a_l = W_l h_{l-1} + b_l``, ``h_l = silu(a_l)`` and a linear last layer, the forward
+pass below carries tangents (for a divergence), the backward one a cotangent (for the gradient of an
+energy). Both are plain tensor code: they can be differentiated again, run in inference mode, and
+cost several times less than a nested automatic derivative.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def _silu_slope(a: Tensor) -> Tensor:
+    gate = torch.sigmoid(a)
+    return gate + a * gate * (1 - gate)
+
+
+class MLP(nn.Module):
+    """Perceptron with ``depth`` SiLU layers of ``width`` units.
+
+    Shapes: ``(batch, inputs) -> (batch, outputs)``.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 64, depth: int = 3) -> None:
+        super().__init__()
+        widths = [inputs, *[width] * depth]
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.hidden = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairs)
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
+        for layer in self.hidden:
+            x = nn.functional.silu(layer(x))
+        return self.last(x)
+
+    def pushforward(
+        self, x: Float[Tensor, "batch inputs"], tangents: Float[Tensor, "n #batch inputs"]
+    ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "n batch outputs"]]:
+        """Value and Jacobian-vector products along ``n`` tangents (forward mode)."""
+        for layer in self.hidden:
+            a = layer(x)
+            x, tangents = nn.functional.silu(a), (tangents @ layer.weight.T) * _silu_slope(a)
+        return self.last(x), tangents @ self.last.weight.T
+
+    def pullback(
+        self, x: Float[Tensor, "batch inputs"], cotangent: Float[Tensor, "#batch outputs"]
+    ) -> Float[Tensor, "batch inputs"]:
+        """Vector-Jacobian product, the gradient of ``cotangent . forward(x)`` (reverse mode)."""
+        slopes = []
+        for layer in self.hidden:
+            a = layer(x)
+            x = nn.functional.silu(a)
+            slopes.append(_silu_slope(a))
+        cotangent = cotangent @ self.last.weight
+        for layer, slope in zip(reversed(self.hidden), reversed(slopes), strict=True):
+            cotangent = (cotangent * slope) @ layer.weight
+        return cotangent

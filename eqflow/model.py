@@ -1,0 +1,75 @@
+"""A score, a velocity field on it and the units of the data: what a run ends with and saves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from eqflow.errors import InputError
+from eqflow.fields import build_field
+from eqflow.score import build_score
+from eqflow.snapshots import Standardiser
+from eqflow.store import replacing, write_json
+
+FORMAT = 1
+
+
+class FlowModel(nn.Module):
+    """Score, field and standardiser, built from names and numbers alone.
+
+    ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
+    the field of that ``family``; ``points`` are the standardised training snapshots, which the
+    empirical score keeps. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        points: Float[Tensor, "points *shape"],
+        family: str = "network",
+        sigma: float = 0.2,
+        seed: int = 0,
+        score: dict[str, Any] | None = None,
+        field: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not sigma > 0:
+            raise InputError(f"flow.sigma={sigma} is not a noise level; expected sigma > 0")
+        score, field = dict(score or {"name": "mlp"}), dict(field or {})
+        self.sigma, self.shape = sigma, tuple(shape)
+        self.config = {"family": family, "sigma": sigma, "seed": seed, "score": score, "field": field}
+        self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
+        self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
+        channels = (self.shape[0],) + (1,) * (len(self.shape) - 1)
+        self.standardiser = Standardiser(torch.zeros(channels), torch.ones(channels))
+
+    def save(self, folder: Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``."""
+        points = getattr(self.score, "points", torch.empty(0, *self.shape))
+        with replacing(folder / "model.safetensors") as temporary:
+            save_model(self, str(temporary))
+        write_json(
+            folder / "config.json",
+            {"format": FORMAT, "shape": self.shape, "points": len(points), **self.config},
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "FlowModel":
+        """Read what :meth:`save` wrote; raises ``InputError`` for anything else."""
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            if config.pop("format") != FORMAT:
+                raise ValueError("written by another version")
+            shape = tuple(config.pop("shape"))
+            model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
+            load_model(model, str(folder / "model.safetensors"))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise InputError(
+                f"{folder}: not a saved flow ({error}); expected config.json and model.safetensors"
+            ) from error
+        return model.requires_grad_(False)

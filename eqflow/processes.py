@@ -1,0 +1,77 @@
+"""Where this process stands among those that share the work, and noise that does not depend on it.
+
+Work is split by rows: a process holds a contiguous slice of every global batch. Random numbers are
+a function of (seed, stream, step, global row), so one process and many draw the same ones.
+"""
+
+from enum import IntEnum
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed
+
+
+class Stream(IntEnum):
+    """What random numbers are for; streams of one seed are independent."""
+
+    DATA = 0
+    SCORE = 1
+    FLOW = 2
+    HELD_OUT = 3
+    SIMULATION = 4
+    FLOOR = 5
+    NORMALISATION = 6
+    ORDER = 7
+    PROBES = 8
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's rank and the number of processes; ``(0, 1)`` when alone."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def rows(total: int) -> slice:
+    """The slice of ``total`` rows that this process holds; slices differ by at most one row."""
+    rank, world = rank_and_world()
+    return slice(total * rank // world, total * (rank + 1) // world)
+
+
+def generator(
+    seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Generator of one (seed, stream, step)."""
+    return torch.Generator(device).manual_seed(((seed * 16 + stream) * 2**32 + step) % 2**63)
+
+
+def normal(
+    like: Float[Tensor, "batch *shape"], total: int, seed: int, stream: Stream, step: int = 0
+) -> Float[Tensor, "batch *shape"]:
+    """Standard normal draws for this process's rows of a global batch of ``total``."""
+    draws = torch.randn(
+        total,
+        *like.shape[1:],
+        generator=generator(seed, stream, step, like.device),
+        dtype=like.dtype,
+        device=like.device,
+    )
+    return draws[rows(total)]
+
+
+def ratio_of_means(
+    numerator: Float[Tensor, " batch"], denominator: Float[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """``sum numerator / sum denominator`` over all processes, with the gradient of that ratio.
+
+    A mean of per-process ratios would be another loss. Gradients are averaged over processes by
+    the training strategy, hence the factor ``world``.
+    """
+    local = torch.stack([numerator.sum(), denominator.sum()])
+    total = local.detach().clone()
+    _, world = rank_and_world()
+    if world > 1:
+        distributed.all_reduce(total)
+    value = total[0] / total[1]
+    linearised = world * (local[0] - value * local[1]) / total[1]
+    return linearised + (value - linearised).detach()

@@ -1,0 +1,8 @@
+"""Estimators of the score ``grad log p_sigma``: a trained denoiser and the closed empirical form."""
+
+from eqflow.score.base import Score, Sigma
+from eqflow.score.empirical import EmpiricalScore
+from eqflow.score.families import SCORES, build_score
+from eqflow.score.mlp import MLPScore
+
+__all__ = ["SCORES", "EmpiricalScore", "MLPScore", "Score", "Sigma", "build_score"]

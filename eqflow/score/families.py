@@ -1,0 +1,33 @@
+"""The fixed registry of score estimators: a name, in a config or a saved file, and its builder."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.score.base import Score
+from eqflow.score.empirical import EmpiricalScore
+from eqflow.score.mlp import MLPScore
+
+SCORES: dict[str, type[Score]] = {"mlp": MLPScore, "empirical": EmpiricalScore}
+"""Name -> score class. ``mlp`` is trained, ``empirical`` is the snapshots themselves."""
+
+
+def build_score(
+    name: str,
+    shape: tuple[int, ...],
+    points: Float[Tensor, "points *shape"],
+    seed: int = 0,
+    **arguments,
+) -> Score:
+    """A score of a registered name, its weights drawn by ``seed``.
+
+    ``points`` are the standardised training snapshots. Raises ``InputError`` for an unknown name.
+    """
+    if name not in SCORES:
+        raise InputError(f"score.name={name} is unknown; expected one of {', '.join(SCORES)}")
+    if name == "empirical":
+        return EmpiricalScore(points, **arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SCORES[name](shape, **arguments)

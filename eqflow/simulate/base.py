@@ -1,0 +1,42 @@
+"""What every integrator offers."""
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+
+Velocity = Callable[[Tensor], Tensor]
+Noise = Callable[[int], Tensor]
+
+
+class Integrator:
+    """Fixed-step integrator of a velocity field; ``dt`` in transit times.
+
+    ``eta`` is the strength of the restoring noise, in inverse transit times; 0 for an ODE.
+    Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
+    """
+
+    def __init__(self, dt: float = 0.05, eta: float = 0.0) -> None:
+        if not dt > 0:
+            raise InputError(f"integrator.dt={dt} is not a step; expected dt > 0")
+        if not eta >= 0:
+            raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
+        self.dt, self.eta = dt, eta
+
+    def __call__(
+        self,
+        velocity: Velocity,
+        x0: Float[Tensor, "batch *shape"],
+        times: Float[Tensor, " times"],
+        score: Velocity | None = None,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "times batch *shape"]:
+        """States at ``times`` (increasing, the first is that of ``x0``).
+
+        An SDE also takes ``score``, ``x -> s(x)``, and ``noise``, ``step -> (batch, *shape)``
+        standard normal draws.
+        """
+        raise NotImplementedError
+

@@ -1,0 +1,63 @@
+"""Integration of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
+
+The stationary law is the same for every ``eta >= 0``; the noise pulls states back to the data
+(METHOD section 7). It is additive, so both schemes below have strong order 1; stochastic Heun has
+weak order 2, Euler-Maruyama weak order 1.
+"""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.simulate.base import Integrator, Noise, Velocity
+
+
+class _SDE(Integrator):
+    def __init__(self, dt: float = 0.05, eta: float = 0.1) -> None:
+        super().__init__(dt, eta)
+
+    def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
+        """Change of ``x`` over one step of length ``dt`` with diffusion increment ``dw``."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        velocity: Velocity,
+        x0: Float[Tensor, "batch *shape"],
+        times: Float[Tensor, " times"],
+        score: Velocity | None = None,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "times batch *shape"]:
+        if score is None or noise is None:
+            raise InputError(f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none")
+
+        def drift(x: Tensor) -> Tensor:
+            return velocity(x) + self.eta * score(x)
+
+        states, step = [x0], 0
+        for start, end in pairwise(times.tolist()):
+            x, steps = states[-1], max(1, round((end - start) / self.dt))
+            dt = (end - start) / steps
+            for step in range(step, step + steps):
+                x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * noise(step))
+            step += 1
+            states.append(x)
+        return torch.stack(states)
+
+
+class EulerMaruyama(_SDE):
+    """``x + f(x) dt + dw``."""
+
+    def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
+        return drift(x) * dt + dw
+
+
+class HeunSDE(_SDE):
+    """Stochastic Heun: the trapezoid of the drift, the same noise in both stages."""
+
+    def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
+        f = drift(x)
+        return (f + drift(x + f * dt + dw)) / 2 * dt + dw

@@ -1,0 +1,123 @@
+"""Snapshots split, standardised, and with their true velocity where it is known."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqflow.errors import InputError
+from eqflow.processes import Stream, generator
+
+
+class Standardiser(nn.Module):
+    """Raw and standardised units: ``z = (x - mean) / std``, per feature or per channel.
+
+    For states of shape ``(C, H, W)`` the statistics are per channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Float[Tensor, "*shape"], std: Float[Tensor, "*shape"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    @classmethod
+    def of(cls, x: Float[Tensor, "batch *shape"]) -> "Standardiser":
+        """Fitted on raw states; raises ``InputError`` for a feature that does not vary."""
+        axes = (0, *range(2, x.ndim))
+        mean, std = x.double().mean(axes), x.double().std(axes)
+        constant = (std <= 1e-10 * (1 + mean.abs())).nonzero().flatten().tolist()
+        if constant:
+            raise InputError(
+                f"data: feature {constant[0]} is constant; expected features that vary, remove it"
+            )
+        trailing = (1,) * (x.ndim - 2)
+        return cls(mean.view(-1, *trailing).float(), std.view(-1, *trailing).float())
+
+    def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        """Raw states to standardised ones."""
+        return (x - self.mean) / self.std
+
+    def raw(self, z: Float[Tensor, "*batch_shape"]) -> Float[Tensor, "*batch_shape"]:
+        """Standardised states to raw ones."""
+        return z * self.std + self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
+
+    ``velocity`` is the true velocity in standardised units, ``dz/dt = (dx/dt) / std``, or None.
+    """
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    standardiser: Standardiser
+    velocity: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one state."""
+        return tuple(self.train.shape[1:])
+
+    def to(self, device: torch.device | str) -> "Snapshots":
+        """The same snapshots on another device."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            val=self.val.to(device),
+            test=self.test.to(device),
+            standardiser=self.standardiser.to(device),
+        )
+
+
+def split(
+    x: Float[Tensor, "n *shape"],
+    val: int,
+    test: int,
+    seed: int = 0,
+    velocity: Callable[[Tensor], Tensor] | None = None,
+) -> Snapshots:
+    """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
+
+    The standardiser sees the training split only. ``velocity`` takes and returns raw units. Raises
+    ``InputError`` for non-finite values, constant features and splits that leave too few states.
+    """
+    check_states(x)
+    if val < 1 or test < 4 or len(x) - val - test < 2:
+        raise InputError(
+            f"data: {len(x)} snapshots cannot give {val} to validate and {test} to test; "
+            "expected at least 1, 4 and 2 more to train"
+        )
+    x = x[torch.randperm(len(x), generator=generator(seed, Stream.DATA))]
+    standardiser = Standardiser.of(x[val + test :])
+    z = standardiser.standard(x).float()
+
+    def standardised(z: Tensor) -> Tensor:
+        return velocity(standardiser.raw(z)) / standardiser.std
+
+    return Snapshots(
+        train=z[val + test :],
+        val=z[:val],
+        test=z[val : val + test],
+        standardiser=standardiser,
+        velocity=standardised if velocity is not None else None,
+    )
+
+
+def check_states(x: Tensor, name: str = "data") -> None:
+    """Refuse what is not a set of finite states."""
+    if x.ndim not in (2, 4):
+        raise InputError(
+            f"{name}: found an array of shape {tuple(x.shape)}; expected (N, d) or (N, C, H, W)"
+        )
+    bad = int((~x.flatten(1).isfinite().all(1)).sum())
+    if bad:
+        raise InputError(
+            f"{name}: {bad} of {len(x)} snapshots hold NaN or infinity; expected finite numbers"
+        )

@@ -1,0 +1,74 @@
+"""Value and divergence of a velocity field, exact or estimated.
+
+Fields act on each state of a batch alone, so one forward-mode derivative of the whole batch along
+a basis vector gives one column of every state's Jacobian.
+"""
+
+from collections.abc import Callable
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from eqflow.errors import InputError
+
+Velocity = Callable[[Tensor], Tensor]
+
+MAX_EXACT_DIM = 256
+"""Largest state dimension for which the exact divergence, ``d`` forward passes, is accepted."""
+
+
+def exact(
+    velocity: Velocity, x: Float[Tensor, "batch *shape"]
+) -> tuple[Float[Tensor, "batch *shape"], Float[Tensor, " batch"]]:
+    """``v(x)`` and ``div v(x)``: the field's own pass if it has one, else ``d`` vectorised jvps.
+
+    Raises ``InputError`` when ``d`` is beyond ``MAX_EXACT_DIM``.
+    """
+    check_dim(x.shape[1:])
+    if hasattr(velocity, "value_and_divergence"):
+        return velocity.value_and_divergence(x)
+    dim = prod(x.shape[1:])
+    basis = torch.eye(dim, dtype=x.dtype, device=x.device).view(dim, 1, *x.shape[1:])
+
+    def column(direction: Tensor) -> tuple[Tensor, Tensor]:
+        v, dv = jvp(velocity, (x,), (direction.expand_as(x),))
+        return v, (dv * direction).flatten(1).sum(1)
+
+    v, diagonal = vmap(column, out_dims=(None, 0))(basis)
+    return v, diagonal.sum(0)
+
+
+def hutchinson(
+    velocity: Velocity, x: Float[Tensor, "batch *shape"], probes: Float[Tensor, "n batch *shape"]
+) -> tuple[Float[Tensor, "batch *shape"], Float[Tensor, "n batch"]]:
+    """``v(x)`` and one estimate ``eps . J eps`` of ``div v(x)`` per probe (Hutchinson 1989).
+
+    Unbiased for probes with unit covariance; with Rademacher signs the variance is
+    ``1/2 |J + J^T|_F^2`` off the diagonal.
+    """
+
+    def estimate(eps: Tensor) -> tuple[Tensor, Tensor]:
+        v, dv = jvp(velocity, (x,), (eps,))
+        return v, (dv * eps).flatten(1).sum(1)
+
+    return vmap(estimate, out_dims=(None, 0))(probes)
+
+
+def rademacher(
+    like: Float[Tensor, "*size"], generator: torch.Generator | None = None
+) -> Float[Tensor, "*size"]:
+    """Independent random signs."""
+    draws = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+    return torch.sign(draws - 0.5)
+
+
+def check_dim(shape: tuple[int, ...]) -> None:
+    """Refuse an exact divergence in more dimensions than it can afford."""
+    if prod(shape) > MAX_EXACT_DIM:
+        raise InputError(
+            f"flow.divergence=exact needs one pass per dimension, found d = {prod(shape)}; "
+            f"expected d <= {MAX_EXACT_DIM}, or flow.divergence=hutchinson"
+        )

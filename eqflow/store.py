@@ -1,0 +1,81 @@
+"""What is written to disk, and found again: atomically, without pickle, under a content hash."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from eqflow.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted keys, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def content_hash(content: Any) -> str:
+    """sha256 of the canonical JSON of ``content``."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def locked(path: Path) -> FileLock:
+    """The lock under which ``path`` is built; it ends with its process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_name(f"{path.name}.lock"))
+
+
+def save_stage(path: Path, stage: str, content: dict[str, Any]) -> None:
+    """Write a finished stage: its name, ``state_dict`` and other plain containers."""
+    with replacing(path) as temporary:
+        torch.save({"stage": stage, **content}, temporary)
+
+
+def load_stage(path: Path, option: str) -> dict[str, Any]:
+    """What a checkpoint holds, its ``stage`` included; raises ``InputError`` naming ``option``."""
+    expected = "expected a run's checkpoints/score.ckpt or flow.ckpt"
+    if not path.is_file():
+        raise InputError(f"{option}: no file {path}; {expected}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{option}: {path} cannot be read as a checkpoint; {expected}") from error
+    if not isinstance(content, dict) or not {"stage", "state_dict"} <= content.keys():
+        raise InputError(f"{option}: {path} holds no stage of a run; {expected}")
+    return content
+
+
+def fill(module: torch.nn.Module, state: dict[str, torch.Tensor], option: str) -> None:
+    """Load parameters; raises ``InputError`` when they belong to another architecture."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip().rstrip(".")
+        raise InputError(
+            f"{option} belongs to another architecture: {reason}; expected the options it was trained with"
+        ) from error

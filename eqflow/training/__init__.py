@@ -1,0 +1,6 @@
+"""Lightning modules and their batches: where the science meets the training loop."""
+
+from eqflow.training.batches import Batch, noised_batches, train_loader, val_loader
+from eqflow.training.modules import FlowModule, ScoreModule, StageModule
+
+__all__ = ["Batch", "FlowModule", "ScoreModule", "StageModule", "noised_batches", "train_loader", "val_loader"]

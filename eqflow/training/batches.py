@@ -1,0 +1,79 @@
+"""Batches sliced from one tensor, the same global ones for any number of processes."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from eqflow.processes import Stream, generator, rows
+
+
+class Batch(NamedTuple):
+    """This process's rows of one global batch of ``total`` states."""
+
+    states: Tensor
+    total: int
+
+
+class BatchSampler(Sampler):
+    """Global batches of shuffled indices; an *epoch* is ``steps`` of them, not a pass.
+
+    The order is a function of seed and step alone, so that training continued from any epoch sees
+    what an uninterrupted one would. A pass over the data ends with an uneven batch.
+    """
+
+    def __init__(self, size: int, batch_size: int, steps: int, seed: int) -> None:
+        self.size, self.batch_size, self.steps, self.seed = size, batch_size, steps, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer at the start of every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        batches_per_pass = -(-self.size // self.batch_size)
+        order, known = torch.empty(0), -1
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            cycle, place = divmod(step, batches_per_pass)
+            if cycle != known:
+                shuffle = generator(self.seed, Stream.ORDER, cycle)
+                order, known = torch.randperm(self.size, generator=shuffle), cycle
+            batch = order[place * self.batch_size : (place + 1) * self.batch_size]
+            yield batch[rows(len(batch))], len(batch)
+
+
+class _States(Dataset):
+    def __init__(self, states: Tensor) -> None:
+        self.states = states
+
+    def __getitem__(self, item: tuple[Tensor, int]) -> Batch:
+        index, total = item
+        return Batch(self.states[index], total)
+
+
+def train_loader(states: Tensor, batch_size: int, steps: int, seed: int) -> DataLoader:
+    """Shuffled batches of ``states``, ``steps`` of them an epoch."""
+    sampler = BatchSampler(len(states), min(batch_size, len(states)), steps, seed)
+    return DataLoader(_States(states), sampler=sampler, batch_size=None)
+
+
+def val_loader(states: Tensor, batch_size: int) -> DataLoader:
+    """All of ``states`` once, in order, this process's rows of each batch."""
+    chunks = torch.arange(len(states)).split(batch_size)
+    batches = [(chunk[rows(len(chunk))], len(chunk)) for chunk in chunks]
+    return DataLoader(_States(states), sampler=batches, batch_size=None)
+
+
+def noised_batches(
+    states: Float[Tensor, "n *shape"], sigma: float, batch_size: int = 8192
+) -> Iterator[Float[Tensor, "batch *shape"]]:
+    """One pass over ``states`` noised at ``sigma``: what a field is normalised on."""
+    for step, x in enumerate(states.split(batch_size)):
+        draw = generator(0, Stream.NORMALISATION, step, x.device)
+        yield x + sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

@@ -1,0 +1,149 @@
+"""The two Lightning modules that train: a score, and a velocity field on top of one."""
+
+from math import cos, pi
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from eqflow.errors import InputError
+from eqflow.fields import VelocityField
+from eqflow.metrics import RelativeResidual
+from eqflow.processes import Stream, generator, normal, rank_and_world, ratio_of_means, rows
+from eqflow.score import MLPScore, Score
+from eqflow.stationarity import check_dim, rademacher, strong_moments
+from eqflow.training.batches import Batch
+
+
+class StageModule(pl.LightningModule):
+    """One stage of a run: Adam with linear warm-up and cosine decay over ``steps``.
+
+    Its checkpoints are plain containers that carry the stage's name.
+    """
+
+    stage: str
+
+    def __init__(self, steps: int, learning_rate: float, warmup: float, seed: int) -> None:
+        super().__init__()
+        self.steps, self.learning_rate, self.warmup, self.seed = steps, learning_rate, warmup, seed
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, self.learning_rate)
+
+        def factor(step: int) -> float:
+            rise = min(1.0, (step + 1) / (self.warmup * self.steps + 1))
+            return rise * (1 + cos(pi * min(step / self.steps, 1.0))) / 2
+
+        schedule = LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["stage"] = self.stage
+
+
+class ScoreModule(StageModule):
+    """Denoising score matching over log-normal noise (METHOD section 3)."""
+
+    stage = "score"
+
+    def __init__(
+        self,
+        score: MLPScore,
+        steps: int = 1000,
+        learning_rate: float = 3e-3,
+        warmup: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(steps, learning_rate, warmup, seed)
+        self.score = score
+        self.error = MeanMetric()
+
+    def _errors(self, batch: Batch, step: int) -> Tensor:
+        """Denoising error of each of this process's rows, one noise draw each."""
+        x, total = batch
+        draws = normal(torch.cat([x, x[:, :1]], 1), total, self.seed, Stream.SCORE, step)
+        return self.score.denoising_error(x, draws[:, :-1], draws[:, -1:])
+
+    def training_step(self, batch: Batch) -> Tensor:
+        errors = self._errors(batch, self.global_step)
+        loss = ratio_of_means(errors, torch.ones_like(errors))
+        self.log("score/train_loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        # the same noise at every validation: the curve shows learning, not the draw
+        self.error.update(self._errors(batch, 2**31 + batch_idx))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("score/val_loss", self.error.compute())
+        self.error.reset()
+
+
+class FlowModule(StageModule):
+    """A velocity network trained to leave the smoothed law as it is (METHOD section 5).
+
+    Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
+    ``v = 0``. ``divergence``: ``exact``, or ``hutchinson`` with two independent probes. Raises
+    ``InputError`` for ``sigma <= 0``, an unknown condition or divergence, and a dimension that the
+    exact divergence cannot afford.
+    """
+
+    stage = "flow"
+
+    def __init__(
+        self,
+        field: VelocityField,
+        score: Score,
+        sigma: float = 0.2,
+        condition: str = "strong",
+        divergence: str = "exact",
+        steps: int = 1000,
+        learning_rate: float = 3e-3,
+        warmup: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(steps, learning_rate, warmup, seed)
+        if condition != "strong":
+            raise InputError(f"flow.condition={condition} is unknown; expected strong")
+        if divergence not in ("exact", "hutchinson"):
+            raise InputError(f"flow.divergence={divergence} is unknown; expected exact or hutchinson")
+        if divergence == "exact":
+            check_dim(field.shape)
+        self.field = field
+        self.score = score.requires_grad_(False)
+        self.sigma, self.divergence = sigma, divergence
+        self.residual = RelativeResidual()
+
+    def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """``r^2`` and ``|v|^2`` at freshly noised states."""
+        x = batch.states + self.sigma * normal(
+            batch.states, batch.total, self.seed, Stream.FLOW, step
+        )
+        with torch.no_grad():
+            score = self.score(x, self.sigma)
+        return strong_moments(self.field, x, score, self._probes(x, batch.total, step))
+
+    def _probes(self, x: Tensor, total: int, step: int) -> Tensor | None:
+        if self.divergence == "exact":
+            return None
+        signs = rademacher(
+            x.new_empty(2, total, *x.shape[1:]),
+            generator(self.seed, Stream.PROBES, step, x.device),
+        )
+        return signs[:, rows(total)]
+
+    def training_step(self, batch: Batch) -> Tensor:
+        loss = ratio_of_means(*self._moments(batch, self.global_step))
+        self.log("flow/train_loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.residual.update(*self._moments(batch, 2**31 + batch_idx))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("flow/val_loss", self.residual.compute())
+        self.residual.reset()
