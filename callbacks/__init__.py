@@ -1,7 +1,7 @@
 """What is watched while training, and what every logger is told."""
 
 from callbacks.history import History
-from callbacks.loggers import finish, log_result
+from callbacks.loggers import Wandb, finish, log_result
 from callbacks.preservation import Preservation
 
-__all__ = ["History", "Preservation", "finish", "log_result"]
+__all__ = ["History", "Preservation", "Wandb", "finish", "log_result"]

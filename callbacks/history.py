@@ -12,6 +12,8 @@ class History(pl.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows and self.rows[-1]["step"] == trainer.global_step:
+            return  # the trainer closes the stored epoch once more when it resumes
         numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.rows.append({"step": trainer.global_step, **numbers})
 

@@ -2,12 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.loggers.wandb import WandbLogger
 
 
-def log_result(loggers: Sequence[Logger], metrics: dict[str, float], figures: Sequence[Path]) -> None:
+class Wandb(WandbLogger):
+    """W&B logger that leaves out the unset ``anonymous``, of which W&B would warn."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._wandb_init.pop("anonymous", None)
+
+
+def log_result(
+    loggers: Sequence[Logger], metrics: dict[str, float], figures: Sequence[Path]
+) -> None:
     """Log the full evaluation's numbers, and its figures where a logger shows them."""
     for logger in loggers:
         logger.log_metrics(metrics)

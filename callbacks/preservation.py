@@ -1,6 +1,7 @@
 """Preservation while training: the light protocol of the one evaluation."""
 
 import copy
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -18,7 +19,7 @@ class Preservation(pl.Callback):
     def __init__(self, starts: int = 256, horizon: float = 5.0) -> None:
         self.protocol = Protocol(horizons=(horizon,), starts=starts, transport=False)
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Any, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, FlowModule):
             return
         snapshots, sigma = trainer.datamodule.snapshots.to(pl_module.device), pl_module.sigma

@@ -21,7 +21,7 @@ class SnapshotsModule(pl.LightningDataModule):
     shape: tuple[int, ...]
     snapshots: Snapshots
 
-    def __init__(self, seed: int = 0, batch_size: int = 2048, epoch_steps: int = 100) -> None:
+    def __init__(self, seed: int = 0, batch_size: int = 1024, epoch_steps: int = 100) -> None:
         super().__init__()
         self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
 
@@ -45,7 +45,9 @@ class SyntheticModule(SnapshotsModule):
 
     velocity: Callable[[Tensor], Tensor] | None = None
 
-    def __init__(self, n: int = 10_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int):
+    def __init__(
+        self, n: int = 10_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int
+    ):
         super().__init__(seed, **loader)
         self.n, self.val, self.test = n, val, test
 

@@ -37,7 +37,9 @@ class SnapshotsFile(SnapshotsModule):
 def read_states(path: Path) -> Tensor:
     """Raw states of a ``.npy`` or ``.csv`` file, float64."""
     if not path.is_file():
-        raise InputError(f"data.path={path}: no such file; expected a .npy or .csv file of snapshots")
+        raise InputError(
+            f"data.path={path}: no such file; expected a .npy or .csv file of snapshots"
+        )
     try:
         match path.suffix:
             case ".npy":
@@ -49,6 +51,8 @@ def read_states(path: Path) -> Tensor:
                 raise ValueError(f"suffix {path.suffix}")
         states = torch.from_numpy(np.asarray(array, dtype=np.float64))
     except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"data.path={path}: {error}; expected a .npy or .csv file of numbers") from error
+        raise InputError(
+            f"data.path={path}: {error}; expected a .npy or .csv file of numbers"
+        ) from error
     check_states(states, f"data.path={path}")
     return states

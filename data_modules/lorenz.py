@@ -12,7 +12,9 @@ class Lorenz(SyntheticModule):
 
     shape = (3,)
 
-    def __init__(self, n: int = 50_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int):
+    def __init__(
+        self, n: int = 50_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int
+    ):
         super().__init__(n, val, test, seed, **loader)
         self.system = Lorenz63()
         self.velocity = self.system.velocity

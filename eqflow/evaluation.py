@@ -12,8 +12,9 @@ from functools import cache, partial
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torchmetrics import Metric
 
-from eqflow.fields import ScoreMap, VelocityField, skew_matrix
+from eqflow.fields import VelocityField, build_field
 from eqflow.metrics import (
     MMD2,
     Cosine,
@@ -112,7 +113,7 @@ def preservation(
     path = integrator(field, starts[mine], times, partial(score, sigma=sigma), noise)
     at = dict(zip(protocol.horizons, path[1:], strict=True))
 
-    def measure(metric: torch.nn.Module, horizon: float) -> float:
+    def measure(metric: Metric, horizon: float) -> float:
         metric = metric.to(starts.device)
         states = (at[horizon],) if isinstance(metric, Escaped) else (at[horizon], reference[mine])
         metric.update(*states)
@@ -205,14 +206,12 @@ def similarity(
 
 @torch.no_grad()
 def random_skew_similarity(
-    field: ScoreMap, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
+    score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
 ) -> dict[str, float]:
-    """Similarity of random skew maps of the field's score: mean and spread over ``draws``."""
-    x = held_out(snapshots, sigma, protocol)[0]
-    found = []
-    for seed in range(draws):
-        matrix = skew_matrix(field.dim, seed).to(x.device)
-        found.append(similarity(ScoreMap(field.shape, matrix, field.score, sigma), snapshots, sigma, x))
+    """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds."""
+    x, shape = held_out(snapshots, sigma, protocol)[0], snapshots.shape
+    fields = [build_field("random_skew", shape, score, sigma, seed) for seed in range(draws)]
+    found = [similarity(field.to(x.device), snapshots, sigma, x) for field in fields]
     table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
     return {name: values.mean().item() for name, values in table.items()} | {
         f"{name}_std": values.std().item() for name, values in table.items()

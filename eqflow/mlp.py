@@ -6,6 +6,9 @@ energy). Both are plain tensor code: they can be differentiated again, run in in
 cost several times less than a nested automatic derivative.
 """
 
+from itertools import pairwise
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,15 +22,28 @@ def _silu_slope(a: Tensor) -> Tensor:
 class MLP(nn.Module):
     """Perceptron with ``depth`` SiLU layers of ``width`` units.
 
-    Shapes: ``(batch, inputs) -> (batch, outputs)``.
+    Shapes: ``(batch, inputs) -> (batch, outputs)``. ``constant=False`` leaves out the last bias,
+    which an energy, used through its gradient alone, has no use for.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int = 64, depth: int = 3) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width: int = 64, depth: int = 3, constant: bool = True
+    ) -> None:
         super().__init__()
         widths = [inputs, *[width] * depth]
-        pairs = zip(widths[:-1], widths[1:], strict=True)
+        pairs = pairwise(widths)
         self.hidden = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairs)
-        self.last = nn.Linear(width, outputs)
+        self.last = nn.Linear(width, outputs, bias=constant)
+
+    @torch.no_grad()
+    def sharpen_(self, gain: float, inputs: int | None = None) -> None:
+        """Multiply the first layer's bias and its weights on the first ``inputs`` by ``gain``."""
+        first = self._layers()[0]
+        first.weight[:, :inputs] *= gain
+        first.bias *= gain
+
+    def _layers(self) -> list[nn.Linear]:
+        return cast(list[nn.Linear], list(self.hidden))
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         for layer in self.hidden:
@@ -38,7 +54,7 @@ class MLP(nn.Module):
         self, x: Float[Tensor, "batch inputs"], tangents: Float[Tensor, "n #batch inputs"]
     ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "n batch outputs"]]:
         """Value and Jacobian-vector products along ``n`` tangents (forward mode)."""
-        for layer in self.hidden:
+        for layer in self._layers():
             a = layer(x)
             x, tangents = nn.functional.silu(a), (tangents @ layer.weight.T) * _silu_slope(a)
         return self.last(x), tangents @ self.last.weight.T
@@ -48,11 +64,11 @@ class MLP(nn.Module):
     ) -> Float[Tensor, "batch inputs"]:
         """Vector-Jacobian product, the gradient of ``cotangent . forward(x)`` (reverse mode)."""
         slopes = []
-        for layer in self.hidden:
+        for layer in self._layers():
             a = layer(x)
             x = nn.functional.silu(a)
             slopes.append(_silu_slope(a))
         cotangent = cotangent @ self.last.weight
-        for layer, slope in zip(reversed(self.hidden), reversed(slopes), strict=True):
+        for layer, slope in zip(self._layers()[::-1], slopes[::-1], strict=True):
             cotangent = (cotangent * slope) @ layer.weight
         return cotangent

@@ -42,7 +42,13 @@ class FlowModel(nn.Module):
             raise InputError(f"flow.sigma={sigma} is not a noise level; expected sigma > 0")
         score, field = dict(score or {"name": "mlp"}), dict(field or {})
         self.sigma, self.shape = sigma, tuple(shape)
-        self.config = {"family": family, "sigma": sigma, "seed": seed, "score": score, "field": field}
+        self.config: dict[str, Any] = {
+            "family": family,
+            "sigma": sigma,
+            "seed": seed,
+            "score": score,
+            "field": field,
+        }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
         channels = (self.shape[0],) + (1,) * (len(self.shape) - 1)

@@ -59,19 +59,15 @@ def normal(
     return draws[rows(total)]
 
 
-def ratio_of_means(
-    numerator: Float[Tensor, " batch"], denominator: Float[Tensor, " batch"]
-) -> Float[Tensor, ""]:
-    """``sum numerator / sum denominator`` over all processes, with the gradient of that ratio.
+def global_means(rows: Float[Tensor, "k batch"], total: int) -> Float[Tensor, " k"]:
+    """Means over the global batch of ``total`` rows, of which each process holds some.
 
-    A mean of per-process ratios would be another loss. Gradients are averaged over processes by
-    the training strategy, hence the factor ``world``.
+    Any function of these means has the value and the gradient of a single process: gradients are
+    averaged over processes by the training strategy, hence the factor ``world``.
     """
-    local = torch.stack([numerator.sum(), denominator.sum()])
-    total = local.detach().clone()
     _, world = rank_and_world()
+    local = rows.sum(1) / total
+    everywhere = local.detach().clone()
     if world > 1:
-        distributed.all_reduce(total)
-    value = total[0] / total[1]
-    linearised = world * (local[0] - value * local[1]) / total[1]
-    return linearised + (value - linearised).detach()
+        distributed.all_reduce(everywhere)
+    return world * local + (everywhere - world * local).detach()

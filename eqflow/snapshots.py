@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from eqflow.errors import InputError
 from eqflow.processes import Stream, generator
 
+Velocity = Callable[[Tensor], Tensor]
+
 
 class Standardiser(nn.Module):
     """Raw and standardised units: ``z = (x - mean) / std``, per feature or per channel.
@@ -46,19 +48,23 @@ class Standardiser(nn.Module):
         """Standardised states to raw ones."""
         return z * self.std + self.mean
 
+    def conjugate(self, velocity: Velocity) -> Velocity:
+        """A velocity in raw units as one in standardised units, ``dz/dt = (dx/dt) / std``."""
+        return lambda z: velocity(self.raw(z)) / self.std
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
     """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
 
-    ``velocity`` is the true velocity in standardised units, ``dz/dt = (dx/dt) / std``, or None.
+    ``velocity`` is the true velocity in standardised units, or None.
     """
 
     train: Tensor
     val: Tensor
     test: Tensor
     standardiser: Standardiser
-    velocity: Callable[[Tensor], Tensor] | None = None
+    velocity: Velocity | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,7 +87,7 @@ def split(
     val: int,
     test: int,
     seed: int = 0,
-    velocity: Callable[[Tensor], Tensor] | None = None,
+    velocity: Velocity | None = None,
 ) -> Snapshots:
     """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
 
@@ -98,15 +104,12 @@ def split(
     standardiser = Standardiser.of(x[val + test :])
     z = standardiser.standard(x).float()
 
-    def standardised(z: Tensor) -> Tensor:
-        return velocity(standardiser.raw(z)) / standardiser.std
-
     return Snapshots(
         train=z[val + test :],
         val=z[:val],
         test=z[val : val + test],
         standardiser=standardiser,
-        velocity=standardised if velocity is not None else None,
+        velocity=None if velocity is None else standardiser.conjugate(velocity),
     )
 
 

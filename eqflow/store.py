@@ -72,10 +72,12 @@ def load_stage(path: Path, option: str) -> dict[str, Any]:
 
 def fill(module: torch.nn.Module, state: dict[str, torch.Tensor], option: str) -> None:
     """Load parameters; raises ``InputError`` when they belong to another architecture."""
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip().rstrip(".")
-        raise InputError(
-            f"{option} belongs to another architecture: {reason}; expected the options it was trained with"
-        ) from error
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                f"{option} belongs to another architecture: found {name} of shape "
+                f"{found.get(name)}, expected {expected.get(name)}"
+            )
+    module.load_state_dict(state)

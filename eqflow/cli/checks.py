@@ -1,29 +1,26 @@
 """What is refused before a run's folder exists."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from eqflow.cli.exits import exit_codes
 from eqflow.errors import InputError
 
 STAGES = ("score", "flow", "evaluate")
 
 
 class Checks(Callback):
-    """Hydra's hook before a single run; Hydra only warns of exceptions here, hence the exit."""
+    """Hydra's hook before a single run; Hydra only warns of exceptions here, hence the exits."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from eqflow.cli import sentence
-
-        try:
+        HydraConfig.instance().set_config(config)
+        with exit_codes():
             check(config)
             claim(Path(config.run_dir), config.resume)
-        except InputError as error:
-            print(f"error: {sentence(error)}", file=sys.stderr)
-            sys.exit(2)
 
 
 def check(cfg: DictConfig) -> None:
@@ -61,4 +58,6 @@ def claim(folder: Path, resume: bool) -> None:
             f"run_dir={folder} exists; expected a new folder, or resume=true to continue it"
         ) from None
     except OSError as error:
-        raise InputError(f"run_dir={folder}: {error.strerror}; expected a folder to write to") from None
+        raise InputError(
+            f"run_dir={folder}: {error.strerror}; expected a folder to write to"
+        ) from None

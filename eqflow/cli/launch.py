@@ -1,4 +1,4 @@
-"""One process or several: ranks start from the job's own composed config, never its command line."""
+"""One process or several: ranks start from the job's composed config, not its command line."""
 
 import json
 import os
@@ -30,7 +30,9 @@ def launch(cfg: DictConfig) -> float | None:
         work(cfg)
     metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
     if cfg.metric and metrics and cfg.metric not in metrics:
-        raise InputError(f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}")
+        raise InputError(
+            f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}"
+        )
     return metrics.get(cfg.metric)
 
 
@@ -43,6 +45,10 @@ def work(cfg: DictConfig) -> None:
 
 def _spawn(folder: Path, processes: int) -> None:
     command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run([sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)])
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    arguments = [sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)]
+    done = subprocess.run(arguments, env=environment)
     if done.returncode:
         raise RuntimeError(f"a process of {folder} failed with exit code {done.returncode}")

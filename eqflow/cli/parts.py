@@ -1,7 +1,7 @@
 """From a composed config to the parts of a run; their constructors refuse wrong options."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.errors import InstantiationException
@@ -14,6 +14,7 @@ from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
 from eqflow.fields import LEARNED, VelocityField, build_field
 from eqflow.model import FlowModel
+from eqflow.score import MLPScore
 from eqflow.training import FlowModule, ScoreModule, StageModule
 
 
@@ -34,7 +35,7 @@ def build_all(nodes: DictConfig | None) -> list[Any]:
 
 def plain(node: DictConfig) -> dict[str, Any]:
     """A config node as a dictionary of plain values."""
-    return OmegaConf.to_container(node, resolve=True)
+    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
 
 
 def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
@@ -49,9 +50,10 @@ def build_module(cfg: DictConfig, model: FlowModel, stage: str) -> StageModule |
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
     if stage == "score" and "training" in cfg.score:
+        assert isinstance(model.score, MLPScore)
         return ScoreModule(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        condition = {"condition": flow.condition, "divergence": flow.divergence}
+        condition = {name: flow[name] for name in ("condition", "divergence", "evenness")}
         training = {**flow.training, **condition}
         return FlowModule(model.field, model.score, flow.sigma, seed=cfg.seed, **training)
     return None
@@ -69,6 +71,8 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
         return None
     option = f"ckpt_path={cfg.ckpt_path}"
     content = store.load_stage(Path(cfg.ckpt_path), option)
+    if "optimizer_states" in content:
+        raise InputError(f"{option} is an unfinished stage; expected score.ckpt or flow.ckpt")
     part = model.score if content["stage"] == "score" else model.field
     store.fill(part, content["state_dict"], option)
     return content["stage"]

@@ -5,14 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.launch import RESOLVED, work
 
 
 def main(folder: Path) -> None:
     """Join the process group and run the folder's stages."""
-    cfg = OmegaConf.load(folder / RESOLVED)
+    cfg = DictConfig(OmegaConf.load(folder / RESOLVED))
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
     try:

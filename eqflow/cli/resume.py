@@ -19,8 +19,11 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
         raise InputError("resume=true needs run_dir=<folder>; found none")
     stored = Path(given["run_dir"]) / ".hydra" / "overrides.yaml"
     if not stored.is_file():
-        raise InputError(f"run_dir={given['run_dir']}: no run to resume; expected its .hydra/overrides.yaml")
-    before = [o for o in OmegaConf.load(stored) if o.split("=", 1)[0] not in ("run_dir", "resume")]
+        raise InputError(
+            f"run_dir={given['run_dir']}: no run to resume; expected its .hydra/overrides.yaml"
+        )
+    overrides = [str(override) for override in OmegaConf.load(stored)]
+    before = [o for o in overrides if o.split("=", 1)[0] not in ("run_dir", "resume")]
     return [*(o for o in before if o not in arguments), *arguments]
 
 

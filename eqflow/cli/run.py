@@ -1,8 +1,10 @@
 """The stages of a run: score, flow, evaluate."""
 
 import logging
+import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -15,7 +17,15 @@ from torch import distributed, nn
 import eqflow
 from callbacks import History, finish, log_result
 from eqflow import store
-from eqflow.cli.parts import build, build_all, build_model, build_module, build_other, plain, warm_start
+from eqflow.cli.parts import (
+    build,
+    build_all,
+    build_model,
+    build_module,
+    build_other,
+    plain,
+    warm_start,
+)
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
 from eqflow.fields import VelocityField
 from eqflow.model import FlowModel
@@ -25,9 +35,6 @@ from eqflow.snapshots import Snapshots
 from eqflow.training import noised_batches
 
 log = logging.getLogger("eqflow")
-
-NULL_HORIZON = 10
-"""Transit times that nulls are simulated for: enough to see them fail."""
 
 
 class Run:
@@ -40,7 +47,10 @@ class Run:
 
     def execute(self) -> None:
         """Run the configured stages and end the loggers with the status they deserve."""
-        torch.set_num_threads(self.cfg.threads)
+        cores = max(1, (os.cpu_count() or 1) // rank_and_world()[1])
+        torch.set_num_threads(self.cfg.threads or cores)
+        torch.manual_seed(self.cfg.seed)
+        _quieten()
         self.loggers = build_all(self.cfg.logger)
         failed = True
         try:
@@ -148,7 +158,7 @@ class Run:
         for prefix, field in fields.items():
             protocol = self._protocol(prefix)
             if prefix == "null/random_skew/":
-                numbers = random_skew_similarity(field, snapshots, sigma, protocol)
+                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
             else:
                 integrator = build(cfg.integrator)
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
@@ -177,8 +187,16 @@ class Run:
         full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
         if not prefix.startswith("null/"):
             return full
-        horizons = [h for h in full.horizons if h <= NULL_HORIZON]
+        horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
         return replace(full, horizons=horizons or full.horizons[:1], transport=False)
+
+
+def _quieten() -> None:
+    """Leave out the framework's advertisements and advice on a choice made on purpose here."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
 
 
 def _barrier() -> None:

@@ -49,15 +49,17 @@ class VelocityField(nn.Module):
 
         Raises ``ValueError`` for a field that does not move anything (the trivial solution).
         """
-        count, total, square = 0, 0.0, 0.0
+        count = 0
+        total, square = torch.zeros_like(self.mean).double(), torch.zeros_like(self.scale).double()
         for x in batches:
             v = self.unscaled(x).double()
-            count, total, square = count + len(x), total + v.sum(0), square + (v**2).sum()
-        mean = total / count
-        mean = mean if self.centred else torch.zeros_like(mean)
-        variance = (square / count - (mean**2).sum()) / self.dim
+            count, total, square = count + len(x), total + v.sum(0), square + v.square().sum()
+        mean = total / count if self.centred else torch.zeros_like(total)
+        variance = (square / count - mean.square().sum()) / self.dim
         if not variance > 1e-12:
-            raise ValueError(f"{type(self).__name__} has no velocity: E|v - Ev|^2 / d = {variance:.1e}")
+            raise ValueError(
+                f"{type(self).__name__} has no velocity: E|v - Ev|^2 / d = {variance:.1e}"
+            )
         self.mean.copy_(mean)
         self.scale.copy_(variance.rsqrt())
         return self

@@ -5,7 +5,6 @@ score is a gradient: it preserves ``p_sigma`` (the paper's training-free flow). 
 it also conserves ``n . x`` for the null vector ``n`` of ``A``, hence is never chaotic.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

@@ -14,22 +14,28 @@ class Network(VelocityField):
 
     ``fourier`` random frequencies with standard deviation ``bandwidth`` add the features
     ``cos(w . x), sin(w . x)`` (Tancik et al. 2020, arXiv 2006.10739); 0 gives the plain perceptron.
-    The weights follow torch's global seed.
+    ``gain`` multiplies the first layer's initial weights. The weights follow torch's global seed.
     """
+
+    frequencies: Tensor
 
     def __init__(
         self,
         shape: tuple[int, ...],
         width: int = 64,
-        depth: int = 3,
+        depth: int = 4,
         fourier: int = 0,
         bandwidth: float = 1.0,
+        gain: float = 3.0,
     ) -> None:
         super().__init__(shape)
         if len(shape) != 1:
-            raise InputError(f"flow=network takes vectors of shape (d,), found snapshots of shape {shape}")
+            raise InputError(
+                f"flow=network takes vectors of shape (d,), found snapshots of shape {shape}"
+            )
         self.register_buffer("frequencies", bandwidth * torch.randn(fourier, self.dim))
         self.network = MLP(self.dim + 2 * fourier, self.dim, width, depth)
+        self.network.sharpen_(gain)
 
     def _features(self, x: Tensor) -> Tensor:
         if not len(self.frequencies):
@@ -42,7 +48,9 @@ class Network(VelocityField):
         if not len(self.frequencies):
             return basis
         phase, slope = x @ self.frequencies.T, self.frequencies.T[:, None, :]
-        return torch.cat([basis.expand(-1, len(x), -1), -phase.sin() * slope, phase.cos() * slope], 2)
+        return torch.cat(
+            [basis.expand(-1, len(x), -1), -phase.sin() * slope, phase.cos() * slope], 2
+        )
 
     def unscaled(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         return self.network(self._features(x))

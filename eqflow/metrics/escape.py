@@ -6,9 +6,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
-def inside(
-    x: Float[Tensor, "batch *shape"], radius: float
-) -> Bool[Tensor, " batch"]:
+def inside(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:
     """States that are finite and within ``radius`` of the origin, standardised units."""
     flat = x.flatten(1)
     return flat.isfinite().all(1) & (torch.linalg.vector_norm(flat, dim=1) <= radius)

@@ -28,7 +28,7 @@ def mmd2(
     bandwidth: float,
     kept: Bool[Tensor, " n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Unbiased ``MMD^2`` between samples; ``kept`` marks the states of ``x`` that did not escape."""
+    """Unbiased ``MMD^2`` between samples; ``kept`` marks states of ``x`` that did not escape."""
     n, m = len(x), len(y)
     if kept is not None:
         x = x[kept]

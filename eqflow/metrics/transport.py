@@ -6,7 +6,10 @@ from torch import Tensor
 
 
 def sliced_w2(
-    x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], projections: int = 200, seed: int = 0
+    x: Float[Tensor, "n *shape"],
+    y: Float[Tensor, "m *shape"],
+    projections: int = 200,
+    seed: int = 0,
 ) -> Float[Tensor, ""]:
     """Sliced Wasserstein-2 distance over ``projections`` fixed random directions.
 
@@ -16,7 +19,9 @@ def sliced_w2(
     size = min(len(x), len(y))
     x, y = (sample[:size].flatten(1).double() for sample in (x, y))
     generator = torch.Generator(x.device).manual_seed(seed)
-    directions = torch.randn(x.shape[1], projections, generator=generator, dtype=x.dtype, device=x.device)
+    directions = torch.randn(
+        x.shape[1], projections, generator=generator, dtype=x.dtype, device=x.device
+    )
     directions /= torch.linalg.vector_norm(directions, dim=0)
     gaps = (directions.T @ x.T).sort().values - (directions.T @ y.T).sort().values
     return gaps.square().mean().sqrt()

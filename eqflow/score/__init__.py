@@ -1,4 +1,4 @@
-"""Estimators of the score ``grad log p_sigma``: a trained denoiser and the closed empirical form."""
+"""Estimators of the score ``grad log p_sigma``: trained denoiser, closed empirical form."""
 
 from eqflow.score.base import Score, Sigma
 from eqflow.score.empirical import EmpiricalScore

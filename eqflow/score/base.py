@@ -1,9 +1,16 @@
 """What every estimator of the score offers."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 Sigma = float | Float[Tensor, " batch"]
+
+
+def column(sigma: Sigma, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "#batch *ones"]:
+    """``sigma`` shaped to broadcast against states."""
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    return sigma.reshape(-1, *(1,) * (x.ndim - 1))
 
 
 class Score(nn.Module):

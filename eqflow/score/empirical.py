@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.score.base import Score
+from eqflow.score.base import Score, Sigma, column
 
 
 class EmpiricalScore(Score):
@@ -18,9 +18,9 @@ class EmpiricalScore(Score):
     so memory stays bounded whatever the number of snapshots.
     """
 
-    def __init__(
-        self, points: Float[Tensor, "points *shape"], max_pairs: int = 10_000_000
-    ) -> None:
+    points: Tensor
+
+    def __init__(self, points: Float[Tensor, "points *shape"], max_pairs: int = 10_000_000) -> None:
         super().__init__()
         self.max_pairs = max_pairs
         self.register_buffer("points", points)
@@ -28,24 +28,26 @@ class EmpiricalScore(Score):
     def posterior_mean(
         self,
         x: Float[Tensor, "batch *shape"],
-        sigma: float,
+        sigma: Sigma,
         values: Float[Tensor, "points *shape"],
     ) -> Float[Tensor, "batch *shape"]:
         """``E[value(x_0) | x]`` for values attached to the snapshots."""
         points, values = self.points.flatten(1), values.flatten(1)
+        queries = x.flatten(1)
+        variance = column(sigma, queries).square().expand(len(x), 1)
         rows = max(1, self.max_pairs // len(points))
-        chunks = [
-            torch.softmax(_log_kernel(chunk, points, sigma), dim=1) @ values
-            for chunk in x.flatten(1).split(rows)
+        means = [
+            torch.softmax(_closeness(some, points) / spread, dim=1) @ values
+            for some, spread in zip(queries.split(rows), variance.split(rows), strict=True)
         ]
-        return torch.cat(chunks).view_as(x)
+        return torch.cat(means).view_as(x)
 
     def forward(
-        self, x: Float[Tensor, "batch *shape"], sigma: float
+        self, x: Float[Tensor, "batch *shape"], sigma: Sigma
     ) -> Float[Tensor, "batch *shape"]:
-        return (self.posterior_mean(x, sigma, self.points) - x) / sigma**2
+        return (self.posterior_mean(x, sigma, self.points) - x) / column(sigma, x) ** 2
 
 
-def _log_kernel(x: Tensor, points: Tensor, sigma: float) -> Tensor:
-    # |x - x_i|^2 up to a term constant in i, which the softmax removes
-    return (x @ points.T - points.square().sum(1) / 2) / sigma**2
+def _closeness(x: Tensor, points: Tensor) -> Float[Tensor, "batch points"]:
+    # -|x - x_i|^2 / 2 up to a term constant in i, which the softmax removes
+    return x @ points.T - points.square().sum(1) / 2

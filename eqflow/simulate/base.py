@@ -39,4 +39,3 @@ class Integrator:
         standard normal draws.
         """
         raise NotImplementedError
-

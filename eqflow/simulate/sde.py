@@ -5,7 +5,7 @@ The stationary law is the same for every ``eta >= 0``; the noise pulls states ba
 weak order 2, Euler-Maruyama weak order 1.
 """
 
-from itertools import pairwise
+from itertools import count, islice, pairwise
 
 import torch
 from jaxtyping import Float
@@ -32,18 +32,19 @@ class _SDE(Integrator):
         noise: Noise | None = None,
     ) -> Float[Tensor, "times batch *shape"]:
         if score is None or noise is None:
-            raise InputError(f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none")
+            raise InputError(
+                f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none"
+            )
 
         def drift(x: Tensor) -> Tensor:
             return velocity(x) + self.eta * score(x)
 
-        states, step = [x0], 0
+        states, draws = [x0], map(noise, count())
         for start, end in pairwise(times.tolist()):
             x, steps = states[-1], max(1, round((end - start) / self.dt))
             dt = (end - start) / steps
-            for step in range(step, step + steps):
-                x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * noise(step))
-            step += 1
+            for dw in islice(draws, steps):
+                x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * dw)
             states.append(x)
         return torch.stack(states)
 

@@ -34,10 +34,10 @@ def exact(
     basis = torch.eye(dim, dtype=x.dtype, device=x.device).view(dim, 1, *x.shape[1:])
 
     def column(direction: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = jvp(velocity, (x,), (direction.expand_as(x),))
+        v, dv = jvp(velocity, (x,), (direction.expand_as(x),))[:2]
         return v, (dv * direction).flatten(1).sum(1)
 
-    v, diagonal = vmap(column, out_dims=(None, 0))(basis)
+    v, diagonal = vmap(column, out_dims=(None, 0))(basis)  # type: ignore[arg-type]
     return v, diagonal.sum(0)
 
 
@@ -51,10 +51,10 @@ def hutchinson(
     """
 
     def estimate(eps: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = jvp(velocity, (x,), (eps,))
+        v, dv = jvp(velocity, (x,), (eps,))[:2]
         return v, (dv * eps).flatten(1).sum(1)
 
-    return vmap(estimate, out_dims=(None, 0))(probes)
+    return vmap(estimate, out_dims=(None, 0))(probes)  # type: ignore[arg-type]
 
 
 def rademacher(

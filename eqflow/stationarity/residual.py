@@ -1,6 +1,6 @@
 """The steady-state residual ``r(x) = div v(x) + v(x) . s(x)`` (METHOD section 1).
 
-``E_p r phi = -E_p v . grad phi`` for every smooth ``phi``, so ``r = 0`` wherever ``p > 0`` says that
+``E_p r phi = -E_p v . grad phi`` for every smooth ``phi``: ``r = 0`` wherever ``p > 0`` says that
 ``v`` keeps ``p`` as it is. Its relative size ``E r^2 / E |v|^2`` does not depend on speed.
 """
 

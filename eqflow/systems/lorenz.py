@@ -26,7 +26,13 @@ class Lorenz63:
         )
 
     def sample(
-        self, n: int, seed: int, runs: int = 2000, transient: float = 20.0, every: float = 1.0, dt: float = 0.01
+        self,
+        n: int,
+        seed: int,
+        runs: int = 2000,
+        transient: float = 20.0,
+        every: float = 1.0,
+        dt: float = 0.01,
     ) -> Float[Tensor, "n 3"]:
         """``n`` raw states on the attractor, float64.
 

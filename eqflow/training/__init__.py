@@ -3,4 +3,12 @@
 from eqflow.training.batches import Batch, noised_batches, train_loader, val_loader
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
 
-__all__ = ["Batch", "FlowModule", "ScoreModule", "StageModule", "noised_batches", "train_loader", "val_loader"]
+__all__ = [
+    "Batch",
+    "FlowModule",
+    "ScoreModule",
+    "StageModule",
+    "noised_batches",
+    "train_loader",
+    "val_loader",
+]

@@ -21,17 +21,13 @@ class Batch(NamedTuple):
 class BatchSampler(Sampler):
     """Global batches of shuffled indices; an *epoch* is ``steps`` of them, not a pass.
 
-    The order is a function of seed and step alone, so that training continued from any epoch sees
-    what an uninterrupted one would. A pass over the data ends with an uneven batch.
+    The order is a function of seed and step alone, so that training continued at ``first_step``
+    sees what an uninterrupted one would. A pass over the data ends with an uneven batch.
     """
 
     def __init__(self, size: int, batch_size: int, steps: int, seed: int) -> None:
         self.size, self.batch_size, self.steps, self.seed = size, batch_size, steps, seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer at the start of every epoch."""
-        self.epoch = epoch
+        self.first_step = 0
 
     def __len__(self) -> int:
         return self.steps
@@ -39,7 +35,7 @@ class BatchSampler(Sampler):
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         batches_per_pass = -(-self.size // self.batch_size)
         order, known = torch.empty(0), -1
-        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+        for step in range(self.first_step, self.first_step + self.steps):
             cycle, place = divmod(step, batches_per_pass)
             if cycle != known:
                 shuffle = generator(self.seed, Stream.ORDER, cycle)

@@ -1,0 +1,33 @@
+"""How the command line ends: a sentence and code 2 for a mistake, a traceback and 1 for a bug."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from eqflow.errors import InputError
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """End the program on an exception: 2 for the user's mistake, 1 with a traceback for ours."""
+    try:
+        yield
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def sentence(error: Exception) -> str:
+    """An error as one line; Hydra's and OmegaConf's come on several."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(_NOISE))
+
+
+_NOISE = ("full_key:", "object_type=", "Set the environment variable", "See https://")

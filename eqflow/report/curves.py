@@ -1,0 +1,89 @@
+"""Pictures of numbers: preservation over time, losses over steps, similarity to the truth."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from eqflow.report.entry import Entry
+from eqflow.report.style import sheet
+
+History = Mapping[str, Sequence[Mapping[str, float]]]
+"""Stage -> one row of measures per epoch, each with its ``step``."""
+
+
+def preservation(run: Sequence[Entry]) -> Figure | None:
+    """``MMD^2 / floor95`` over transit times of every simulated field.
+
+    Between -1 and 1, which is sampling noise, the vertical scale is linear, elsewhere logarithmic.
+    """
+    simulated = [entry for entry in run if entry.ratios]
+    if not simulated:
+        return None
+    figure = sheet(8, 3.9)
+    axes = figure.add_subplot(xscale="log", xlabel="transit times", ylabel="MMD² / floor95")
+    axes.set_yscale("symlog", linthresh=1, linscale=0.6)
+    axes.axhspan(-1, 1, color="#DDEFE4", zorder=0, label="sampling noise (ratio ≤ 1)")
+    for entry in simulated:
+        axes.plot(*zip(*entry.ratios.items(), strict=True), label=entry.name, **_line(entry))
+    axes.yaxis.set_major_formatter("{x:g}")
+    ticks = simulated[0].ratios
+    axes.set_xticks(list(ticks), [f"{h:g}" for h in ticks])
+    axes.minorticks_off()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    dashed, width = ("--", 1.2) if entry.null else ("-", 2.4 if entry.own else 1.6)
+    return entry.look | {"linestyle": dashed, "linewidth": width, "markersize": 5}
+
+
+def losses(history: History) -> Figure | None:
+    """Training and validation loss of each trained stage against the step."""
+    stages = [stage for stage, rows in history.items() if rows]
+    if not stages:
+        return None
+    figure = sheet(4 * len(stages), 2.9)
+    for column, stage in enumerate(stages, start=1):
+        axes = figure.add_subplot(1, len(stages), column, xlabel="step", title=f"{stage} loss")
+        _loss(axes, history[stage], stage)
+    return figure
+
+
+def _loss(axes: Axes, rows: Sequence[Mapping[str, float]], stage: str) -> None:
+    seen = []
+    for part, colour in (("train", "#0072B2"), ("val", "#D55E00")):
+        name = f"{stage}/{part}_loss"
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), ".-", color=colour, label=part)
+            seen += [loss for _, loss in points]
+    # an unbiased estimate of a square can be negative, which a logarithm would silently leave out
+    if all(loss > 0 for loss in seen):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    axes.legend()
+
+
+def similarity(run: Sequence[Entry]) -> Figure | None:
+    """|cos| to the true velocity (full) and to the smoothed one (hollow)."""
+    known = [entry for entry in run if "truth/cos" in entry.numbers][::-1]
+    if not known:
+        return None
+    figure = sheet(7, 0.8 + 0.32 * len(known))
+    label = "|cos| to the true velocity (full) and to the smoothed one (hollow)"
+    axes = figure.add_subplot(xlim=(0, 1), xlabel=label)
+    for row, entry in enumerate(known):
+        for name, fill, shift in (("cos_smoothed", "none", -0.14), ("cos", "full", 0.14)):
+            value, spread = (entry.numbers.get(f"truth/{name}{end}") for end in ("", "_std"))
+            if value is not None:
+                look = entry.look | {"fillstyle": fill, "markersize": 6, "clip_on": False}
+                axes.errorbar(value, row + shift, xerr=spread, capsize=3, **look)
+    axes.set_yticks(range(len(known)), [entry.name for entry in known])
+    axes.set_ylim(-0.6, len(known) - 0.4)
+    return figure

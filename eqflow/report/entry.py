@@ -1,0 +1,81 @@
+"""A field of a run together with its numbers: a row of the table, a panel, a line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eqflow.evaluation import Protocol
+from eqflow.fields import VelocityField
+from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER
+
+RATIO = "preservation/mmd2_ratio_h"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field and what was measured of it.
+
+    ``prefix`` is that of its measures, empty for the run's own field; ``numbers`` are they under
+    the names of METHOD section 8, without the prefix; the rest may be missing.
+    """
+
+    prefix: str
+    family: str
+    velocity: VelocityField
+    numbers: Mapping[str, float]
+
+    @property
+    def own(self) -> bool:
+        """Whether this is the field the run is about."""
+        return not self.prefix
+
+    @property
+    def null(self) -> bool:
+        """Whether this field is only there to be beaten."""
+        return self.prefix.startswith("null/")
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it."""
+        return NAMES.get(self.family, self.family)
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """Colour and marker, the same in every picture."""
+        return {"color": COLOURS.get(self.family, OTHER), "marker": MARKERS.get(self.family, "*")}
+
+    @property
+    def ratios(self) -> dict[float, float]:
+        """Transit times, increasing -> ``MMD^2 / floor95`` after them; empty if not simulated."""
+        names = [name for name in self.numbers if name.startswith(RATIO)]
+        return dict(sorted((float(n.removeprefix(RATIO)), self.numbers[n]) for n in names))
+
+    @property
+    def headline(self) -> float:
+        """Transit times of the headline ratio, as measured or as the protocol has it."""
+        return Protocol(tuple(self.ratios) or Protocol.horizons).headline
+
+    @property
+    def ratio(self) -> float | None:
+        """``MMD^2 / floor95`` at the headline horizon."""
+        return self.ratios.get(self.headline)
+
+    def escaped(self, horizon: float) -> float | None:
+        """Fraction of the states that escaped after ``horizon`` transit times."""
+        return self.numbers.get(f"preservation/escaped_h{horizon:g}")
+
+
+def entries(
+    config: Mapping[str, Any], metrics: Mapping[str, float], fields: Mapping[str, VelocityField]
+) -> list[Entry]:
+    """The run's own field first, then those beside it and the nulls that were measured."""
+    found = [
+        Entry(
+            prefix,
+            prefix.split("/")[-2] if prefix else config["flow"]["family"],
+            velocity,
+            {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)},
+        )
+        for prefix, velocity in fields.items()
+    ]
+    return [entry for entry in found if entry.own or entry.numbers]

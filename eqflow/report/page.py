@@ -1,0 +1,84 @@
+"""The report of a run: its figures as files, and one page that holds them all."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+import eqflow
+from eqflow.fields import VelocityField
+from eqflow.model import FlowModel
+from eqflow.report.curves import History
+from eqflow.report.entry import entries
+from eqflow.report.gallery import draw
+from eqflow.report.scene import Scene
+from eqflow.report.style import STYLE, number
+from eqflow.report.verdict import table, verdict
+from eqflow.snapshots import Snapshots
+from eqflow.store import replacing
+
+
+@torch.no_grad()
+def write_report(
+    folder: Path,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    history: History,
+    model: FlowModel,
+    fields: Mapping[str, VelocityField],
+    snapshots: Snapshots,
+) -> list[Path]:
+    """Write ``figures/*.png`` and ``report.html`` into ``folder``; returns the figures' paths.
+
+    ``config`` is the resolved one, ``metrics`` those of ``metrics.json``, ``fields`` the evaluated
+    fields by the prefix of their measures, "" the run's own. What was not measured is left out.
+    """
+    run = entries(config, metrics, fields)
+    sigma = metrics.get("preservation/sigma", config["flow"]["sigma"])
+    with rc_context(STYLE):
+        figures = draw(run, history, Scene(config, model, snapshots, sigma))
+        paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
+    headings, rows = table(run, model.field.dim)
+    times = {n.removeprefix("time/"): v for n, v in metrics.items() if n.startswith("time/")}
+    page = _template().render(
+        run=run,
+        config=config,
+        snapshots=snapshots,
+        version=eqflow.__version__,
+        sigma=number(sigma),
+        verdict=verdict(run),
+        headings=headings,
+        rows=rows,
+        seconds=", ".join(f"{n.removesuffix('_s')} {number(v)}" for n, v in times.items()),
+        pictures={name: b64encode(path.read_bytes()).decode() for name, path in paths.items()},
+        resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
+    )
+    with replacing(folder / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return list(paths.values())
+
+
+def _save(figure: Figure, folder: Path, name: str) -> Path:
+    path = folder / "figures" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+    return path
+
+
+def _template() -> Template:
+    # autoescape by hand: the default decides by the file's name, and ours ends in .j2
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,123 @@
+"""Pictures in state space, in raw units: streamlines, trajectories, distributions.
+
+Arrays of states are ``(..., n, d)``; only the first three coordinates are drawn.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eqflow.report.entry import Entry
+from eqflow.report.style import DATA, number, percent, sheet
+
+Array = np.ndarray
+Frame = Sequence[tuple[float, float]]
+"""Lower and upper limit of each coordinate."""
+
+
+def frame(states: Float[Array, "n dim"], margin: float = 0.12) -> Frame:
+    """Limits that hold nearly all ``states``: no outlier decides the scale."""
+    low, high = np.quantile(states, [0.002, 0.998], axis=0)
+    return list(zip(low - margin * (high - low), high + margin * (high - low), strict=True))
+
+
+def coordinates(dim: int) -> list[str]:
+    """Names of the coordinates that are drawn."""
+    return list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
+
+
+def streamlines(
+    run: Sequence[Entry],
+    velocity: Callable[[Entry, Float[Array, "n 2"]], Float[Array, "n 2"]],
+    states: Float[Array, "n 2"],
+) -> Figure:
+    """Streamlines of fields in the plane over the states they must keep, on the same limits.
+
+    ``velocity(entry, states)`` is that of an entry, in raw units.
+    """
+    columns, limits = 2, frame(states)
+    rows = -(-len(run) // columns)
+    figure = sheet(7.6, 3.6 * rows)
+    grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
+    for place, entry in enumerate(run, start=1):
+        axes = _panel(figure.add_subplot(rows, columns, place), limits, "xy")
+        axes.scatter(states[:, 0], states[:, 1], s=6, color=DATA, alpha=0.5, linewidths=0)
+        v = velocity(entry, grid.reshape(-1, 2)).reshape(grid.shape)
+        x, y, vx, vy = *np.moveaxis(grid, -1, 0), *np.moveaxis(v, -1, 0)
+        axes.streamplot(x, y, vx, vy, color=entry.look["color"], linewidth=0.9, arrowsize=0.8)
+        axes.set_title(f"{entry.name}\nMMD² / floor95 = {number(entry.ratio)}")
+    return figure
+
+
+def _panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
+    axes.set(xlim=limits[0], ylim=limits[1], xlabel=names[0], ylabel=names[1])
+    axes.grid(False)
+    return axes
+
+
+def projections(
+    states: Float[Array, "n dim"], paths: Mapping[str, tuple[Float[Array, "times runs dim"], str]]
+) -> Figure:
+    """Three plane projections of the data and, below, of trajectories over it.
+
+    ``paths`` holds for each row its name, the trajectories and their colour.
+    """
+    limits, names = frame(states), coordinates(states.shape[1])
+    figure = sheet(8.4, 2.5 * (1 + len(paths)))
+    blocks = figure.subfigures(1 + len(paths), 1, squeeze=False).flat
+    rows = {"held-out data": (states[None, :0], DATA)} | dict(paths)
+    for block, (title, (path, colour)) in zip(blocks, rows.items(), strict=True):
+        block.suptitle(title, fontsize=10)
+        for place, pair in enumerate(combinations(range(3), 2), start=1):
+            axes = block.add_subplot(1, 3, place)
+            _panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
+            axes.scatter(*states[:, pair].T, s=3, color=DATA, alpha=0.5, linewidths=0)
+            axes.plot(*np.moveaxis(path[..., pair], -1, 0), color=colour, linewidth=0.7, alpha=0.8)
+            axes.plot(*path[:1, :, pair].reshape(-1, 2).T, "o", color=colour, markersize=4)
+    return figure
+
+
+def distributions(
+    before: Float[Array, "n dim"], after: Float[Array, "m dim"], entry: Entry, horizon: float
+) -> Figure:
+    """Held-out states, those simulated for ``horizon`` transit times, and the marginals of both."""
+    limits, names = frame(before), coordinates(before.shape[1])
+    figure, colour = sheet(7.6, 5.6), entry.look["color"]
+    layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
+    axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
+    ends = [0, len(names) - 1]
+    for panel in (axes["before"], axes["after"]):
+        _panel(panel, [limits[i] for i in ends], [names[i] for i in ends])
+        panel.scatter(*before[:, ends].T, s=6, color=DATA, alpha=0.5, linewidths=0)
+    axes["after"].scatter(*after[:, ends].T, s=8, color=colour, alpha=0.7, linewidths=0)
+    axes["before"].set_title("held-out\n")
+    escaped = percent(entry.escaped(horizon))
+    axes["after"].set_title(f"{entry.name} after {horizon:g} transit times\nescaped: {escaped}")
+    for i, name in enumerate(names):
+        axes[name].set(xlabel=name, xlim=limits[i], yticks=[])
+        _marginals(axes[name], before[:, i], after[:, i], limits[i], colour)
+    return figure
+
+
+def _marginals(
+    axes: Axes,
+    before: Float[Array, " n"],
+    after: Float[Array, " m"],
+    limit: tuple[float, float],
+    colour: str,
+) -> None:
+    # each state counts 1 / n, so that those outside the frame are missing and not made up for
+    def draw(values: Array, **style: Any) -> float:
+        share = np.full(len(values), 1 / len(values))
+        style |= {"bins": 40, "range": limit, "weights": share, "histtype": "stepfilled"}
+        return np.max(axes.hist(values, **style)[0])
+
+    peak = draw(before, facecolor=(DATA, 0.5))
+    top = draw(after, facecolor=(colour, 0.15), edgecolor=colour, linewidth=1.4)
+    # a law that collapsed runs out of the picture instead of flattening the other
+    axes.set_ylim(0, min(1.1 * max(peak, top), 4 * peak))

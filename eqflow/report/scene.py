@@ -1,0 +1,75 @@
+"""The states that pictures show: simulated as the measures simulate them, returned in raw units."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.evaluation import Protocol, held_out
+from eqflow.model import FlowModel
+from eqflow.processes import Stream, normal
+from eqflow.report.entry import Entry
+from eqflow.simulate import INTEGRATORS, RK4, Integrator
+from eqflow.snapshots import Snapshots
+
+SHOWN = 800
+"""States that a picture starts from at most."""
+
+
+class Scene:
+    """Model and snapshots of a run, seen in raw units.
+
+    ``sigma`` is the noise level the run's own field lives at.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], model: FlowModel, snapshots: Snapshots, sigma: float
+    ) -> None:
+        self.model, self.snapshots, self.sigma = model, snapshots, sigma
+        self.seed, self.integrator = config["seed"], _integrator(config["integrator"])
+        self.starts, held = held_out(snapshots, sigma, Protocol(starts=SHOWN, seed=self.seed))
+        self.states = self.raw(held)
+
+    def raw(self, z: Float[Tensor, "*states dim"]) -> Float[np.ndarray, "*states dim"]:
+        """Standardised states on any device to raw ones."""
+        return self.snapshots.standardiser.raw(z).cpu().double().numpy()
+
+    def velocity(self, entry: Entry, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+        """Raw velocity of an entry's field at raw states, per transit time."""
+        units = self.snapshots.standardiser
+        v = entry.velocity(units.standard(torch.as_tensor(x).to(units.mean)))
+        return (v * units.std).cpu().numpy()
+
+    def path(
+        self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
+    ) -> Float[np.ndarray, "times runs dim"]:
+        """Raw states at ``times`` of ``runs`` trajectories of a field, from held-out states."""
+        x0 = self.starts[:runs]
+
+        def noise(step: int) -> Tensor:
+            return normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
+
+        def score(x: Tensor) -> Tensor:
+            return self.model.score(x, self.sigma)
+
+        return self.raw(self.integrator(entry.velocity, x0, times, score, noise))
+
+    def true_path(
+        self, times: Float[Tensor, " times"], runs: int
+    ) -> Float[np.ndarray, "times runs dim"] | None:
+        """Trajectories of the true system from clean states at unit speed, where it is known."""
+        velocity = self.snapshots.velocity
+        if velocity is None:
+            return None
+        unit = velocity(self.snapshots.test).square().mean().rsqrt()
+        return self.raw(RK4(0.02)(lambda x: unit * velocity(x), self.snapshots.test[:runs], times))
+
+
+def _integrator(config: Mapping[str, Any]) -> Integrator:
+    """The run's integrator, found by its class among the known ones."""
+    classes: dict[str, Callable[..., Integrator]] = {c.__name__: c for c in INTEGRATORS.values()}
+    arguments = dict(config)
+    return classes[arguments.pop("_target_").rsplit(".", 1)[-1]](**arguments)

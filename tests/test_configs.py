@@ -1,0 +1,116 @@
+"""Every shipped configuration composes, repeats the Python defaults, and runs."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+import data_modules
+from eqflow import simulate
+from eqflow.cli import CONF
+from eqflow.cli.launch import launch
+from eqflow.evaluation import Protocol
+from eqflow.fields import Network
+from eqflow.score import EmpiricalScore, MLPScore
+from eqflow.training import FlowModule, ScoreModule
+
+ROOT = Path(__file__).parents[1]
+CHOICES = sorted(
+    f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml") if path.parent != CONF
+)
+TINY = [
+    "score.training.steps=2",
+    "epoch_steps=2",
+    "protocol.horizons=[1]",
+    "protocol.starts=20",
+    "protocol.splits=4",
+    "protocol.transport=false",
+]
+
+
+def composed(tmp_path: Path, overrides: list[str]) -> DictConfig:
+    """A resolved config as the command line would make it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    cfg.run_dir, cfg.cache_dir = str(tmp_path / "run"), str(tmp_path / "cache")
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def tiny(choice: str, tmp_path: Path) -> list[str]:
+    """Overrides that make a job of ``choice`` take a second."""
+    overrides = [choice, *TINY]
+    if choice != "data=snapshots":
+        overrides += ["data.n=100", "data.val=10", "data.test=80"]
+    else:
+        import numpy as np
+
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
+        overrides += [f"data.path={tmp_path / 'x.npy'}"]
+    if choice in ("flow=network",) or not choice.startswith("flow="):
+        overrides += ["flow.training.steps=2"]
+    if choice == "score=empirical":
+        overrides.remove("score.training.steps=2")
+    if not choice.startswith(("logger", "experiment")):
+        overrides += ["logger=none"]
+    return overrides
+
+
+@pytest.mark.parametrize("choice", [c for c in CHOICES if c not in ("trainer=gpu", "trainer=ddp")])
+def test_every_shipped_choice_runs(choice, tmp_path, capfd):
+    if choice == "trainer=ddp_cpu":
+        pytest.skip("run in test_processes_of_a_run")
+    cfg = composed(tmp_path, tiny(choice, tmp_path))
+    value = launch(cfg)
+    folder = Path(cfg.run_dir)
+    assert value > 0
+    assert {"metrics.json", "report.html", "flow", "checkpoints"} <= {p.name for p in folder.iterdir()}
+
+
+DEFAULTS = {
+    "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
+    "score/empirical": [(EmpiricalScore, "")],
+    "flow/network": [(FlowModule, ""), (FlowModule, "training"), (Network, "field")],
+    "flow/random": [(Network, "field")],
+    "integrator/rk4": [(simulate.RK4, "")],
+    "integrator/heun_sde": [(simulate.HeunSDE, "")],
+    "integrator/euler_maruyama": [(simulate.EulerMaruyama, "")],
+    "data/lorenz": [(data_modules.Lorenz, "")],
+    "data/ring": [(data_modules.Ring, "")],
+    "data/snapshots": [(data_modules.SnapshotsFile, "")],
+    "config": [(Protocol, "protocol"), (data_modules.SnapshotsModule, "")],
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_yaml_repeats_the_python_defaults(name):
+    node = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    for function, key in DEFAULTS[name]:
+        values = node[key] if key else node
+        defaults = {
+            p.name: p.default
+            for p in inspect.signature(function).parameters.values()
+            if p.default is not p.empty and p.name in values
+        }
+        shared = {k: v for k, v in values.items() if k in defaults and "${" not in str(v)}
+        expected = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+        assert shared == {k: expected[k] for k in shared}
+        assert shared
+
+
+def test_readme_commands_compose(tmp_path):
+    commands = re.findall(r"^ *(?:python run\.py|eqflow)([^#\n]*)", (ROOT / "README.md").read_text(), re.M)
+    assert len(commands) > 5
+    for command in commands:
+        overrides = [w for w in command.split() if "=" in w and not w.startswith(("-", "run_dir"))]
+        overrides = [w for w in overrides if "<" not in w and not w.startswith("resume")]
+        composed(tmp_path, [w.split(",")[0] for w in overrides])
+
+
