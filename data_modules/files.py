@@ -46,7 +46,7 @@ def read_states(path: Path) -> Tensor:
                 array = np.load(path, allow_pickle=False)
             case ".csv":
                 array = np.genfromtxt(path, delimiter=",", ndmin=2)
-                array = array[np.isnan(array[0]).all() :]  # a first line of names
+                array = array[int(np.isnan(array[:1]).all()) :]  # a first line of names
             case _:
                 raise ValueError(f"suffix {path.suffix}")
         states = torch.from_numpy(np.asarray(array, dtype=np.float64))
@@ -54,5 +54,7 @@ def read_states(path: Path) -> Tensor:
         raise InputError(
             f"data.path={path}: {error}; expected a .npy or .csv file of numbers"
         ) from error
+    if not len(states):
+        raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
     check_states(states, f"data.path={path}")
     return states

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data_modules.base import SyntheticModule
+from eqflow.processes import Stream, generator
 
 
 class Planar(SyntheticModule):
@@ -15,7 +16,7 @@ class Planar(SyntheticModule):
     shape = (2,)
 
     def sample(self, n: int) -> Float[Tensor, "n 2"]:
-        return self.draw(n, torch.Generator().manual_seed(self.seed))
+        return self.draw(n, generator(self.seed, Stream.SNAPSHOTS))
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from eqflow.errors import InputError
+from eqflow.version import __version__
 
 if TYPE_CHECKING:
     from eqflow.estimator import EquilibriumFlow, load
 
-__version__ = "0.1.0"
-__all__ = ["EquilibriumFlow", "InputError", "load"]
+__all__ = ["EquilibriumFlow", "InputError", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

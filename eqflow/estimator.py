@@ -1,7 +1,7 @@
 """Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,12 +48,12 @@ class EquilibriumFlow:
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
         self.batch_size, self.progress = batch_size, progress
 
-    def fit(self, X: ArrayLike | Tensor, val: float = 0.1, test: float = 0.2) -> Self:
+    def fit(self, X: ArrayLike | Tensor, val: float = 0.1, test: float = 0.2) -> "EquilibriumFlow":
         """Learn from raw snapshots, ``(N, d)``; fractions ``val`` and ``test`` are held out.
 
         Raises ``InputError`` for non-finite values, constant features and too few states.
         """
-        x = torch.as_tensor(X)
+        x = torch.as_tensor(X, dtype=torch.double)
         check_states(x, "X")
         snapshots = split(x, int(val * len(x)), int(test * len(x)), self.seed)
         self.model = FlowModel(
@@ -118,7 +118,7 @@ class EquilibriumFlow:
         path = integrator(
             model.field,
             z,
-            torch.as_tensor(times),
+            torch.as_tensor(times, dtype=torch.double),
             lambda x: model.score(x, self.sigma),
             lambda step: normal(z, len(z), self.seed, Stream.SIMULATION, step),
         )
@@ -145,11 +145,11 @@ class EquilibriumFlow:
 
     def _standard(self, x: ArrayLike | Tensor) -> Tensor:
         model = self._fitted()
-        raw = torch.as_tensor(x)
+        raw = torch.as_tensor(x, dtype=torch.double)
         if tuple(raw.shape[1:]) != model.shape:
             expected = ("n", *model.shape)
             raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
-        return model.standardiser.standard(raw.float())
+        return model.standardiser.standard(raw).float()
 
 
 def load(folder: str | Path) -> EquilibriumFlow:

@@ -14,9 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def _silu_slope(a: Tensor) -> Tensor:
-    gate = torch.sigmoid(a)
-    return gate + a * gate * (1 - gate)
+def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
+    """``silu(a) = a g`` and its slope ``g + a g (1 - g)``, with ``g = sigmoid(a)``."""
+    g = torch.sigmoid(a)
+    h = a * g
+    return h, g + h * (1 - g)
 
 
 class MLP(nn.Module):
@@ -55,8 +57,8 @@ class MLP(nn.Module):
     ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "n batch outputs"]]:
         """Value and Jacobian-vector products along ``n`` tangents (forward mode)."""
         for layer in self._layers():
-            a = layer(x)
-            x, tangents = nn.functional.silu(a), (tangents @ layer.weight.T) * _silu_slope(a)
+            x, slope = _silu(layer(x))
+            tangents = (tangents @ layer.weight.T) * slope
         return self.last(x), tangents @ self.last.weight.T
 
     def pullback(
@@ -65,9 +67,8 @@ class MLP(nn.Module):
         """Vector-Jacobian product, the gradient of ``cotangent . forward(x)`` (reverse mode)."""
         slopes = []
         for layer in self._layers():
-            a = layer(x)
-            x = nn.functional.silu(a)
-            slopes.append(_silu_slope(a))
+            x, slope = _silu(layer(x))
+            slopes.append(slope)
         cotangent = cotangent @ self.last.weight
         for layer, slope in zip(self._layers()[::-1], slopes[::-1], strict=True):
             cotangent = (cotangent * slope) @ layer.weight

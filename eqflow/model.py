@@ -69,7 +69,7 @@ class FlowModel(nn.Module):
         """Read what :meth:`save` wrote; raises ``InputError`` for anything else."""
         try:
             config = json.loads((folder / "config.json").read_text())
-            if config.pop("format") != FORMAT:
+            if not isinstance(config, dict) or config.pop("format") != FORMAT:
                 raise ValueError("written by another version")
             shape = tuple(config.pop("shape"))
             model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)

@@ -6,6 +6,7 @@ a function of (seed, stream, step, global row), so one process and many draw the
 
 from enum import IntEnum
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, distributed
@@ -23,6 +24,7 @@ class Stream(IntEnum):
     NORMALISATION = 6
     ORDER = 7
     PROBES = 8
+    SNAPSHOTS = 9
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -41,8 +43,9 @@ def rows(total: int) -> slice:
 def generator(
     seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Generator of one (seed, stream, step)."""
-    return torch.Generator(device).manual_seed(((seed * 16 + stream) * 2**32 + step) % 2**63)
+    """Generator of one (seed, stream, step), hashed: torch reads 32 bits of a seed on the CPU."""
+    (state,) = np.random.SeedSequence((seed, stream, step)).generate_state(1)
+    return torch.Generator(device).manual_seed(int(state))
 
 
 def normal(

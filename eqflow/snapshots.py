@@ -24,8 +24,8 @@ class Standardiser(nn.Module):
 
     def __init__(self, mean: Float[Tensor, "*shape"], std: Float[Tensor, "*shape"]) -> None:
         super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
+        self.register_buffer("mean", mean.double())
+        self.register_buffer("std", std.double())
 
     @classmethod
     def of(cls, x: Float[Tensor, "batch *shape"]) -> "Standardiser":
@@ -38,19 +38,23 @@ class Standardiser(nn.Module):
                 f"data: feature {constant[0]} is constant; expected features that vary, remove it"
             )
         trailing = (1,) * (x.ndim - 2)
-        return cls(mean.view(-1, *trailing).float(), std.view(-1, *trailing).float())
+        return cls(mean.view(-1, *trailing), std.view(-1, *trailing))
 
     def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
-        """Raw states to standardised ones."""
-        return (x - self.mean) / self.std
+        """Raw states to standardised ones, float64: raw data may have a large offset."""
+        return (x.double() - self.mean) / self.std
 
     def raw(self, z: Float[Tensor, "*batch_shape"]) -> Float[Tensor, "*batch_shape"]:
-        """Standardised states to raw ones."""
+        """Standardised states to raw ones, float64."""
         return z * self.std + self.mean
 
-    def conjugate(self, velocity: Velocity) -> Velocity:
+    def standard_velocity(self, velocity: Velocity) -> Velocity:
         """A velocity in raw units as one in standardised units, ``dz/dt = (dx/dt) / std``."""
-        return lambda z: velocity(self.raw(z)) / self.std
+        return lambda z: (velocity(self.raw(z)) / self.std).to(z.dtype)
+
+    def raw_velocity(self, velocity: Velocity) -> Velocity:
+        """A velocity of standardised float32 states as one of raw states, ``dx/dt = std dz/dt``."""
+        return lambda x: velocity(self.standard(x).float()) * self.std
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,7 @@ def split(
         val=z[:val],
         test=z[val : val + test],
         standardiser=standardiser,
-        velocity=None if velocity is None else standardiser.conjugate(velocity),
+        velocity=None if velocity is None else standardiser.standard_velocity(velocity),
     )
 
 

@@ -1,8 +1,15 @@
-"""Every annotated shape and type of ``eqflow`` is checked while its tests run."""
+"""Shapes and types that ``eqflow`` annotates are checked while its tests run."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 from jaxtyping import install_import_hook
 
-HOOK = install_import_hook("eqflow", "beartype.beartype")  # before eqflow is first imported
+install_import_hook(  # before eqflow is first imported
+    "eqflow",
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

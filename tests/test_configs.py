@@ -23,6 +23,7 @@ CHOICES = sorted(
     f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml") if path.parent != CONF
 )
 TINY = [
+    "threads=1",
     "score.training.steps=2",
     "epoch_steps=2",
     "protocol.horizons=[1]",
@@ -71,7 +72,9 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
     value = launch(cfg)
     folder = Path(cfg.run_dir)
     assert value > 0
-    assert {"metrics.json", "report.html", "flow", "checkpoints"} <= {p.name for p in folder.iterdir()}
+    assert {"metrics.json", "report.html", "flow", "checkpoints"} <= {
+        p.name for p in folder.iterdir()
+    }
 
 
 DEFAULTS = {
@@ -106,11 +109,11 @@ def test_yaml_repeats_the_python_defaults(name):
 
 
 def test_readme_commands_compose(tmp_path):
-    commands = re.findall(r"^ *(?:python run\.py|eqflow)([^#\n]*)", (ROOT / "README.md").read_text(), re.M)
+    commands = re.findall(
+        r"^ *(?:python run\.py|eqflow)([^#\n]*)", (ROOT / "README.md").read_text(), re.M
+    )
     assert len(commands) > 5
     for command in commands:
         overrides = [w for w in command.split() if "=" in w and not w.startswith(("-", "run_dir"))]
         overrides = [w for w in overrides if "<" not in w and not w.startswith("resume")]
         composed(tmp_path, [w.split(",")[0] for w in overrides])
-
-

@@ -87,7 +87,9 @@ def test_empirical_score_far_from_every_point_still_points_at_the_nearest():
 def test_chunks_do_not_change_the_empirical_score(max_pairs):
     x, points = torch.randn(11, 2), torch.randn(50, 2)
     whole = EmpiricalScore(points)(x, 0.3)
-    torch.testing.assert_close(EmpiricalScore(points, max_pairs)(x, 0.3), whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        EmpiricalScore(points, max_pairs)(x, 0.3), whole, rtol=1e-12, atol=1e-12
+    )
 
 
 def test_chunks_hold_at_most_max_pairs(monkeypatch):
@@ -128,7 +130,9 @@ def jacobian(score, x):
 
 
 def test_only_the_conservative_score_has_a_symmetric_jacobian(conservative, free, x):
-    torch.testing.assert_close(jacobian(conservative, x), jacobian(conservative, x).mT, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        jacobian(conservative, x), jacobian(conservative, x).mT, rtol=0, atol=1e-12
+    )
     assert (jacobian(free, x) - jacobian(free, x).mT).abs().max() > 1e-3
 
 
@@ -193,7 +197,9 @@ class GaussianTruth(MLPScore):
     error = 0.0
 
     def residual(self, x, sigma):
-        s = -torch.einsum("bij,bj->bi", torch.linalg.inv(self.P + sigma[..., None] ** 2 * torch.eye(2)), x)
+        s = -torch.einsum(
+            "bij,bj->bi", torch.linalg.inv(self.P + sigma[..., None] ** 2 * torch.eye(2)), x
+        )
         return sigma * (1 + sigma**2).sqrt() * ((1 + self.error) * s + x / (1 + sigma**2))
 
 
@@ -218,7 +224,9 @@ def test_denoising_obeys_tweedie(conservative, x, sigma):
     torch.testing.assert_close((denoised - x) / sigma**2, conservative(x, sigma))
     points = torch.randn(20, 3)
     empirical = EmpiricalScore(points)
-    torch.testing.assert_close(empirical.denoise(x, sigma), empirical.posterior_mean(x, sigma, points))
+    torch.testing.assert_close(
+        empirical.denoise(x, sigma), empirical.posterior_mean(x, sigma, points)
+    )
 
 
 # registry

@@ -37,13 +37,15 @@ def no_noise(x):
 
 
 @pytest.mark.parametrize(
-    ("integrator", "order"), [(RK4, 4), (lambda dt: HeunSDE(dt, 0.0), 2), (lambda dt: EulerMaruyama(dt, 0.0), 1)]
+    ("integrator", "order"),
+    [(RK4, 4), (lambda dt: HeunSDE(dt, 0.0), 2), (lambda dt: EulerMaruyama(dt, 0.0), 1)],
 )
 def test_order_on_the_logistic_equation(integrator, order):
     x0, times = torch.linspace(0.05, 0.6, 5)[:, None], torch.tensor([0.0, 1.0, 2.0])
     exact = logistic_solution(x0, times[:, None, None])
     errors = [
-        (integrator(dt)(logistic, x0, times, torch.neg, no_noise(x0)) - exact).abs().max() for dt in STEPS
+        (integrator(dt)(logistic, x0, times, torch.neg, no_noise(x0)) - exact).abs().max()
+        for dt in STEPS
     ]
     assert slope(STEPS, errors).item() == pytest.approx(order, abs=0.15)
 
@@ -103,15 +105,24 @@ def test_strong_order_is_one_for_additive_noise(integrator):
     fine, steps = 2.0**-12, [2.0**-k for k in (3, 4, 5, 6)]
     normals = torch.randn(2**12, 400, 1)
     best = paths(HeunSDE, fine, fine, normals, torch.sin)
-    errors = [(paths(integrator, dt, fine, normals, torch.sin) - best).square().mean().sqrt() for dt in steps]
+    errors = [
+        (paths(integrator, dt, fine, normals, torch.sin) - best).square().mean().sqrt()
+        for dt in steps
+    ]
     assert slope(steps, errors).item() == pytest.approx(1, abs=0.15)
 
 
 def stationary_variance(integrator, dt, eta=1.0):
-    """Of the scheme on ``dx = -eta x dt + sqrt(2 eta) dW``, from its response to state and noise."""
+    """Of the scheme on ``dx = -eta x dt + sqrt(2 eta) dW``, from its response to x and noise."""
     sde, times = integrator(dt, eta), torch.tensor([0.0, dt])
     decay, kick = (
-        sde(torch.zeros_like, torch.tensor([[x]]), times, torch.neg, lambda _, n=n: torch.tensor([[n]]))[-1]
+        sde(
+            torch.zeros_like,
+            torch.tensor([[x]]),
+            times,
+            torch.neg,
+            lambda _, n=n: torch.tensor([[n]]),
+        )[-1]
         for x, n in ((1.0, 0.0), (0.0, 1.0))
     )
     return (kick**2 / (1 - decay**2)).item()
@@ -132,7 +143,10 @@ def test_weak_order_of_heun_is_two_and_of_euler_maruyama_one():
 
 @pytest.mark.parametrize("integrator", SDES)
 def test_eta_only_sets_the_clock_of_the_restoring_noise(integrator):
-    fast, slow = stationary_variance(integrator, 0.05, eta=2.0), stationary_variance(integrator, 0.1)
+    fast, slow = (
+        stationary_variance(integrator, 0.05, eta=2.0),
+        stationary_variance(integrator, 0.1),
+    )
     assert fast == pytest.approx(slow, abs=1e-12)
 
 
@@ -151,7 +165,9 @@ def test_the_sde_preserves_a_gaussian_for_every_eta(eta):
 @pytest.mark.parametrize("integrator", SDES)
 def test_noise_forgets_the_start_at_rate_eta(integrator):
     x0, eta = torch.ones(1, 1), 0.5
-    path = integrator(0.01, eta)(torch.zeros_like, x0, torch.tensor([0.0, 2.0]), torch.neg, no_noise(x0))
+    path = integrator(0.01, eta)(
+        torch.zeros_like, x0, torch.tensor([0.0, 2.0]), torch.neg, no_noise(x0)
+    )
     assert path[-1].item() == pytest.approx(torch.tensor(-1.0).exp().item(), rel=0.01)
 
 
@@ -190,7 +206,9 @@ def test_a_negative_noise_is_refused(integrator, eta):
 
 
 @pytest.mark.parametrize("integrator", SDES)
-@pytest.mark.parametrize("given", [{}, {"score": torch.neg}, {"noise": lambda step: torch.zeros(1, 1)}])
+@pytest.mark.parametrize(
+    "given", [{}, {"score": torch.neg}, {"noise": lambda step: torch.zeros(1, 1)}]
+)
 def test_an_sde_without_score_or_noise_is_refused(integrator, given):
     with pytest.raises(InputError, match=rf"{integrator.__name__}.*score"):
         integrator()(torch.neg, torch.zeros(1, 1), torch.tensor([0.0, 1.0]), **given)

@@ -83,7 +83,9 @@ def test_hutchinson_is_unbiased(velocity, shape):
 
 def test_hutchinson_variance_is_half_the_squared_symmetric_part_off_the_diagonal():
     matrix, n = torch.randn(4, 4), 40_000
-    _, estimates = hutchinson(lambda x: x @ matrix.T, torch.zeros(1, 4), rademacher(torch.empty(n, 1, 4)))
+    _, estimates = hutchinson(
+        lambda x: x @ matrix.T, torch.zeros(1, 4), rademacher(torch.empty(n, 1, 4))
+    )
     symmetric = matrix + matrix.T
     variance = (symmetric - torch.diag(symmetric.diagonal())).square().sum() / 2
     squares = (estimates - matrix.trace()).square()
@@ -93,7 +95,9 @@ def test_hutchinson_variance_is_half_the_squared_symmetric_part_off_the_diagonal
 @pytest.mark.parametrize("matrix", [torch.diag(torch.tensor([1.0, -2, 5])), skew_matrix(3, 0)])
 def test_hutchinson_is_exact_without_an_off_diagonal_symmetric_part(matrix):
     matrix = matrix.double()
-    _, estimates = hutchinson(lambda x: x @ matrix.T, torch.zeros(1, 3), rademacher(torch.empty(50, 1, 3)))
+    _, estimates = hutchinson(
+        lambda x: x @ matrix.T, torch.zeros(1, 3), rademacher(torch.empty(50, 1, 3))
+    )
     torch.testing.assert_close(estimates, matrix.trace().expand(50, 1), rtol=0, atol=1e-12)
 
 
@@ -167,7 +171,7 @@ def test_residual_does_not_vanish_for_another_law(name):
 
 def test_residual_is_divergence_plus_velocity_times_score():
     x, score = gaussian(spd(3))
-    r, v = residual(curl, x, score)
+    r, _ = residual(curl, x, score)
     torch.testing.assert_close(r, trace(curl, x) + (curl(x) * score).sum(1), rtol=1e-10, atol=1e-10)
 
 

@@ -14,7 +14,6 @@ import torch
 from omegaconf import DictConfig
 from torch import distributed, nn
 
-import eqflow
 from callbacks import History, finish, log_result
 from eqflow import store
 from eqflow.cli.parts import (
@@ -33,6 +32,7 @@ from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
 from eqflow.training import noised_batches
+from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
 
@@ -143,7 +143,7 @@ class Run:
                 "score": plain(cfg.score),
                 "seed": cfg.seed,
                 "precision": cfg.trainer.precision,
-                "version": eqflow.__version__,
+                "version": __version__,
                 "files": [store.file_hash(Path(file)) for file in files if file],
             }
         )

@@ -44,8 +44,10 @@ class VelocityField(nn.Module):
         return self.scale * (self.unscaled(x) - self.mean)
 
     @torch.no_grad()
-    def normalise_(self, batches: Iterable[Float[Tensor, "batch *shape"]]) -> "VelocityField":
-        """Fix mean and scale by one pass over states of the law the field lives on, in float64.
+    def normalise_(self, batches: Iterable[Tensor]) -> "VelocityField":
+        """Fix mean and scale by one pass, in float64, over states the field lives on.
+
+        ``batches`` of any sizes, ``(n, *shape)`` each.
 
         Raises ``ValueError`` for a field that does not move anything (the trivial solution).
         """

@@ -38,11 +38,11 @@ def mmd2(
 
 
 def mmd2_splits(
-    states: Float[Tensor, "two_n *shape"], bandwidth: float, first: Float[Tensor, "two_n splits"]
+    states: Float[Tensor, "two_n *shape"], bandwidth: float, first: Bool[Tensor, "two_n splits"]
 ) -> Float[Tensor, " splits"]:
     """Unbiased ``MMD^2`` between the two halves of ``states`` for many splits at once.
 
-    ``first`` holds one column of zeros and ones per split; both halves have the same size.
+    ``first`` marks the first half, one column per split; both halves have the same size.
     """
     first = first.double()
     second = 1 - first

@@ -5,12 +5,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
-from eqflow.report.entry import Entry
+from eqflow.report.entry import Entry, Numbers
 from eqflow.report.style import sheet
 
-History = Mapping[str, Sequence[Mapping[str, float]]]
+History = Mapping[str, Sequence[Numbers]]
 """Stage -> one row of measures per epoch, each with its ``step``."""
 
 
@@ -22,7 +22,7 @@ def preservation(run: Sequence[Entry]) -> Figure | None:
     simulated = [entry for entry in run if entry.ratios]
     if not simulated:
         return None
-    figure = sheet(8, 3.9)
+    figure = sheet(8.0, 3.9)
     axes = figure.add_subplot(xscale="log", xlabel="transit times", ylabel="MMD² / floor95")
     axes.set_yscale("symlog", linthresh=1, linscale=0.6)
     axes.axhspan(-1, 1, color="#DDEFE4", zorder=0, label="sampling noise (ratio ≤ 1)")
@@ -43,17 +43,18 @@ def _line(entry: Entry) -> dict[str, Any]:
 
 def losses(history: History) -> Figure | None:
     """Training and validation loss of each trained stage against the step."""
-    stages = [stage for stage, rows in history.items() if rows]
+    names = {stage: f"{stage}/train_loss" for stage in history}
+    stages = [stage for stage, rows in history.items() if any(names[stage] in row for row in rows)]
     if not stages:
         return None
-    figure = sheet(4 * len(stages), 2.9)
+    figure = sheet(4.0 * len(stages), 2.9)
     for column, stage in enumerate(stages, start=1):
         axes = figure.add_subplot(1, len(stages), column, xlabel="step", title=f"{stage} loss")
         _loss(axes, history[stage], stage)
     return figure
 
 
-def _loss(axes: Axes, rows: Sequence[Mapping[str, float]], stage: str) -> None:
+def _loss(axes: Axes, rows: Sequence[Numbers], stage: str) -> None:
     seen = []
     for part, colour in (("train", "#0072B2"), ("val", "#D55E00")):
         name = f"{stage}/{part}_loss"
@@ -64,7 +65,8 @@ def _loss(axes: Axes, rows: Sequence[Mapping[str, float]], stage: str) -> None:
     # an unbiased estimate of a square can be negative, which a logarithm would silently leave out
     if all(loss > 0 for loss in seen):
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        wide = max(seen) > 10 * min(seen)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
     axes.legend()
@@ -75,15 +77,19 @@ def similarity(run: Sequence[Entry]) -> Figure | None:
     known = [entry for entry in run if "truth/cos" in entry.numbers][::-1]
     if not known:
         return None
-    figure = sheet(7, 0.8 + 0.32 * len(known))
+    figure = sheet(7.0, 0.8 + 0.32 * len(known))
     label = "|cos| to the true velocity (full) and to the smoothed one (hollow)"
     axes = figure.add_subplot(xlim=(0, 1), xlabel=label)
     for row, entry in enumerate(known):
-        for name, fill, shift in (("cos_smoothed", "none", -0.14), ("cos", "full", 0.14)):
-            value, spread = (entry.numbers.get(f"truth/{name}{end}") for end in ("", "_std"))
-            if value is not None:
-                look = entry.look | {"fillstyle": fill, "markersize": 6, "clip_on": False}
-                axes.errorbar(value, row + shift, xerr=spread, capsize=3, **look)
+        _dot(axes, entry, "truth/cos_smoothed", row - 0.14, fillstyle="none")
+        _dot(axes, entry, "truth/cos", row + 0.14, fillstyle="full")
     axes.set_yticks(range(len(known)), [entry.name for entry in known])
     axes.set_ylim(-0.6, len(known) - 0.4)
     return figure
+
+
+def _dot(axes: Axes, entry: Entry, name: str, height: float, **style: Any) -> None:
+    if name in entry.numbers:
+        style |= entry.look | {"markersize": 6, "clip_on": False, "capsize": 3}
+        spread = entry.numbers.get(f"{name}_std")
+        axes.errorbar(entry.numbers[name], height, xerr=spread, **style)

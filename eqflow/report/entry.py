@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eqflow.evaluation import Protocol
+from eqflow.evaluation import HEADLINE, Protocol
 from eqflow.fields import VelocityField
 from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER
+
+Numbers = Mapping[str, float | int]
+"""Name of a measure -> its value."""
 
 RATIO = "preservation/mmd2_ratio_h"
 
@@ -22,7 +25,7 @@ class Entry:
     prefix: str
     family: str
     velocity: VelocityField
-    numbers: Mapping[str, float]
+    numbers: Numbers
 
     @property
     def own(self) -> bool:
@@ -52,8 +55,8 @@ class Entry:
 
     @property
     def headline(self) -> float:
-        """Transit times of the headline ratio, as measured or as the protocol has it."""
-        return Protocol(tuple(self.ratios) or Protocol.horizons).headline
+        """Transit times after which the headline ratio is taken."""
+        return Protocol(tuple(self.ratios)).headline if self.ratios else HEADLINE
 
     @property
     def ratio(self) -> float | None:
@@ -66,7 +69,7 @@ class Entry:
 
 
 def entries(
-    config: Mapping[str, Any], metrics: Mapping[str, float], fields: Mapping[str, VelocityField]
+    config: Mapping[str, Any], metrics: Numbers, fields: Mapping[str, VelocityField]
 ) -> list[Entry]:
     """The run's own field first, then those beside it and the nulls that were measured."""
     found = [

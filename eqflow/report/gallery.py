@@ -48,8 +48,9 @@ def _portraits(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
 
 def _trajectories(own: Entry, scene: Scene) -> Figure:
     times = torch.arange(0, ORBIT, 0.1)
-    paths = {own.name: (scene.path(own, times, RUNS), own.look["color"])}
+    title = f"{own.name}: {RUNS} trajectories of {ORBIT:g} transit times"
+    paths = {title: (scene.path(own, times, RUNS), own.look["color"])}
     truth = scene.true_path(times, RUNS)
     if truth is not None:
-        paths["true system"] = (truth, TRUTH)
+        paths["the true system, as many and as long"] = (truth, TRUTH)
     return portraits.projections(scene.states, paths)

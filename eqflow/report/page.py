@@ -11,16 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-import eqflow
 from eqflow.fields import VelocityField
 from eqflow.model import FlowModel
 from eqflow.report.curves import History
-from eqflow.report.entry import entries
+from eqflow.report.entry import Numbers, entries
 from eqflow.report.gallery import draw
 from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
-from eqflow.report.verdict import table, verdict
+from eqflow.report.verdict import NOISE, table, verdict
 from eqflow.snapshots import Snapshots
+from eqflow.version import __version__
 from eqflow.store import replacing
 
 
@@ -28,7 +28,7 @@ from eqflow.store import replacing
 def write_report(
     folder: Path,
     config: Mapping[str, Any],
-    metrics: Mapping[str, float],
+    metrics: Numbers,
     history: History,
     model: FlowModel,
     fields: Mapping[str, VelocityField],
@@ -50,9 +50,10 @@ def write_report(
         run=run,
         config=config,
         snapshots=snapshots,
-        version=eqflow.__version__,
+        version=__version__,
         sigma=number(sigma),
         verdict=verdict(run),
+        noise=NOISE,
         headings=headings,
         rows=rows,
         seconds=", ".join(f"{n.removesuffix('_s')} {number(v)}" for n, v in times.items()),

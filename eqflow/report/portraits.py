@@ -48,7 +48,7 @@ def streamlines(
         axes = _panel(figure.add_subplot(rows, columns, place), limits, "xy")
         axes.scatter(states[:, 0], states[:, 1], s=6, color=DATA, alpha=0.5, linewidths=0)
         v = velocity(entry, grid.reshape(-1, 2)).reshape(grid.shape)
-        x, y, vx, vy = *np.moveaxis(grid, -1, 0), *np.moveaxis(v, -1, 0)
+        (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
         axes.streamplot(x, y, vx, vy, color=entry.look["color"], linewidth=0.9, arrowsize=0.8)
         axes.set_title(f"{entry.name}\nMMD² / floor95 = {number(entry.ratio)}")
     return figure
@@ -77,9 +77,14 @@ def projections(
             axes = block.add_subplot(1, 3, place)
             _panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
             axes.scatter(*states[:, pair].T, s=3, color=DATA, alpha=0.5, linewidths=0)
-            axes.plot(*np.moveaxis(path[..., pair], -1, 0), color=colour, linewidth=0.7, alpha=0.8)
-            axes.plot(*path[:1, :, pair].reshape(-1, 2).T, "o", color=colour, markersize=4)
+            _orbits(axes, path[..., pair], colour)
     return figure
+
+
+def _orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
+    x, y = np.moveaxis(path, -1, 0)
+    axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.8)
+    axes.plot(x[0], y[0], "o", color=colour, markersize=4)
 
 
 def distributions(

@@ -40,8 +40,7 @@ class Scene:
     def velocity(self, entry: Entry, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
         """Raw velocity of an entry's field at raw states, per transit time."""
         units = self.snapshots.standardiser
-        v = entry.velocity(units.standard(torch.as_tensor(x).to(units.mean)))
-        return (v * units.std).cpu().numpy()
+        return units.raw_velocity(entry.velocity)(torch.as_tensor(x).to(units.mean)).cpu().numpy()
 
     def path(
         self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
@@ -65,7 +64,7 @@ class Scene:
         if velocity is None:
             return None
         unit = velocity(self.snapshots.test).square().mean().rsqrt()
-        return self.raw(RK4(0.02)(lambda x: unit * velocity(x), self.snapshots.test[:runs], times))
+        return self.raw(RK4()(lambda x: unit * velocity(x), self.snapshots.test[:runs], times))
 
 
 def _integrator(config: Mapping[str, Any]) -> Integrator:

@@ -54,7 +54,7 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def number(value: float | None) -> str:
+def number(value: float | int | None) -> str:
     """A measure with three significant digits; a dash where it was not taken."""
     if value is None:
         return "\N{EN DASH}"
@@ -63,6 +63,6 @@ def number(value: float | None) -> str:
     return text.replace("-", "\N{MINUS SIGN}")  # a hyphen would let a table break the line
 
 
-def percent(fraction: float | None) -> str:
+def percent(fraction: float | int | None) -> str:
     """A fraction in percent; a dash where it was not taken."""
     return number(None if fraction is None else 100 * fraction) + " %"

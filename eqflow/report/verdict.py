@@ -1,8 +1,8 @@
 """What the numbers say: one sentence, and the table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from eqflow.report.entry import RATIO, Entry
+from eqflow.report.entry import RATIO, Entry, Numbers
 from eqflow.report.style import number, percent
 
 NOISE = 1.5
@@ -62,7 +62,7 @@ def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
     left out.
     """
     main = "mmd2_rbf05" if dim <= 3 else "mmd2_median"
-    columns = {f"MMD² / floor95 at {h:g}": f"{RATIO}{h:g}" for h in HORIZONS}
+    columns = {f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in HORIZONS}
     columns |= {"MMD²": f"preservation/{main}"} | MEASURES
     columns = {h: key for h, key in columns.items() if any(key in e.numbers for e in run)}
     rows = [[e.name, *(_cell(e.numbers, key) for key in columns.values())] for e in run]
@@ -70,12 +70,12 @@ def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
     return ["field", *columns], [*rows, ["noise floor, 95\N{NO-BREAK SPACE}%", *floors]]
 
 
-def _cell(numbers: Mapping[str, float], key: str) -> str:
+def _cell(numbers: Numbers, key: str) -> str:
     spread = numbers.get(f"{key}_std")
-    return number(numbers.get(key)) + (f" ± {number(spread)}" if spread is not None else "")
+    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread is not None else "")
 
 
-def _floor(numbers: Mapping[str, float], key: str) -> str:
+def _floor(numbers: Numbers, key: str) -> str:
     if key.startswith(RATIO):
         return "1"
     return number(numbers.get(FLOORS.get(key, "")))

@@ -23,7 +23,7 @@ class EmpiricalScore(Score):
     def __init__(self, points: Float[Tensor, "points *shape"], max_pairs: int = 10_000_000) -> None:
         super().__init__()
         self.max_pairs = max_pairs
-        self.register_buffer("points", points)
+        self.register_buffer("points", points.clone())
 
     def posterior_mean(
         self,

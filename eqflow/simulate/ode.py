@@ -1,5 +1,6 @@
 """Integration of ``dx/dt = v(x)`` with fixed steps, through torchdiffeq."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchdiffeq import odeint
@@ -21,6 +22,13 @@ class RK4(Integrator):
         score: Velocity | None = None,
         noise: Noise | None = None,
     ) -> Float[Tensor, "times batch *shape"]:
+        # every output time is a grid point: between them torchdiffeq interpolates linearly
+        spans = [torch.linspace(a, b, n + 1)[:-1] for a, b, n in self.intervals(times)]
+        grid = torch.cat([*spans, times[-1:].cpu()]).to(x0)
         return odeint(
-            lambda _, x: velocity(x), x0, times.to(x0), method="rk4", options={"step_size": self.dt}
+            lambda _, x: velocity(x),
+            x0,
+            times.to(x0),
+            method="rk4",
+            options={"grid_constructor": lambda f, x, t: grid},
         )

@@ -5,7 +5,7 @@ The stationary law is the same for every ``eta >= 0``; the noise pulls states ba
 weak order 2, Euler-Maruyama weak order 1.
 """
 
-from itertools import count, islice, pairwise
+from itertools import count, islice
 
 import torch
 from jaxtyping import Float
@@ -40,9 +40,8 @@ class _SDE(Integrator):
             return velocity(x) + self.eta * score(x)
 
         states, draws = [x0], map(noise, count())
-        for start, end in pairwise(times.tolist()):
-            x, steps = states[-1], max(1, round((end - start) / self.dt))
-            dt = (end - start) / steps
+        for start, end, steps in self.intervals(times):
+            x, dt = states[-1], (end - start) / steps
             for dw in islice(draws, steps):
                 x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * dw)
             states.append(x)

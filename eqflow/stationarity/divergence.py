@@ -61,8 +61,8 @@ def rademacher(
     like: Float[Tensor, "*size"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "*size"]:
     """Independent random signs."""
-    draws = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
-    return torch.sign(draws - 0.5)
+    heads = torch.randint(2, like.shape, generator=generator, device=like.device)
+    return (2 * heads - 1).to(like.dtype)
 
 
 def check_dim(shape: tuple[int, ...]) -> None:

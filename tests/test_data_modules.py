@@ -1,0 +1,228 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest
+
+from data_modules import Lorenz, Ring, SnapshotsFile, TwoMoons, TwoPeaks
+from eqflow.errors import InputError
+
+N = 20_000
+ALPHA = 1e-6
+
+
+def draw(module, n=N):
+    return module(seed=0).sample(n).double()
+
+
+def assert_mean(samples, expected):
+    """The mean is the expected one within 5 standard errors, per column."""
+    error = (samples.mean(0) - torch.as_tensor(expected, dtype=torch.float64)).abs()
+    assert (error < 5 * samples.std(0) / len(samples) ** 0.5).all()
+
+
+# planar laws
+
+
+def test_two_peaks_are_two_round_gaussians_of_equal_weight():
+    x = draw(TwoPeaks)
+    side = x.sum(1).sign()
+    assert_mean(side[:, None], [0.0])
+    assert_mean(x, [0.0, 0.0])
+    assert_mean(torch.stack([x[:, 0] ** 2, x[:, 1] ** 2, x.prod(1)], 1), [1.25, 1.25, 1.0])
+    across = (x[:, 0] - x[:, 1]) / 0.5**0.5
+    assert kstest(across.numpy(), "norm").pvalue > ALPHA
+
+
+def test_the_ring_is_uniform_in_area():
+    x = draw(Ring)
+    r2, angle = x.square().sum(1), torch.atan2(x[:, 1], x[:, 0])
+    assert kstest(r2.numpy(), "uniform", args=(1, 3)).pvalue > ALPHA
+    assert kstest(angle.numpy(), "uniform", args=(-np.pi, 2 * np.pi)).pvalue > ALPHA
+    assert_mean(torch.stack([r2 * angle.cos(), r2 * angle.sin()], 1), [0.0, 0.0])
+
+
+def test_two_moons_lie_on_their_half_circles():
+    x = draw(TwoMoons)
+    lower = torch.tensor([1.0, 0.5]) - x
+    radius = torch.minimum((x.norm(dim=1) - 1).abs(), (lower.norm(dim=1) - 1).abs())
+    assert radius.max() < 0.1 * 6
+    assert_mean(x, [0.5, 0.25])
+    variance = [0.75 + 0.01, 0.5 - 4 / np.pi**2 + (2 / np.pi - 0.25) ** 2 + 0.01]
+    assert_mean((x - torch.tensor([0.5, 0.25])) ** 2, variance)
+
+
+# Lorenz
+
+
+@pytest.fixture(scope="module")
+def lorenz():
+    runs, kept = 2000, 4
+    module = Lorenz(seed=0)
+    x = module.sample(runs * kept)
+    return x, module.system.velocity(x), runs
+
+
+def run_means(values, runs):
+    """One row a run: states of one run are not independent, runs are."""
+    return values.flatten(1).unflatten(0, (-1, runs)).mean(0)
+
+
+def test_lorenz_states_are_stationary(lorenz):
+    _, v, runs = lorenz
+    assert_mean(run_means(v, runs), [0.0] * 3)
+
+
+def test_lorenz_second_moments_do_not_change_in_time(lorenz):
+    # d<x_i x_j>/dt = <x_i v_j + v_i x_j> = 0
+    x, v, runs = lorenz
+    flux = torch.einsum("ni,nj->nij", x, v)
+    assert_mean(run_means(flux + flux.mT, runs), [0.0] * 9)
+
+
+def test_lorenz_moments_obey_their_identities(lorenz):
+    states, _, runs = lorenz
+    x, y, z = states.T
+    identities = [x, y, x * y - 8 / 3 * z, x**2 - x * y, x * y * z - 8 / 3 * z**2]
+    assert_mean(run_means(torch.stack(identities, 1), runs), [0.0] * 5)
+
+
+def test_lorenz_has_its_fixed_points_and_divergence():
+    system = Lorenz().system
+    wing = (8 / 3 * 27) ** 0.5
+    fixed = torch.tensor([[0, 0, 0], [wing, wing, 27], [-wing, -wing, 27]], dtype=torch.float64)
+    torch.testing.assert_close(
+        system.velocity(fixed), torch.zeros(3, 3).double(), rtol=0, atol=1e-12
+    )
+    jacobian = torch.func.jacfwd(lambda row: system.velocity(row[None])[0])(fixed[0])
+    expected = torch.tensor(
+        [(-11 + 1201**0.5) / 2, (-11 - 1201**0.5) / 2, -8 / 3], dtype=torch.float64
+    )
+    found = torch.linalg.eigvals(jacobian).real.sort().values
+    torch.testing.assert_close(found, expected.sort().values)
+
+
+def test_lorenz_gives_its_true_velocity_in_standardised_units():
+    module = Lorenz(n=500, val=10, test=10)
+    module.setup()
+    s = module.snapshots
+    raw = s.standardiser.raw(s.test)
+    torch.testing.assert_close(s.velocity(s.test) * s.standardiser.std, module.system.velocity(raw))
+
+
+# all
+
+
+@pytest.mark.parametrize("module", [TwoPeaks, Ring, TwoMoons, Lorenz])
+def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(module):
+    first, again, other = (module(n=40, val=5, test=5, seed=seed) for seed in (0, 0, 1))
+    for data in (first, again, other):
+        torch.rand(3)  # the global state does not matter
+        data.setup()
+    assert torch.equal(first.snapshots.train, again.snapshots.train)
+    assert not torch.equal(first.snapshots.train, other.snapshots.train)
+    assert [len(s) for s in (first.snapshots.train, first.snapshots.val, first.snapshots.test)] == [
+        40,
+        5,
+        5,
+    ]
+    assert first.shape == first.snapshots.shape
+
+
+# files
+
+
+@pytest.fixture
+def table():
+    return np.random.default_rng(0).normal(size=(50, 3))
+
+
+def write(path, table, header=None):
+    if path.suffix == ".npy":
+        np.save(path, table)
+    else:
+        lines = [",".join(map(repr, map(float, row))) for row in table]
+        path.write_text("\n".join(([header] if header else []) + lines) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("x.npy", None), ("x.csv", None), ("x.csv", "a,b,c"), ("x.csv", '"u v",b,c')],
+)
+def test_files_are_read_as_they_are(tmp_path, table, name, header):
+    data = SnapshotsFile(write(tmp_path / name, table, header))
+    assert data.shape == (3,)
+    assert np.array_equal(data.states.numpy(), table)
+    data.setup()
+    s = data.snapshots
+    assert [len(s.val), len(s.test), len(s.train)] == [5, 10, 35]
+
+
+def test_integers_and_single_columns_are_numbers_too(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(40).reshape(20, 2))
+    assert SnapshotsFile(str(tmp_path / "x.npy")).states.dtype == torch.float64
+    (tmp_path / "x.csv").write_text("speed\n" + "\n".join(map(str, range(20))) + "\n")
+    assert SnapshotsFile(str(tmp_path / "x.csv")).states.flatten().tolist() == list(range(20))
+
+
+def spoiled(table):
+    table = table.copy()
+    table[4, 1] = np.nan
+    return table
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("nan.npy", spoiled, "1 of 50 snapshots hold NaN"),
+        ("nan.csv", spoiled, "1 of 50 snapshots hold NaN"),
+        ("pickle.npy", lambda t: np.array([{"a": 1}, None], dtype=object), "allow_pickle"),
+        ("flat.npy", lambda t: t[:, 0], r"\(N, d\)"),
+        ("text.npy", lambda t: t.astype(str)[:, :1].astype("<U3") + "x", "numbers"),
+    ],
+    ids=lambda p: p if isinstance(p, str) else "",
+)
+def test_what_is_no_table_of_numbers_is_refused_by_name(tmp_path, table, name, content, says):
+    path = write(tmp_path / name, content(table))
+    with pytest.raises(InputError, match=f"data.path={path}.*{says}"):
+        SnapshotsFile(path)
+
+
+def test_pickles_are_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (tmp_path.joinpath("boom").touch, ())
+
+    np.save(tmp_path / "x.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError):
+        SnapshotsFile(str(tmp_path / "x.npy"))
+    assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("missing.npy", None),
+        ("x.parquet", "PAR1"),
+        ("broken.npy", "not numpy"),
+        ("ragged.csv", "1,2\n3\n4,5\n"),
+        ("words.csv", "a,b\n1,2\n3,x\n5,6\n"),
+        ("empty.csv", ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_unreadable_files_are_refused_by_name(tmp_path, name, text):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=f"data.path={path}"):
+        SnapshotsFile(str(path))
+
+
+@pytest.mark.parametrize(
+    "fractions", [{"val": 0.0}, {"test": 0.7}, {"val": -0.1}, {"test": float("nan")}]
+)
+def test_fractions_held_out_are_bounded(tmp_path, table, fractions):
+    (name,) = fractions
+    with pytest.raises(InputError, match=rf"data\.{name}="):
+        SnapshotsFile(write(tmp_path / "x.npy", table), **fractions)

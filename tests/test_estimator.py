@@ -1,0 +1,247 @@
+import doctest
+
+import numpy as np
+import pytest
+import torch
+
+import eqflow
+from eqflow import EquilibriumFlow, InputError, estimator
+from eqflow.model import FlowModel
+
+STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])
+X = STATES[:7]
+SKEW = {"family": "skew", "score": {"name": "empirical"}}
+TINY = {
+    "score": {"name": "mlp", "width": 8, "depth": 1},
+    "field": {"width": 8, "depth": 1},
+    "score_training": {"steps": 5},
+    "flow_training": {"steps": 5},
+    "batch_size": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def skew():
+    return EquilibriumFlow(**SKEW).fit(STATES)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return EquilibriumFlow(**TINY).fit(STATES)
+
+
+def test_the_example_of_the_class_runs():
+    result = doctest.testmod(estimator)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+# units
+
+
+def test_velocity_and_score_are_in_raw_units(skew):
+    units = skew.model.standardiser
+    z = units.standard(torch.tensor(X))
+    torch.testing.assert_close(
+        skew.velocity(torch.tensor(X)), units.std * skew.model.field(z.float())
+    )
+    torch.testing.assert_close(
+        skew.score(torch.tensor(X)), skew.model.score(z.float(), 0.2) / units.std
+    )
+
+
+SCALE, SHIFT = np.array([10.0, 0.01]), np.array([-3.0, 5.0])
+
+
+@pytest.fixture(scope="module")
+def scaled():
+    return EquilibriumFlow(**SKEW).fit(STATES * SCALE + SHIFT)
+
+
+def test_an_affine_change_of_units_scales_the_velocity(skew, scaled):
+    found = scaled.velocity(X * SCALE + SHIFT) / SCALE
+    np.testing.assert_allclose(found, skew.velocity(X), atol=1e-2)
+
+
+def test_an_affine_change_of_units_divides_the_score(skew, scaled):
+    np.testing.assert_allclose(scaled.score(X * SCALE + SHIFT) * SCALE, skew.score(X), atol=1e-2)
+
+
+def test_an_affine_change_of_units_carries_the_trajectories_along(skew, scaled):
+    times = [0.0, 0.5, 1.0]
+    found = (scaled.simulate(X * SCALE + SHIFT, times) - SHIFT) / SCALE
+    np.testing.assert_allclose(found, skew.simulate(X, times), atol=1e-2)
+
+
+def test_the_score_is_the_gradient_of_the_smoothed_density_in_raw_units(skew):
+    spread, sigma = skew.model.standardiser.std.double().numpy(), 0.2
+    points = skew.model.standardiser.raw(skew.model.score.points).double().numpy()
+
+    def log_density(x):
+        return np.log(np.exp(-(((x - points) / spread) ** 2).sum(1) / (2 * sigma**2)).sum())
+
+    h = 1e-5
+    expected = [
+        [(log_density(x + e) - log_density(x - e)) / (2 * h) for e in h * np.eye(2)] for x in X
+    ]
+    np.testing.assert_allclose(skew.score(X), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_speed_is_one_standardised_unit_per_transit_time():
+    states = np.random.default_rng(1).normal(size=(4000, 2))
+    skew = EquilibriumFlow(**SKEW).fit(states)
+    units = skew.model.standardiser
+    x = units.standard(torch.tensor(states)).float()
+    noised = units.raw(x + 0.2 * torch.randn(x.shape))
+    v2 = (skew.velocity(noised) / units.std).square().mean(1)
+    error = 2**0.5 * v2.std() / len(v2) ** 0.5  # of this draw and of the one that set the scale
+    assert abs(v2.mean() - 1) < 4 * error < 0.5
+
+
+# simulation
+
+
+def test_the_velocity_is_the_time_derivative_of_the_trajectory(skew):
+    path = skew.simulate(X, [0.0, 0.01, 0.02], dt=0.01)
+    np.testing.assert_allclose((path[2] - path[0]) / 0.02, skew.velocity(path[1]), atol=0.05)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3])
+def test_numpy_torch_and_lists_give_the_same_trajectories(skew, eta):
+    times = [0.0, 0.5, 2.0]
+    arrays = skew.simulate(X, np.array(times), eta)
+    tensors = skew.simulate(torch.tensor(X), torch.tensor(times).double(), eta)
+    assert isinstance(arrays, np.ndarray)
+    assert isinstance(tensors, torch.Tensor)
+    np.testing.assert_array_equal(arrays, tensors.numpy())
+    np.testing.assert_array_equal(arrays, skew.simulate(X.tolist(), times, eta))
+    np.testing.assert_allclose(arrays[0], X, atol=1e-5)
+
+
+def test_whole_numbers_are_times_too(skew):
+    for eta in (0.0, 0.3):
+        found = skew.simulate(X, [0, 1, 2], eta)
+        np.testing.assert_array_equal(found, skew.simulate(X, [0.0, 1.0, 2.0], eta))
+
+
+def test_restoring_noise_follows_the_seed_of_the_flow_alone(skew):
+    torch.manual_seed(1)
+    first = skew.simulate(X, [0.0, 1.0], eta=0.3)
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(skew.simulate(X, [0.0, 1.0], eta=0.3), first)
+    other = EquilibriumFlow(seed=1, **SKEW)
+    other.model = skew.model
+    assert np.abs(other.simulate(X, [0.0, 1.0], eta=0.3) - first).max() > 0.01
+
+
+# refusals
+
+
+@pytest.mark.parametrize("method", ["velocity", "score", "simulate"])
+@pytest.mark.parametrize("shape", [(2,), (5, 3), (5, 2, 1), (5,)])
+def test_states_of_another_shape_are_refused(skew, method, shape):
+    arguments = ([0.0, 1.0],) if method == "simulate" else ()
+    with pytest.raises(InputError, match=r"expected \('n', 2\)"):
+        getattr(skew, method)(np.zeros(shape), *arguments)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda flow, folder: flow.velocity(X),
+        lambda flow, folder: flow.score(X),
+        lambda flow, folder: flow.simulate(X, [0.0, 1.0]),
+        lambda flow, folder: flow.save(folder),
+    ],
+)
+def test_an_unfitted_flow_says_so(use, tmp_path):
+    with pytest.raises(InputError, match="not fitted"):
+        use(EquilibriumFlow(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"family": "netwrk"}, "netwrk"),
+        ({"score": {"name": "unet"}}, "unet"),
+        ({"sigma": 0.0}, "sigma"),
+    ],
+)
+def test_unknown_names_and_values_are_refused_on_fit(arguments, says):
+    with pytest.raises(InputError, match=says):
+        EquilibriumFlow(**SKEW | arguments).fit(STATES)
+
+
+@pytest.mark.parametrize(
+    ("states", "says"),
+    [
+        (np.where(np.arange(600)[:, None] == 4, np.nan, STATES), "1 of 600"),
+        (STATES * [1, 0], "feature 1 is constant"),
+        (STATES[:6], "6 snapshots"),
+        (STATES[:, 0], r"\(N, d\)"),
+    ],
+)
+def test_unusable_snapshots_are_refused_on_fit(states, says):
+    with pytest.raises(InputError, match=says):
+        EquilibriumFlow(**SKEW).fit(states)
+
+
+@pytest.mark.parametrize("option", [{"dt": 0.0}, {"dt": -1.0}, {"eta": -0.1}])
+def test_a_wrong_step_or_noise_is_refused(skew, option):
+    with pytest.raises(InputError, match=next(iter(option))):
+        skew.simulate(X, [0.0, 1.0], **option)
+
+
+# training and storage
+
+
+def test_counts_are_snapshots_too():
+    counts = np.random.default_rng(0).poisson(20, size=(200, 2))
+    flow, same = (EquilibriumFlow(**SKEW).fit(x) for x in (counts, counts.astype(float)))
+    np.testing.assert_array_equal(flow.velocity(counts[:5]), same.velocity(counts[:5]))
+
+
+def test_training_moves_the_weights_of_score_and_field(tiny):
+    model = tiny.model
+    start = FlowModel((2,), torch.zeros(0, 2), **model.config)
+    for name in ("score", "field"):
+        pairs = zip(
+            getattr(model, name).parameters(), getattr(start, name).parameters(), strict=True
+        )
+        assert any((trained - drawn).abs().max() > 1e-3 for trained, drawn in pairs)
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_a_trained_network_has_unit_speed_and_no_drift(tiny):
+    from eqflow.training import noised_batches
+
+    units, model = tiny.model.standardiser, tiny.model
+    z = units.standard(torch.tensor(STATES)).float()
+    v = torch.cat([model.field(x) for x in noised_batches(z, 0.2)])
+    assert v.square().mean().item() == pytest.approx(1, abs=0.15)
+    assert v.mean(0).abs().max() < 0.15
+
+
+def test_the_same_seed_trains_the_same_flow_whatever_the_global_seed(tiny):
+    torch.manual_seed(77)
+    again, other = (EquilibriumFlow(seed=seed, **TINY).fit(STATES) for seed in (0, 1))
+    np.testing.assert_array_equal(again.velocity(X), tiny.velocity(X))
+    assert np.abs(other.velocity(X) - tiny.velocity(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["skew", "tiny"])
+@pytest.mark.parametrize("inside", ["", "flow"], ids=["flow", "run folder"])
+def test_a_saved_flow_is_loaded_with_its_units_seed_and_dynamics(name, inside, tmp_path, request):
+    flow = request.getfixturevalue(name)
+    flow.save(tmp_path / inside)
+    loaded = eqflow.load(tmp_path)
+    np.testing.assert_array_equal(loaded.velocity(X), flow.velocity(X))
+    np.testing.assert_array_equal(loaded.score(X), flow.score(X))
+    np.testing.assert_array_equal(
+        loaded.simulate(X, [0.0, 1.0], 0.2), flow.simulate(X, [0.0, 1.0], 0.2)
+    )
+
+
+def test_loading_what_is_no_flow_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a saved flow"):
+        eqflow.load(tmp_path)
