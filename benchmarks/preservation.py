@@ -91,7 +91,12 @@ def summarise(out: Path, seeds: list[int]) -> None:
             for run in runs
         ]
         values = sorted(numbers[key] for numbers in found if key in numbers)
-        table[f"{name} | {field} | {horizon}"] = [median(values), values[0], values[-1], len(values)]
+        table[f"{name} | {field} | {horizon}"] = [
+            median(values),
+            values[0],
+            values[-1],
+            len(values),
+        ]
         print(f"{name:10} {field:14} {horizon:4}  ", end="")
         print(f"{median(values):8.2f}  [{values[0]:.2f}, {values[-1]:.2f}]  of {len(values)}")
     write_json(out / "table.json", table)
@@ -103,7 +108,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/preservation"))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sde", nargs=3, metavar=("DATA", "SEED", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--sde", nargs=3, metavar=("DATA", "SEED", "FOLDER"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.sde:
         name, seed, folder = arguments.sde

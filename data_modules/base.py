@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from eqflow.snapshots import Snapshots, split
+from eqflow.snapshots import Snapshots, check_sizes, split
 from eqflow.training import train_loader, val_loader
 
 
@@ -49,6 +49,7 @@ class SyntheticModule(SnapshotsModule):
         self, n: int = 10_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int
     ):
         super().__init__(seed, **loader)
+        check_sizes(n, val, test)
         self.n, self.val, self.test = n, val, test
 
     def sample(self, n: int) -> Float[Tensor, "n *shape"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from data_modules.base import SnapshotsModule
 from eqflow.errors import InputError
-from eqflow.snapshots import Snapshots, check_states, split
+from eqflow.snapshots import Snapshots, check_sizes, check_states, split
 
 
 class SnapshotsFile(SnapshotsModule):
@@ -25,13 +25,13 @@ class SnapshotsFile(SnapshotsModule):
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
-        self.val, self.test = val, test
         self.states = read_states(Path(path))
         self.shape = tuple(self.states.shape[1:])
+        self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
+        check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
 
     def load(self) -> Snapshots:
-        n = len(self.states)
-        return split(self.states, int(self.val * n), int(self.test * n), self.seed)
+        return split(self.states, self.val, self.test, self.seed)
 
 
 def read_states(path: Path) -> Tensor:

@@ -8,12 +8,14 @@ transit times.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
+from eqflow.errors import InputError
 from eqflow.fields import VelocityField, build_field
 from eqflow.metrics import (
     MMD2,
@@ -54,6 +56,13 @@ class Protocol:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizons", tuple(sorted(float(h) for h in self.horizons)))
+        if not self.horizons or not 0 < self.horizons[0] <= self.horizons[-1] < inf:
+            raise InputError(f"protocol.horizons={[*self.horizons]}: expected times > 0")
+        if self.starts < 2 or self.splits < 1:
+            raise InputError(
+                f"protocol.starts={self.starts}, protocol.splits={self.splits}: "
+                "expected at least 2 starts and 1 split"
+            )
 
     @property
     def headline(self) -> float:

@@ -99,11 +99,7 @@ def split(
     ``InputError`` for non-finite values, constant features and splits that leave too few states.
     """
     check_states(x)
-    if val < 1 or test < 4 or len(x) - val - test < 2:
-        raise InputError(
-            f"data: {len(x)} snapshots cannot give {val} to validate and {test} to test; "
-            "expected at least 1, 4 and 2 more to train"
-        )
+    check_sizes(len(x) - val - test, val, test)
     x = x[torch.randperm(len(x), generator=generator(seed, Stream.DATA))]
     standardiser = Standardiser.of(x[val + test :])
     z = standardiser.standard(x).float()
@@ -115,6 +111,15 @@ def split(
         standardiser=standardiser,
         velocity=None if velocity is None else standardiser.standard_velocity(velocity),
     )
+
+
+def check_sizes(train: int, val: int, test: int) -> None:
+    """Refuse splits too small to train, validate or test on."""
+    if train < 2 or val < 1 or test < 4:
+        raise InputError(
+            f"data: found {train} snapshots to train, {val} to validate and {test} to test; "
+            "expected at least 2, 1 and 4"
+        )
 
 
 def check_states(x: Tensor, name: str = "data") -> None:

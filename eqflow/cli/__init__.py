@@ -12,7 +12,9 @@ from eqflow.cli.exits import exit_codes
 from eqflow.cli.resume import with_stored_overrides
 
 _HERE = Path(__file__).resolve()
-CONF = next(path for path in (_HERE.parents[1] / "conf", _HERE.parents[2] / "conf") if path.is_dir())
+CONF = next(
+    path for path in (_HERE.parents[1] / "conf", _HERE.parents[2] / "conf") if path.is_dir()
+)
 """The configuration: inside the installed package, or beside it in a checkout."""
 
 

@@ -8,6 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from eqflow.cli.exits import exit_codes
+from eqflow.cli.resume import check_unchanged
 from eqflow.errors import InputError
 
 STAGES = ("score", "flow", "evaluate")
@@ -35,6 +36,10 @@ def check(cfg: DictConfig) -> None:
         raise InputError(f"stages: {unknown[0]} is unknown; expected some of {', '.join(STAGES)}")
     if not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise InputError(f"seed={cfg.seed}: expected an integer >= 0")
+    if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
+        raise InputError(f"batch_size={cfg.batch_size}: expected an integer >= 1")
+    if cfg.resume:
+        check_unchanged(cfg, Path(cfg.run_dir))
     check_device(cfg.trainer.accelerator)
     check_parts(cfg)
 

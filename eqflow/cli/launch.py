@@ -8,10 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.resume import check_unchanged
+from eqflow.cli.resume import RESOLVED
 from eqflow.errors import InputError
-
-RESOLVED = Path(".hydra") / "resolved.yaml"
 
 
 def launch(cfg: DictConfig) -> float | None:
@@ -19,8 +17,6 @@ def launch(cfg: DictConfig) -> float | None:
     from eqflow.store import replacing
 
     folder = Path(cfg.run_dir)
-    if cfg.resume:
-        check_unchanged(cfg, folder)
     with replacing(folder / RESOLVED) as temporary:
         OmegaConf.save(cfg, temporary)
     devices = cfg.trainer.devices

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.launch import RESOLVED, work
+from eqflow.cli.launch import work
+from eqflow.cli.resume import RESOLVED
 
 
 def main(folder: Path) -> None:

@@ -6,6 +6,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.errors import InputError
 
+RESOLVED = Path(".hydra") / "resolved.yaml"
+"""Where a run's folder keeps its config with every interpolation resolved."""
+
 TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path")
 """Parts of a config that decide what was trained: they cannot change on resume."""
 
@@ -29,7 +32,9 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
 
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     """Refuse overrides that would change what was trained in ``folder``."""
-    stored = OmegaConf.load(folder / ".hydra" / "resolved.yaml")
+    if not (folder / RESOLVED).is_file():
+        return  # it ended before anything was trained
+    stored = OmegaConf.load(folder / RESOLVED)
     for part in TRAINED:
         before, now = OmegaConf.select(stored, part), OmegaConf.select(cfg, part)
         for name, old, new in _differences(part, before, now):

@@ -20,8 +20,8 @@ from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
 from eqflow.report.verdict import NOISE, table, verdict
 from eqflow.snapshots import Snapshots
-from eqflow.version import __version__
 from eqflow.store import replacing
+from eqflow.version import __version__
 
 
 @torch.no_grad()

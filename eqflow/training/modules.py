@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.metrics import RelativeResidual
-from eqflow.processes import Stream, generator, normal, global_means, rows
+from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import MLPScore, Score
 from eqflow.stationarity import check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch

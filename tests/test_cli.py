@@ -1,0 +1,279 @@
+"""The command line: refusals, resuming, processes, the cache, and what loggers store."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import eqflow
+from eqflow.cli import main
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "experiment=ring",
+    "data.n=300",
+    "data.val=20",
+    "data.test=200",
+    "score.training.steps=4",
+    "flow.training.steps=4",
+    "epoch_steps=2",
+    "protocol.horizons=[1]",
+    "protocol.starts=50",
+    "protocol.splits=8",
+    "protocol.transport=false",
+    "threads=1",
+    "beside=[]",
+    "nulls=[minus_x]",
+]
+
+
+def call(monkeypatch, *overrides: str) -> int:
+    """Run the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["run.py", *overrides])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def spawn(*overrides: str, **arguments) -> subprocess.Popen:
+    """Start the command line in its own process."""
+    command = [sys.executable, str(ROOT / "run.py"), *overrides]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **arguments)
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """What a run measured, seconds aside."""
+    found = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in found.items() if not name.startswith("time/")}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    """A finished run of the smallest size, its loggers on, beside its cache."""
+    folder = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        options = [*TINY, "logger=several", f"run_dir={folder}/run", f"cache_dir={folder}/cache"]
+        assert call(patch, *options) == 0
+    return folder / "run"
+
+
+REFUSALS = {
+    "data=nope": "Could not find 'data/nope' Available options in 'data': lorenz",
+    "flow=nope": "network",
+    "flow.sigmma=1": "sigmma",
+    "flow.sigma=0": "flow.sigma=0 is not a noise level; expected sigma > 0",
+    "flow.sigma=-0.1": "expected sigma > 0",
+    "flow.condition=nope": "flow.condition=nope is unknown; expected strong",
+    "flow.divergence=nope": "expected exact or hutchinson",
+    "integrator.dt=0": "integrator.dt=0 is not a step",
+    "stages=[score,nope]": "stages: nope is unknown",
+    "nulls=[nope]": "flow.family=nope is unknown",
+    "seed=-1": "seed=-1: expected an integer >= 0",
+    "protocol.horizons=[0,1]": "horizons",
+    "protocol.starts=0": "protocol.starts",
+    "data.n=1": "found 1 snapshots to train",
+    "batch_size=0": "batch_size=0",
+    "data=snapshots": "data.path",
+    "data=snapshots data.path=/nowhere.npy": "data.path=/nowhere.npy: no such file",
+    "ckpt_path=/nowhere.ckpt": "ckpt_path=/nowhere.ckpt",
+    "resume=true": "resume=true needs run_dir=<folder>",
+    "resume=true run_dir=/nowhere": "run_dir=/nowhere: no run to resume",
+    "a b": "missing EQUAL",
+}
+
+
+@pytest.mark.parametrize("options", REFUSALS)
+def test_a_mistake_gets_one_sentence_and_code_2(options, tmp_path, monkeypatch, capfd):
+    overrides = options.split()
+    if "resume=true" not in overrides:
+        overrides += [f"run_dir={tmp_path}/run"]
+    assert call(monkeypatch, "logger=none", f"cache_dir={tmp_path}", *overrides) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert line.startswith("error: ")
+    assert REFUSALS[options] in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch, capfd):
+    assert call(monkeypatch, "trainer=gpu", f"run_dir={tmp_path}/run") == 2
+    assert "no GPU found" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_snapshots_that_are_not_finite_are_refused(value, tmp_path, monkeypatch, capfd):
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    x[3, 1] = value
+    np.save(tmp_path / "x.npy", x)
+    options = ["data=snapshots", f"data.path={tmp_path}/x.npy", f"run_dir={tmp_path}/run"]
+    assert call(monkeypatch, *options) == 2
+    assert "1 of 100 snapshots hold NaN or infinity" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_dimensions_than_the_exact_divergence_can_afford_are_refused(
+    tmp_path, monkeypatch, capfd
+):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 300)))
+    options = ["data=snapshots", f"data.path={tmp_path}/x.npy", f"run_dir={tmp_path}/run"]
+    assert call(monkeypatch, *options) == 2
+    assert (
+        "found d = 300; expected d <= 256, or flow.divergence=hutchinson" in capfd.readouterr().err
+    )
+
+
+def test_a_folder_that_exists_is_refused_and_left_alone(done, monkeypatch, capfd):
+    before = sorted(done.rglob("*"))
+    assert call(monkeypatch, *TINY, f"run_dir={done}") == 2
+    assert f"run_dir={done} exists" in capfd.readouterr().err
+    assert sorted(done.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "change", ["flow.field.width=8", "seed=1", "data.n=301", "score.conservative=false"]
+)
+def test_resuming_may_not_change_what_was_trained(change, done, monkeypatch, capfd):
+    assert call(monkeypatch, f"run_dir={done}", "resume=true", change) == 2
+    assert "would change what was trained" in capfd.readouterr().err
+    assert "seed: 0" in (done / ".hydra" / "config.yaml").read_text()
+
+
+def test_another_architecture_is_refused_as_a_start(done, tmp_path, monkeypatch, capfd):
+    start = f"ckpt_path={done}/checkpoints/flow.ckpt"
+    options = [*TINY, start, "flow.field.width=8", f"run_dir={tmp_path}/run"]
+    assert call(monkeypatch, *options) == 2
+    assert "belongs to another architecture" in capfd.readouterr().err
+
+
+def test_a_run_starts_from_another_ones_parameters(done, tmp_path, monkeypatch):
+    start = [f"ckpt_path={done}/checkpoints/flow.ckpt", f"cache_dir={done.parent}/cache"]
+    still = ["flow.training.steps=1", "flow.training.learning_rate=0", "logger=none"]
+    assert call(monkeypatch, *TINY, *start, *still, f"run_dir={tmp_path}/run") == 0
+    x = torch.randn(5, 2)
+    assert torch.equal(eqflow.load(tmp_path / "run").velocity(x), eqflow.load(done).velocity(x))
+
+
+def test_the_folder_holds_what_the_contract_names(done):
+    found = {str(path.relative_to(done)) for path in done.rglob("*")}
+    assert found >= {
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        "checkpoints/score.ckpt",
+        "checkpoints/flow.ckpt",
+        "checkpoints/last.ckpt",
+        "flow/config.json",
+        "flow/model.safetensors",
+        "metrics.json",
+        "report.html",
+        "run.log",
+    }
+    assert list((done / "figures").glob("*.png"))
+
+
+def test_checkpoints_hold_plain_containers_and_their_stage(done):
+    stages = {"score": "score", "flow": "flow", "last": "flow"}
+    for name, stage in stages.items():
+        content = torch.load(done / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert content["stage"] == stage
+
+
+def test_a_finished_run_evaluated_again_gives_the_same_numbers(done, monkeypatch):
+    before = metrics(done)
+    assert call(monkeypatch, f"run_dir={done}", "resume=true", "logger=none") == 0
+    assert metrics(done) == before
+
+
+def test_a_score_is_trained_once_and_found_again(done, tmp_path, monkeypatch):
+    (cached,) = (done.parent / "cache" / "score").glob("*.ckpt")
+    written = cached.stat().st_mtime_ns
+    options = [f"cache_dir={done.parent}/cache", f"run_dir={tmp_path}/run", "logger=none"]
+    skew = [option for option in TINY if not option.startswith("flow")]
+    assert call(monkeypatch, *skew, "flow=skew", *options) == 0
+    assert cached.stat().st_mtime_ns == written
+
+
+def test_wandb_stores_the_resolved_config_and_the_full_numbers_offline(done):
+    (file,) = done.glob("wandb/offline-run-*/run-*.wandb")
+    stored = list(wandb_records(file))
+    keys = {item.key for record in stored for item in record.config.update}
+    assert {"seed", "flow", "run_dir"} <= keys
+    history = [
+        ("/".join(item.nested_key) or item.key, item.value_json)
+        for record in stored
+        for item in record.history.item
+    ]
+    logged = {name: json.loads(value) for name, value in history}
+    assert logged["residual/relative"] == pytest.approx(metrics(done)["residual/relative"])
+    assert "flow/train_loss" in logged
+    assert any(name.startswith("figures/") for name in logged)
+    assert [r.exit.exit_code for r in stored if r.WhichOneof("record_type") == "exit"] == [0]
+
+
+def wandb_records(path: Path):
+    """Records of an offline W&B file: a 7-byte header, then LevelDB's log format."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, part = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        room = 32768 - at % 32768
+        if room < 7:
+            at += room
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        part += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # the whole of a record, or its last part
+            yield Record.FromString(part)
+            part = b""
+
+
+def test_csv_holds_training_and_the_full_numbers(done):
+    (file,) = done.glob("csv/**/metrics.csv")
+    header = file.read_text().splitlines()[0].split(",")
+    assert {"score/val_loss", "flow/val_residual", "preservation/mmd2_ratio"} <= set(header)
+
+
+def test_one_process_and_two_give_the_same_numbers(tmp_path, monkeypatch):
+    uneven = [*TINY, "data.n=301", "batch_size=100", "data.test=101", "logger=none"]
+    for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
+        folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/{name}_cache"]
+        assert call(monkeypatch, *uneven, f"trainer={trainer}", *folder) == 0
+    assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), rel=1e-5)
+
+
+def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
+    longer = [*TINY[:5], "flow.training.steps=200", *TINY[6:], "logger=csv"]
+    whole = [f"run_dir={tmp_path}/whole", f"cache_dir={tmp_path}/a"]
+    assert call(monkeypatch, *longer, *whole) == 0
+    process = spawn(*longer, f"run_dir={tmp_path}/cut", f"cache_dir={tmp_path}/b")
+    last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    while process.poll() is None and not stage_and_step(last) >= ("flow", 10):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut" / "checkpoints" / "flow.ckpt").exists()
+    assert call(monkeypatch, f"run_dir={tmp_path}/cut", "resume=true") == 0
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    one, other = (
+        torch.load(tmp_path / name / "checkpoints" / "flow.ckpt", weights_only=True)
+        for name in ("cut", "whole")
+    )
+    assert one["history"] == other["history"]
+
+
+def stage_and_step(path: Path) -> tuple[str, int]:
+    """What ``last.ckpt`` holds; nothing yet sorts first."""
+    try:
+        content = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError):
+        return "", 0
+    return content["stage"], content["global_step"]
