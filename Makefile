@@ -27,7 +27,7 @@ $(VENV)/installed: requirements.lock
 
 lock:                          ## pin what a fresh resolution of pyproject.toml installs
 	$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0 -e '.[dev]'
-	.lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+	.lock/bin/python -m pip list --format=freeze --exclude-editable --exclude pip | sed 's/+cpu//' > requirements.lock
 	rm -r .lock
 
 clean:                         ## forget the environment and caches, keep outputs

@@ -41,8 +41,8 @@ class MLP(nn.Module):
     def sharpen_(self, gain: float, inputs: int | None = None) -> None:
         """Multiply the first layer's bias and its weights on the first ``inputs`` by ``gain``."""
         first = self._layers()[0]
-        first.weight[:, :inputs] *= gain
-        first.bias *= gain
+        first.weight[:, :inputs].mul_(gain)
+        first.bias.mul_(gain)
 
     def _layers(self) -> list[nn.Linear]:
         return cast(list[nn.Linear], list(self.hidden))

@@ -61,7 +61,13 @@ def done(tmp_path_factory) -> Path:
     """A finished run of the smallest size, its loggers on, beside its cache."""
     folder = tmp_path_factory.mktemp("done")
     with pytest.MonkeyPatch.context() as patch:
-        options = [*TINY, "logger=several", f"run_dir={folder}/run", f"cache_dir={folder}/cache"]
+        options = [
+            *TINY,
+            "logger=several",
+            "trainer.log_every_n_steps=1",
+            f"run_dir={folder}/run",
+            f"cache_dir={folder}/cache",
+        ]
         assert call(patch, *options) == 0
     return folder / "run"
 

@@ -23,7 +23,7 @@ class MLPScore(Score):
     ``conservative`` makes the score the gradient of an energy: symmetric Jacobian, so that skew
     flows preserve ``exp(-E)`` exactly (METHOD section 3). ``noise_mean`` and ``noise_std`` are
     those of the logarithm of the training noise, which is drawn log-normal. ``gain`` multiplies the
-    first layer's initial weights on the state: the default ones see too little of a support's edges.
+    first layer's initial weights on the state, which makes sharp edges of a support learnable.
     """
 
     def __init__(

@@ -1,13 +1,14 @@
 """The two Lightning modules that train: a score, and a velocity field on top of one."""
 
 from math import cos, pi
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
 from eqflow.errors import InputError
@@ -16,11 +17,11 @@ from eqflow.metrics import RelativeResidual
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import MLPScore, Score
 from eqflow.stationarity import check_dim, rademacher, strong_moments
-from eqflow.training.batches import Batch
+from eqflow.training.batches import Batch, BatchSampler
 
 
 class StageModule(pl.LightningModule):
-    """One stage of a run: Adam (betas 0.9, 0.99) with linear warm-up and cosine decay over ``steps``.
+    """One stage of a run: Adam (0.9, 0.99), linear warm-up and cosine decay over ``steps``.
 
     Its checkpoints are plain containers that carry the stage's name.
     """
@@ -43,7 +44,8 @@ class StageModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.sampler.first_step = self.global_step
+        loader = cast(DataLoader, self.trainer.train_dataloader)
+        cast(BatchSampler, loader.sampler).first_step = self.global_step
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["stage"] = self.stage
