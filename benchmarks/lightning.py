@@ -30,7 +30,6 @@ from benchmarks.speed import (  # noqa: E402
     trainer,
 )
 from data_modules import Lorenz  # noqa: E402
-from eqflow.cli.run import _quieten  # noqa: E402
 from eqflow.model import FlowModel  # noqa: E402
 from eqflow.training import FlowModule, ScoreModule, StageModule, train_loader  # noqa: E402
 
@@ -102,7 +101,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    _quieten()
     data = Lorenz()
     data.setup()
     print(f"{arguments.threads} threads, {arguments.repeats} repeats; ms a step")

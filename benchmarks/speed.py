@@ -9,9 +9,11 @@ Defaults of the shipped configuration throughout.
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import dist, exp
@@ -306,6 +308,8 @@ def table(repeats: int, seconds: float) -> None:
 
 def trainer(**switches: Any) -> pl.Trainer:
     """The Trainer of `trainer=cpu`, with neither logger, callbacks nor progress bar."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
     options = dict(OmegaConf.load(ROOT / "conf" / "trainer" / "cpu.yaml"))
     del options["_target_"]
     silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}

@@ -94,8 +94,8 @@ class FlowModule(StageModule):
 
     Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so
-    ``evenness`` weighs the relative variance of ``|v|^2``: a choice among the many solutions, part
-    of this family's bias. ``divergence``: ``exact``, or ``hutchinson`` with two probes. Raises
+    ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 2 / d``, its value for a
+    Gaussian velocity: a choice among the many solutions, part of this family's bias. ``divergence``: ``exact``, or ``hutchinson`` with two probes. Raises
     ``InputError`` for ``sigma <= 0``, an unknown condition or divergence, and a dimension that the
     exact divergence cannot afford.
     """
@@ -109,7 +109,7 @@ class FlowModule(StageModule):
         sigma: float = 0.2,
         condition: str = "strong",
         divergence: str = "exact",
-        evenness: float = 0.05,
+        evenness: float = 0.1,
         steps: int = 1500,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -150,7 +150,8 @@ class FlowModule(StageModule):
     def training_step(self, batch: Batch) -> Tensor:
         r2, v2 = self._moments(batch, self.global_step)
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
-        loss = r2 / v2 + self.evenness * (v4 / v2**2 - 1)
+        excess = v4 / v2**2 - (1 + 2 / self.field.dim)
+        loss = r2 / v2 + self.evenness * excess.relu()
         self.log("flow/train_loss", loss.detach(), prog_bar=True)
         return loss
 
