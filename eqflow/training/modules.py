@@ -95,9 +95,10 @@ class FlowModule(StageModule):
     Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 2 / d``, its value for a
-    Gaussian velocity: a choice among the many solutions, part of this family's bias. ``divergence``: ``exact``, or ``hutchinson`` with two probes. Raises
-    ``InputError`` for ``sigma <= 0``, an unknown condition or divergence, and a dimension that the
-    exact divergence cannot afford.
+    Gaussian velocity: a choice among the many solutions, part of this family's bias.
+
+    ``divergence`` is ``exact``, or ``hutchinson`` with two independent probes. Raises ``InputError``
+    for an unknown condition or divergence and a dimension that the exact one cannot afford.
     """
 
     stage = "flow"
