@@ -30,7 +30,7 @@ PARTS = ("score evaluation", "score step", "flow step")
 def work(threads: int, seconds: float) -> None:
     """Measure every part once for every line of standard input."""
     sys.path[0] = str(ROOT)
-    import torch
+    import torch  # reads the wait policy, before benchmarks.speed sets one
 
     torch.set_num_threads(threads)
     from benchmarks.speed import BATCH_SIZE, SIGMA, FlowAlone, Loop, ScoreAlone, lap

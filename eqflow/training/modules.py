@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -43,6 +44,15 @@ class StageModule(pl.LightningModule):
         schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
+        """What the stage minimises, with the noise of ``step``."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Batch) -> Float[Tensor, ""]:
+        loss = self.loss(batch, self.global_step)
+        self.log(f"{self.stage}/train_loss", loss.detach(), prog_bar=True)
+        return loss
+
     def on_train_epoch_start(self) -> None:
         loader = cast(DataLoader, self.trainer.train_dataloader)
         cast(BatchSampler, loader.sampler).first_step = self.global_step
@@ -74,10 +84,9 @@ class ScoreModule(StageModule):
         draws = normal(torch.cat([x, x[:, :1]], 1), total, self.seed, Stream.SCORE, step)
         return self.score.denoising_error(x, draws[:, :-1], draws[:, -1:])
 
-    def training_step(self, batch: Batch) -> Tensor:
-        errors = self._errors(batch, self.global_step)
-        (loss,) = global_means(errors[None], batch.total)
-        self.log("score/train_loss", loss.detach(), prog_bar=True)
+    def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
+        """Denoising loss of the global batch."""
+        (loss,) = global_means(self._errors(batch, step)[None], batch.total)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -97,7 +106,7 @@ class FlowModule(StageModule):
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 2 / d``, its value for a
     Gaussian velocity: a choice among the many solutions, part of this family's bias.
 
-    ``divergence`` is ``exact``, or ``hutchinson`` with two independent probes. Raises ``InputError``
+    ``divergence`` is ``exact``, or ``hutchinson`` with two probes. Raises ``InputError``
     for an unknown condition or divergence and a dimension that the exact one cannot afford.
     """
 
@@ -148,13 +157,12 @@ class FlowModule(StageModule):
         )
         return signs[:, rows(total)]
 
-    def training_step(self, batch: Batch) -> Tensor:
-        r2, v2 = self._moments(batch, self.global_step)
+    def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
+        """Relative residual of the global batch and what its speeds exceed in unevenness."""
+        r2, v2 = self._moments(batch, step)
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
         excess = v4 / v2**2 - (1 + 2 / self.field.dim)
-        loss = r2 / v2 + self.evenness * excess.relu()
-        self.log("flow/train_loss", loss.detach(), prog_bar=True)
-        return loss
+        return r2 / v2 + self.evenness * excess.relu()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.residual.update(*self._moments(batch, 2**31 + batch_idx))
