@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # in place of this folder, whose lightning.py is not the package
+sys.path[0] = str(ROOT)  # in place of this folder, whose trainer_overhead.py is not the package
 
 import pytorch_lightning as pl  # noqa: E402
 import torch  # noqa: E402

@@ -50,7 +50,9 @@ class StageModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Float[Tensor, ""]:
         loss = self.loss(batch, self.global_step)
-        self.log(f"{self.stage}/train_loss", loss.detach(), prog_bar=True)
+        # only where it is written: a call on every step is most of the trainer's overhead
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log(f"{self.stage}/train_loss", loss.detach(), prog_bar=True)
         return loss
 
     def on_train_epoch_start(self) -> None:

@@ -1,6 +1,6 @@
 """What Lightning adds to a training step, beside the same training as a bare loop.
 
-    python benchmarks/lightning.py
+    python benchmarks/trainer_overhead.py
 
 Both run the same `training_step` on the same batches with the same optimizer and schedule, in turn
 within one process: at the start of every epoch of the Trainer the bare loop trains an epoch too.
@@ -97,7 +97,7 @@ def main() -> None:
     """Every stage at every batch size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[BATCH_SIZE, 256, 4096])
-    parser.add_argument("--repeats", type=int, default=5, help=f"epochs of {EPOCH_STEPS} steps")
+    parser.add_argument("--repeats", type=int, default=4, help=f"epochs of {EPOCH_STEPS} steps")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
