@@ -1,0 +1,45 @@
+"""What is installed, and what importing costs."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "pytorch_lightning", "wandb", "ot", "torchmetrics", "matplotlib")
+
+
+def run(*arguments: str, **options) -> str:
+    """Standard output of a Python process that must succeed."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
+
+
+def test_the_command_line_loads_nothing_heavy_before_it_runs():
+    code = "import sys, eqflow.cli, eqflow.cli.checks; print(*sys.modules)"
+    loaded = set(run("-c", code, cwd=ROOT).split())
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path):
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(tmp_path)]
+    run("-m", "pip", "wheel", str(ROOT), *options)
+    (wheel,) = tmp_path.glob("eqflow-*.whl")
+    target = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    shipped = {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
+    found = {str(p.relative_to(target / "eqflow/conf")) for p in target.rglob("*.yaml")}
+    assert found == shipped
+    packages = ("callbacks", "data_modules", "eqflow")
+    modules = {str(p.relative_to(ROOT)) for name in packages for p in (ROOT / name).rglob("*.py")}
+    assert {str(p.relative_to(target)) for p in target.rglob("*.py")} == modules
+    (entry,) = target.glob("*.dist-info/entry_points.txt")
+    assert "eqflow = eqflow.cli:main" in entry.read_text()
+    code = "from eqflow.cli import main; main()"
+    printed = run("-c", code, "--cfg", "job", cwd=tmp_path, env={"PYTHONPATH": str(target)})
+    assert "experiment" not in printed
+    assert "_target_: data_modules.Lorenz" in printed
