@@ -21,7 +21,7 @@ class SnapshotsModule(pl.LightningDataModule):
     shape: tuple[int, ...]
     snapshots: Snapshots
 
-    def __init__(self, seed: int = 0, batch_size: int = 1024, epoch_steps: int = 100) -> None:
+    def __init__(self, seed: int = 0, batch_size: int = 512, epoch_steps: int = 100) -> None:
         super().__init__()
         self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
 

@@ -40,7 +40,7 @@ class EquilibriumFlow:
         field: dict[str, Any] | None = None,
         score_training: dict[str, Any] | None = None,
         flow_training: dict[str, Any] | None = None,
-        batch_size: int = 1024,
+        batch_size: int = 512,
         progress: bool = False,
     ) -> None:
         self.family, self.sigma, self.seed = family, sigma, seed

@@ -225,7 +225,8 @@ def random_skew_similarity(
 ) -> dict[str, float]:
     """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds."""
     x, shape = held_out(snapshots, sigma, protocol)[0], snapshots.shape
-    fields = [build_field("random_skew", shape, score, sigma, seed) for seed in range(draws)]
+    seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws)
+    fields = [build_field("random_skew", shape, score, sigma, seed) for seed in seeds]
     found = [similarity(field.to(x.device), snapshots, sigma, x) for field in fields]
     table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
     return {name: values.mean().item() for name, values in table.items()} | {

@@ -25,6 +25,9 @@ class Stream(IntEnum):
     ORDER = 7
     PROBES = 8
     SNAPSHOTS = 9
+    SCORE_WEIGHTS = 10
+    FIELD_WEIGHTS = 11
+    MATRIX = 12
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -43,9 +46,14 @@ def rows(total: int) -> slice:
 def generator(
     seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Generator of one (seed, stream, step), hashed: torch reads 32 bits of a seed on the CPU."""
+    """Generator of one (seed, stream, step)."""
+    return torch.Generator(device).manual_seed(hashed(seed, stream, step))
+
+
+def hashed(seed: int, stream: Stream, step: int = 0) -> int:
+    """(seed, stream, step) as the 32 bits that torch reads of a seed on the CPU."""
     (state,) = np.random.SeedSequence((seed, stream, step)).generate_state(1)
-    return torch.Generator(device).manual_seed(int(state))
+    return int(state)
 
 
 def normal(

@@ -11,12 +11,13 @@ from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
 from eqflow.fields.linear import MinusX, ScoreMap
 from eqflow.fields.network import Network
+from eqflow.processes import Stream, generator, hashed
 from eqflow.score import Score
 
 
 def random_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
     """Gaussian matrix, the same for the same seed."""
-    return torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(dim, dim, generator=generator(seed, Stream.MATRIX))
 
 
 def skew_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
@@ -27,7 +28,7 @@ def skew_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
 
 def _network(shape: tuple[int, ...], score: Score, sigma: float, seed: int, **arguments) -> Network:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(hashed(seed, Stream.FIELD_WEIGHTS))
         return Network(shape, **arguments)
 
 

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
+from eqflow.processes import Stream, hashed
 from eqflow.score.base import Score
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.mlp import MLPScore
@@ -29,5 +30,5 @@ def build_score(
     if name == "empirical":
         return EmpiricalScore(points, **arguments)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(hashed(seed, Stream.SCORE_WEIGHTS))
         return SCORES[name](shape, **arguments)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.processes import Stream, generator
 from eqflow.simulate import RK4
 
 
@@ -41,8 +42,8 @@ class Lorenz63:
         Lyapunov time.
         """
         runs = min(runs, n)
-        generator = torch.Generator().manual_seed(seed)
-        x0 = torch.randn(runs, 3, dtype=torch.float64, generator=generator)
+        draw = generator(seed, Stream.SNAPSHOTS)
+        x0 = torch.randn(runs, 3, dtype=torch.float64, generator=draw)
         x0 = x0 * torch.tensor([8.0, 9.0, 8.5]) + torch.tensor([0.0, 0.0, 23.5])
         kept = -(-n // runs)
         times = torch.cat([torch.zeros(1), transient + every * torch.arange(kept)]).double()

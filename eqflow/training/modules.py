@@ -71,7 +71,7 @@ class ScoreModule(StageModule):
     def __init__(
         self,
         score: MLPScore,
-        steps: int = 1500,
+        steps: int = 2500,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
         seed: int = 0,
@@ -105,8 +105,8 @@ class FlowModule(StageModule):
 
     Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so
-    ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 2 / d``, its value for a
-    Gaussian velocity: a choice among the many solutions, part of this family's bias.
+    ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 1 / d``, half way from a
+    constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias.
 
     ``divergence`` is ``exact``, or ``hutchinson`` with two probes. Raises ``InputError``
     for an unknown condition or divergence and a dimension that the exact one cannot afford.
@@ -122,7 +122,7 @@ class FlowModule(StageModule):
         condition: str = "strong",
         divergence: str = "exact",
         evenness: float = 0.1,
-        steps: int = 1500,
+        steps: int = 3000,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
         seed: int = 0,
@@ -163,7 +163,7 @@ class FlowModule(StageModule):
         """Relative residual of the global batch and what its speeds exceed in unevenness."""
         r2, v2 = self._moments(batch, step)
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
-        excess = v4 / v2**2 - (1 + 2 / self.field.dim)
+        excess = v4 / v2**2 - (1 + 1 / self.field.dim)
         return r2 / v2 + self.evenness * excess.relu()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
