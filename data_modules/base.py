@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from eqflow.errors import InputError
 from eqflow.snapshots import Snapshots, check_sizes, split
 from eqflow.training import train_loader, val_loader
 
@@ -21,8 +22,11 @@ class SnapshotsModule(pl.LightningDataModule):
     shape: tuple[int, ...]
     snapshots: Snapshots
 
-    def __init__(self, seed: int = 0, batch_size: int = 512, epoch_steps: int = 100) -> None:
+    def __init__(self, seed: int = 0, batch_size: int = 512, epoch_steps: int = 250) -> None:
         super().__init__()
+        for name, number in (("batch_size", batch_size), ("epoch_steps", epoch_steps)):
+            if not isinstance(number, int) or number < 1:
+                raise InputError(f"{name}={number}: expected an integer >= 1")
         self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
 
     def load(self) -> Snapshots:
@@ -53,7 +57,7 @@ class SyntheticModule(SnapshotsModule):
         self.n, self.val, self.test = n, val, test
 
     def sample(self, n: int) -> Float[Tensor, "n *shape"]:
-        """``n`` independent raw states, the same for the same seed."""
+        """``n`` raw states, the same for the same seed."""
         raise NotImplementedError
 
     def load(self) -> Snapshots:

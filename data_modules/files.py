@@ -8,14 +8,14 @@ from torch import Tensor
 
 from data_modules.base import SnapshotsModule
 from eqflow.errors import InputError
-from eqflow.snapshots import Snapshots, check_sizes, check_states, split
+from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
 
 
 class SnapshotsFile(SnapshotsModule):
     """Snapshots from ``path``: ``.npy`` of shape ``(N, d)``, or ``.csv`` with one state a line.
 
     Fractions ``val`` and ``test`` are held out. Raises ``InputError`` for a missing or unreadable
-    file and for non-finite values; nothing is unpickled.
+    file, non-finite values and constant features; nothing is unpickled.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class SnapshotsFile(SnapshotsModule):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
         self.states = read_states(Path(path))
+        Standardiser.of(self.states)
         self.shape = tuple(self.states.shape[1:])
         self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
         check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
@@ -45,11 +46,13 @@ def read_states(path: Path) -> Tensor:
             case ".npy":
                 array = np.load(path, allow_pickle=False)
             case ".csv":
-                array = np.genfromtxt(path, delimiter=",", ndmin=2)
-                array = array[int(np.isnan(array[:1]).all()) :]  # a first line of names
+                skip = int(_is_header(path))
+                array = np.genfromtxt(path, delimiter=",", ndmin=2, skip_header=skip)
             case _:
                 raise ValueError(f"suffix {path.suffix}")
-        states = torch.from_numpy(np.asarray(array, dtype=np.float64))
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"numbers of type {array.dtype}")
+        states = torch.from_numpy(array.astype(np.float64))
     except (ValueError, TypeError, OSError) as error:
         raise InputError(
             f"data.path={path}: {error}; expected a .npy or .csv file of numbers"
@@ -58,3 +61,14 @@ def read_states(path: Path) -> Tensor:
         raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
     check_states(states, f"data.path={path}")
     return states
+
+
+def _is_header(path: Path) -> bool:
+    """Whether the first line holds names: something that does not read as a number."""
+    with path.open() as file:
+        cells = file.readline().split(",")
+    try:
+        [float(cell) for cell in cells]
+    except ValueError:
+        return True
+    return False

@@ -1,4 +1,4 @@
-"""Independent states on the Lorenz-63 attractor."""
+"""States on the Lorenz-63 attractor, many runs with about a Lyapunov time between states."""
 
 from jaxtyping import Float
 from torch import Tensor

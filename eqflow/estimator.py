@@ -1,7 +1,7 @@
 """Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,10 @@ from eqflow.model import FlowModel
 from eqflow.processes import Stream, normal
 from eqflow.score import MLPScore
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import Snapshots, check_states, split
+from eqflow.snapshots import Standardiser, check_states
+
+if TYPE_CHECKING:
+    from eqflow.training import StageModule
 
 
 class EquilibriumFlow:
@@ -48,52 +51,47 @@ class EquilibriumFlow:
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
         self.batch_size, self.progress = batch_size, progress
 
-    def fit(self, X: ArrayLike | Tensor, val: float = 0.1, test: float = 0.2) -> "EquilibriumFlow":
-        """Learn from raw snapshots, ``(N, d)``; fractions ``val`` and ``test`` are held out.
+    def fit(self, X: ArrayLike | Tensor) -> "EquilibriumFlow":
+        """Learn from raw snapshots, ``(N, d)``.
 
-        Raises ``InputError`` for non-finite values, constant features and too few states.
+        Raises ``InputError`` for non-finite values and constant features.
         """
-        x = torch.as_tensor(X, dtype=torch.double)
+        x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
-        snapshots = split(x, int(val * len(x)), int(test * len(x)), self.seed)
-        self.model = FlowModel(
-            snapshots.shape,
-            snapshots.train,
-            self.family,
-            self.sigma,
-            self.seed,
-            self.score_arguments,
-            self.field_arguments,
-        )
-        self.model.standardiser = snapshots.standardiser
-        self._train(snapshots)
+        standardiser = Standardiser.of(x)
+        z = standardiser.standard(x).float()
+        arguments = (self.sigma, self.seed, self.score_arguments, self.field_arguments)
+        self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments)
+        self.model.standardiser = standardiser
+        self._train(z)
         self.model.requires_grad_(False).eval()
         return self
 
-    def _train(self, snapshots: Snapshots) -> None:
+    def _train(self, z: Tensor) -> None:
         from eqflow.training import FlowModule, ScoreModule, noised_batches
 
         model, seed = self.model, self.seed
         if isinstance(model.score, MLPScore):
-            self._fit(ScoreModule(model.score, seed=seed, **self.score_training), snapshots)
+            self._fit(ScoreModule(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
             training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
-            self._fit(FlowModule(model.field, model.score, **training), snapshots)
-        model.field.normalise_(noised_batches(snapshots.train, self.sigma))
+            self._fit(FlowModule(model.field, model.score, **training), z)
+        model.field.normalise_(noised_batches(z, self.sigma))
 
-    def _fit(self, module: Any, snapshots: Snapshots) -> None:
+    def _fit(self, module: "StageModule", z: Tensor) -> None:
         import pytorch_lightning as pl
 
         from eqflow.training import train_loader
 
         trainer = pl.Trainer(
+            devices=1,
             max_steps=module.steps,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=self.progress,
         )
-        trainer.fit(module, train_loader(snapshots.train, self.batch_size, 100, self.seed))
+        trainer.fit(module, train_loader(z, self.batch_size, 100, self.seed))
 
     def velocity(self, x: ArrayLike | Tensor) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
@@ -145,7 +143,7 @@ class EquilibriumFlow:
 
     def _standard(self, x: ArrayLike | Tensor) -> Tensor:
         model = self._fitted()
-        raw = torch.as_tensor(x, dtype=torch.double)
+        raw = torch.as_tensor(x, dtype=torch.double).cpu()
         if tuple(raw.shape[1:]) != model.shape:
             expected = ("n", *model.shape)
             raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
@@ -160,4 +158,4 @@ def load(folder: str | Path) -> EquilibriumFlow:
 
 
 def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:
-    return values if isinstance(x, Tensor) else np.asarray(values)
+    return values.to(x.device) if isinstance(x, Tensor) else np.asarray(values)

@@ -7,7 +7,7 @@ transit times.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from math import inf
 
 import torch
@@ -32,8 +32,8 @@ from eqflow.metrics import (
 from eqflow.processes import Stream, generator, normal, rows
 from eqflow.score import EmpiricalScore, Score
 from eqflow.simulate import Integrator
-from eqflow.snapshots import Snapshots
-from eqflow.stationarity import strong_moments
+from eqflow.snapshots import Snapshots, remembered
+from eqflow.stationarity import MAX_EXACT_DIM, rademacher, strong_moments
 
 HEADLINE = 10.0
 """Transit times after which the headline ``preservation/mmd2_ratio`` is taken."""
@@ -55,7 +55,7 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "horizons", tuple(sorted(float(h) for h in self.horizons)))
+        object.__setattr__(self, "horizons", tuple(sorted({float(h) for h in self.horizons})))
         if not self.horizons or not 0 < self.horizons[0] <= self.horizons[-1] < inf:
             raise InputError(f"protocol.horizons={[*self.horizons]}: expected times > 0")
         if self.starts < 2 or self.splits < 1:
@@ -140,10 +140,11 @@ def preservation(
         numbers["sw2"] = measure(SlicedW2(radius), head)
         numbers["sinkhorn"] = measure(SinkhornDivergence(radius), head)
     numbers |= floor | {"sigma": sigma}
-    return {f"preservation/{name}": value for name, value in numbers.items()}
+    # transport is NaN when every state escaped
+    return {f"preservation/{name}": value for name, value in numbers.items() if value == value}
 
 
-@cache
+@remembered
 def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
     """What two samples of the same law read: mean and 95th percentile over random splits."""
     states = torch.cat(held_out(snapshots, sigma, protocol))
@@ -162,14 +163,14 @@ def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> 
     }
 
 
-@cache
+@remembered
 def escape_radius(snapshots: Snapshots, sigma: float) -> float:
     """Twice the largest norm of the training states at the level the field lives at."""
     x = snapshots.train + sigma * _noise(snapshots.train, 0, Stream.NORMALISATION)
     return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()
 
 
-@cache
+@remembered
 def bandwidths(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
     """RBF bandwidths by the suffix of the measure that uses them."""
     return {"rbf05": 0.5, "median": median_bandwidth(held_out(snapshots, sigma, protocol)[1])}
@@ -191,14 +192,17 @@ def residuals(
     """
     empirical = EmpiricalScore(snapshots.train)(x, sigma)
     halves = [EmpiricalScore(half)(x, sigma) for half in snapshots.train.chunk(2)]
+    probes = None
+    if field.dim > MAX_EXACT_DIM:
+        probes = rademacher(x.expand(2, *x.shape), generator(0, Stream.PROBES, device=x.device))
     v = field(x)
     speed = _dot(v, v)
     # two halves differ with four times the variance of the whole's own error
     error = _dot(v, halves[0] - halves[1]).square() / 4
     moments = {
-        "relative": strong_moments(field, x, empirical),
+        "relative": strong_moments(field, x, empirical, probes),
         "relative_floor": (error, speed),
-        "relative_own_score": strong_moments(field, x, score(x, sigma)),
+        "relative_own_score": strong_moments(field, x, score(x, sigma), probes),
     }
     return {f"residual/{name}": _ratio(r2, v2) for name, (r2, v2) in moments.items()}
 

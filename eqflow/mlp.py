@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqflow.errors import InputError
+
 
 def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
     """``silu(a) = a g`` and its slope ``g + a g (1 - g)``, with ``g = sigmoid(a)``."""
@@ -32,6 +34,8 @@ class MLP(nn.Module):
         self, inputs: int, outputs: int, width: int = 64, depth: int = 3, constant: bool = True
     ) -> None:
         super().__init__()
+        if width < 1 or depth < 1:
+            raise InputError(f"width={width}, depth={depth} found; expected both >= 1")
         widths = [inputs, *[width] * depth]
         pairs = pairwise(widths)
         self.hidden = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairs)

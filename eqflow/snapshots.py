@@ -1,7 +1,9 @@
 """Snapshots split, standardised, and with their true velocity where it is known."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,7 @@ from eqflow.errors import InputError
 from eqflow.processes import Stream, generator
 
 Velocity = Callable[[Tensor], Tensor]
+Result = TypeVar("Result")
 
 
 class Standardiser(nn.Module):
@@ -32,7 +35,7 @@ class Standardiser(nn.Module):
         """Fitted on raw states; raises ``InputError`` for a feature that does not vary."""
         axes = (0, *range(2, x.ndim))
         mean, std = x.double().mean(axes), x.double().std(axes)
-        constant = (std <= 1e-10 * (1 + mean.abs())).nonzero().flatten().tolist()
+        constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
         if constant:
             raise InputError(
                 f"data: feature {constant[0]} is constant; expected features that vary, remove it"
@@ -42,19 +45,19 @@ class Standardiser(nn.Module):
 
     def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """Raw states to standardised ones, float64: raw data may have a large offset."""
-        return (x.double() - self.mean) / self.std
+        return (x.double() - self.mean.to(x.device)) / self.std.to(x.device)
 
     def raw(self, z: Float[Tensor, "*batch_shape"]) -> Float[Tensor, "*batch_shape"]:
         """Standardised states to raw ones, float64."""
-        return z * self.std + self.mean
+        return z * self.std.to(z.device) + self.mean.to(z.device)
 
     def standard_velocity(self, velocity: Velocity) -> Velocity:
         """A velocity in raw units as one in standardised units, ``dz/dt = (dx/dt) / std``."""
-        return lambda z: (velocity(self.raw(z)) / self.std).to(z.dtype)
+        return lambda z: (velocity(self.raw(z)) / self.std.to(z.device)).to(z.dtype)
 
     def raw_velocity(self, velocity: Velocity) -> Velocity:
         """A velocity of standardised float32 states as one of raw states, ``dx/dt = std dz/dt``."""
-        return lambda x: velocity(self.standard(x).float()) * self.std
+        return lambda x: velocity(self.standard(x).float()) * self.std.to(x.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,7 @@ class Snapshots:
     test: Tensor
     standardiser: Standardiser
     velocity: Velocity | None = None
+    memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,13 +81,23 @@ class Snapshots:
 
     def to(self, device: torch.device | str) -> "Snapshots":
         """The same snapshots on another device."""
-        return replace(
-            self,
-            train=self.train.to(device),
-            val=self.val.to(device),
-            test=self.test.to(device),
-            standardiser=self.standardiser.to(device),
-        )
+        if self.train.device == torch.device(device):
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
+        return replace(self, **moved, memory={})
+
+
+def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Keep what a function of snapshots and hashable arguments gave, for as long as they live."""
+
+    @wraps(function)
+    def recall(snapshots: Snapshots, *arguments: Hashable) -> Result:
+        key = (function.__name__, *arguments)
+        if key not in snapshots.memory:
+            snapshots.memory[key] = function(snapshots, *arguments)
+        return snapshots.memory[key]
+
+    return recall
 
 
 def split(
@@ -127,6 +141,11 @@ def check_states(x: Tensor, name: str = "data") -> None:
     if x.ndim not in (2, 4):
         raise InputError(
             f"{name}: found an array of shape {tuple(x.shape)}; expected (N, d) or (N, C, H, W)"
+        )
+    if x[:1].numel() == 1:
+        raise InputError(
+            f"{name}: found states of one dimension, where only a velocity of zero keeps a "
+            "distribution; expected at least two"
         )
     bad = int((~x.flatten(1).isfinite().all(1)).sum())
     if bad:

@@ -73,6 +73,15 @@ def done(tmp_path_factory) -> Path:
 
 
 REFUSALS = {
+    "batch_size=0": "batch_size=0: expected an integer >= 1",
+    "epoch_steps=0": "epoch_steps=0: expected an integer >= 1",
+    "stages=score": "expected a list of score, flow, evaluate",
+    "stages=[evaluate]": "evaluate found without flow",
+    "beside=[network]": "network is trained; expected untrained families",
+    "trainer.devices=0": "trainer.devices=0: expected an integer >= 1",
+    "score.training.steps=0": "score.training: steps=0",
+    "flow.training.learning_rate=-1": "expected steps >= 1, learning_rate > 0",
+    "flow.field.width=0": "width=0, depth=4 found; expected both >= 1",
     "data=nope": "Could not find 'data/nope' Available options in 'data': lorenz",
     "flow=nope": "network",
     "flow.sigmma=1": "sigmma",
@@ -87,7 +96,6 @@ REFUSALS = {
     "protocol.horizons=[0,1]": "horizons",
     "protocol.starts=0": "protocol.starts",
     "data.n=1": "found 1 snapshots to train",
-    "batch_size=0": "batch_size=0",
     "data=snapshots": "data.path",
     "data=snapshots data.path=/nowhere.npy": "data.path=/nowhere.npy: no such file",
     "ckpt_path=/nowhere.ckpt": "ckpt_path=/nowhere.ckpt",
@@ -162,7 +170,7 @@ def test_another_architecture_is_refused_as_a_start(done, tmp_path, monkeypatch,
 
 def test_a_run_starts_from_another_ones_parameters(done, tmp_path, monkeypatch):
     start = [f"ckpt_path={done}/checkpoints/flow.ckpt", f"cache_dir={done.parent}/cache"]
-    still = ["flow.training.steps=1", "flow.training.learning_rate=0", "logger=none"]
+    still = ["flow.training.steps=1", "flow.training.learning_rate=1e-30", "logger=none"]
     assert call(monkeypatch, *TINY, *start, *still, f"run_dir={tmp_path}/run") == 0
     x = torch.randn(5, 2)
     assert torch.equal(eqflow.load(tmp_path / "run").velocity(x), eqflow.load(done).velocity(x))
@@ -196,6 +204,43 @@ def test_a_finished_run_evaluated_again_gives_the_same_numbers(done, monkeypatch
     before = metrics(done)
     assert call(monkeypatch, f"run_dir={done}", "resume=true", "logger=none") == 0
     assert metrics(done) == before
+
+
+def test_stages_run_one_by_one_and_take_the_score_from_the_cache(tmp_path, monkeypatch):
+    options = [*TINY, "logger=none", f"cache_dir={tmp_path}/cache"]
+    early = [*options, f"run_dir={tmp_path}/early", "stages=[flow]"]
+    assert call(monkeypatch, *early) == 2
+    assert call(monkeypatch, *options, f"run_dir={tmp_path}/score", "stages=[score]") == 0
+    assert not (tmp_path / "score" / "checkpoints" / "flow.ckpt").exists()
+    late = [*options, f"run_dir={tmp_path}/flow", "stages=[flow,evaluate]"]
+    assert call(monkeypatch, *late) == 0
+
+
+def test_hutchinson_serves_dimensions_the_exact_divergence_does_not(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 300)))
+    options = ["data=snapshots", f"data.path={tmp_path}/x.npy", "flow.divergence=hutchinson"]
+    small = [option for option in TINY if not option.startswith(("experiment", "data"))]
+    folders = [f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache", "logger=none"]
+    assert call(monkeypatch, *options, *small, *folders) == 0
+
+
+def test_a_file_that_changed_is_refused_on_resume(tmp_path, monkeypatch, capfd):
+    states = np.random.default_rng(0).normal(size=(60, 2))
+    np.save(tmp_path / "x.npy", states)
+    small = [option for option in TINY if not option.startswith(("experiment", "data"))]
+    folders = [f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache", "logger=none"]
+    options = ["data=snapshots", f"data.path={tmp_path}/x.npy", "stages=[score]"]
+    assert call(monkeypatch, *options, *small, *folders) == 0
+    np.save(tmp_path / "x.npy", 2 * states)
+    capfd.readouterr()
+    assert call(monkeypatch, f"run_dir={tmp_path}/run", "resume=true") == 2
+    assert "x.npy changed since" in capfd.readouterr().err
+
+
+def test_a_bad_option_ends_a_sweep_with_its_sentence(tmp_path, monkeypatch, capfd):
+    options = ["-m", *TINY, "logger=none", f"hydra.sweep.dir={tmp_path}", "seed=-1"]
+    assert call(monkeypatch, *options) == 2
+    assert "seed=-1: expected an integer" in capfd.readouterr().err
 
 
 def test_a_score_is_trained_once_and_found_again(done, tmp_path, monkeypatch):
@@ -245,7 +290,7 @@ def wandb_records(path: Path):
 def test_csv_holds_training_and_the_full_numbers(done):
     (file,) = done.glob("csv/**/metrics.csv")
     header = file.read_text().splitlines()[0].split(",")
-    assert {"score/val_loss", "flow/val_residual", "preservation/mmd2_ratio"} <= set(header)
+    assert {"score/val_loss", "flow/val_loss", "preservation/mmd2_ratio"} <= set(header)
 
 
 def test_one_process_and_two_give_the_same_numbers(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("choice", [c for c in CHOICES if c not in ("trainer=gpu", "trainer=ddp")])
 def test_every_shipped_choice_runs(choice, tmp_path, capfd):
     if choice == "trainer=ddp_cpu":
-        pytest.skip("run in test_processes_of_a_run")
+        pytest.skip("run in test_cli.py")
     cfg = composed(tmp_path, tiny(choice, tmp_path))
     value = launch(cfg)
     folder = Path(cfg.run_dir)

@@ -158,11 +158,24 @@ def test_files_are_read_as_they_are(tmp_path, table, name, header):
     assert [len(s.val), len(s.test), len(s.train)] == [5, 10, 35]
 
 
-def test_integers_and_single_columns_are_numbers_too(tmp_path):
+def test_integers_are_numbers_too(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(40).reshape(20, 2))
     assert SnapshotsFile(str(tmp_path / "x.npy")).states.dtype == torch.float64
-    (tmp_path / "x.csv").write_text("speed\n" + "\n".join(map(str, range(20))) + "\n")
-    assert SnapshotsFile(str(tmp_path / "x.csv")).states.flatten().tolist() == list(range(20))
+    rows = [f"{i},{i**2}" for i in range(20)]
+    (tmp_path / "x.csv").write_text("\n".join(["speed,power", *rows]))
+    assert SnapshotsFile(str(tmp_path / "x.csv")).states[:, 1].tolist() == [i**2 for i in range(20)]
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((20, 2)) * 1j)
+    with pytest.raises(InputError, match="complex128"):
+        SnapshotsFile(str(tmp_path / "x.npy"))
+
+
+def test_a_first_row_without_numbers_is_data_and_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("nan,nan\n" + "1,2\n3,5\n" * 10)
+    with pytest.raises(InputError, match="1 of 21 snapshots hold NaN"):
+        SnapshotsFile(str(tmp_path / "x.csv"))
 
 
 def spoiled(table):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.exits import exit_codes
@@ -21,8 +22,11 @@ CONF = next(
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float | None:
     """Run one composed configuration; its folder exists, its checks are done."""
+    from eqflow.cli.checks import check
     from eqflow.cli.launch import launch
 
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        check(cfg)
     cfg.run_dir = HydraConfig.get().runtime.output_dir
     OmegaConf.resolve(cfg)
     return launch(cfg)

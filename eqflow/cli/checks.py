@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.resume import check_unchanged
@@ -31,25 +31,39 @@ def check(cfg: DictConfig) -> None:
     """
     from eqflow.cli.parts import check_parts
 
-    unknown = [stage for stage in cfg.stages if stage not in STAGES]
-    if unknown:
-        raise InputError(f"stages: {unknown[0]} is unknown; expected some of {', '.join(STAGES)}")
-    if not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise InputError(f"seed={cfg.seed}: expected an integer >= 0")
-    if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
-        raise InputError(f"batch_size={cfg.batch_size}: expected an integer >= 1")
+    check_stages(cfg)
+    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.seed}: expected an integer >= 0 and below 2**32")
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
-    check_device(cfg.trainer.accelerator)
+    check_devices(cfg.trainer)
     check_parts(cfg)
 
 
-def check_device(accelerator: str) -> None:
-    """Refuse a device that is not there."""
+def check_stages(cfg: DictConfig) -> None:
+    """Refuse unknown stages, and an evaluation of what neither is nor will be trained."""
+    stages = cfg.stages if isinstance(cfg.stages, ListConfig) else [cfg.stages]
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown or not isinstance(cfg.stages, ListConfig):
+        found = unknown[0] if unknown else cfg.stages
+        raise InputError(f"stages: {found} is unknown; expected a list of {', '.join(STAGES)}")
+    if "evaluate" in stages and "flow" not in stages and not cfg.resume:
+        raise InputError("stages: evaluate found without flow; expected both, or resume=true")
+
+
+def check_devices(trainer: DictConfig) -> None:
+    """Refuse devices that are not there."""
     import torch
 
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise InputError("trainer.accelerator=gpu: no GPU found; expected one, or trainer=cpu")
+    if not isinstance(trainer.devices, int) or trainer.devices < 1:
+        raise InputError(f"trainer.devices={trainer.devices}: expected an integer >= 1")
+    gpus = torch.cuda.device_count()
+    if trainer.accelerator == "gpu" and gpus < trainer.devices:
+        raise InputError(
+            "trainer.accelerator=gpu: no GPU found; expected one, or trainer=cpu"
+            if not gpus
+            else f"trainer.devices={trainer.devices}: found {gpus} GPUs; expected at most that many"
+        )
 
 
 def claim(folder: Path, resume: bool) -> None:

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from eqflow.errors import InputError
@@ -16,6 +16,9 @@ def exit_codes() -> Iterator[None]:
     """End the program on an exception: 2 for the user's mistake, 1 with a traceback for ours."""
     try:
         yield
+    except InstantiationException:  # ours are constructors: what they refuse is an InputError
+        traceback.print_exc()
+        sys.exit(1)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(2)

@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED, user_files
 from eqflow.errors import InputError
 
 
@@ -17,10 +18,14 @@ def launch(cfg: DictConfig) -> float | None:
     from eqflow.store import replacing
 
     folder = Path(cfg.run_dir)
+    stored = OmegaConf.merge(
+        OmegaConf.create(OmegaConf.to_container(cfg)), {"files": user_files(cfg)}
+    )
     with replacing(folder / RESOLVED) as temporary:
-        OmegaConf.save(cfg, temporary)
+        OmegaConf.save(stored, temporary)
+    _keep_caches_in(Path(cfg.cache_dir).resolve())
     devices = cfg.trainer.devices
-    if isinstance(devices, int) and devices > 1 and "LOCAL_RANK" not in os.environ:
+    if devices > 1 and "LOCAL_RANK" not in os.environ:
         _spawn(folder, devices)
     else:
         work(cfg)
@@ -30,6 +35,12 @@ def launch(cfg: DictConfig) -> float | None:
             f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}"
         )
     return metrics.get(cfg.metric)
+
+
+def _keep_caches_in(folder: Path) -> None:
+    """Have the libraries' caches inside ours instead of the user's home."""
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR"):
+        os.environ.setdefault(name, str(folder / name.split("_")[0].lower()))
 
 
 def work(cfg: DictConfig) -> None:
@@ -45,6 +56,12 @@ def _spawn(folder: Path, processes: int) -> None:
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     arguments = [sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)]
-    done = subprocess.run(arguments, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"a process of {folder} failed with exit code {done.returncode}")
+    ranks = subprocess.Popen(arguments, env=environment)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        code = ranks.wait()
+    finally:
+        ranks.terminate()
+        signal.signal(signal.SIGTERM, before)
+    if code:
+        raise RuntimeError(f"a process of {folder} failed with exit code {code}")

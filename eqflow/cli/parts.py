@@ -88,4 +88,6 @@ def check_parts(cfg: DictConfig) -> None:
         build_module(cfg, model, stage)
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
+        if family in LEARNED:
+            raise InputError(f"beside or nulls: {family} is trained; expected untrained families")
         build_other(cfg, model, family)

@@ -1,5 +1,6 @@
 """One rank of a job: ``python -m eqflow.cli.rank <run folder>``, started by the launcher."""
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from eqflow.cli.exits import exit_codes
 from eqflow.cli.launch import work
 from eqflow.cli.resume import RESOLVED
 
@@ -15,6 +17,8 @@ def main(folder: Path) -> None:
     """Join the process group and run the folder's stages."""
     cfg = DictConfig(OmegaConf.load(folder / RESOLVED))
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
     try:
         work(cfg)
@@ -23,4 +27,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with exit_codes():
+        main(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ from eqflow.errors import InputError
 RESOLVED = Path(".hydra") / "resolved.yaml"
 """Where a run's folder keeps its config with every interpolation resolved."""
 
-TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path")
+TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path", "trainer.precision")
 """Parts of a config that decide what was trained: they cannot change on resume."""
 
 
@@ -30,11 +30,22 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
     return [*(o for o in before if o not in arguments), *arguments]
 
 
+def user_files(cfg: DictConfig) -> dict[str, str]:
+    """Hashes of the user's files that decide what is trained, by path."""
+    from eqflow.store import file_hash
+
+    paths = filter(None, (cfg.data.get("path"), cfg.ckpt_path))
+    return {path: file_hash(Path(path)) for path in paths if Path(path).is_file()}
+
+
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     """Refuse overrides that would change what was trained in ``folder``."""
     if not (folder / RESOLVED).is_file():
         return  # it ended before anything was trained
-    stored = OmegaConf.load(folder / RESOLVED)
+    stored = DictConfig(OmegaConf.load(folder / RESOLVED))
+    for path, before in (stored.get("files") or {}).items():
+        if user_files(cfg).get(path) != before:
+            raise InputError(f"resume=true: {path} changed since; expected the file trained on")
     for part in TRAINED:
         before, now = OmegaConf.select(stored, part), OmegaConf.select(cfg, part)
         for name, old, new in _differences(part, before, now):

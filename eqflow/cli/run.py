@@ -16,6 +16,7 @@ from torch import distributed, nn
 
 from callbacks import History, finish, log_result
 from eqflow import store
+from eqflow.cli.checks import STAGES
 from eqflow.cli.parts import (
     build,
     build_all,
@@ -25,6 +26,8 @@ from eqflow.cli.parts import (
     plain,
     warm_start,
 )
+from eqflow.cli.resume import user_files
+from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
 from eqflow.fields import VelocityField
 from eqflow.model import FlowModel
@@ -78,9 +81,15 @@ class Run:
         return self.folder / "checkpoints" / f"{stage}.ckpt"
 
     def _complete(self, stage: str, part: nn.Module, train: Callable[[Path], None]) -> None:
-        """Bring ``part`` to the end of ``stage``: from its checkpoint, or by training it."""
+        """Bring ``part`` to the end of ``stage``, if it or a later one is asked for.
+
+        From the folder's checkpoint, or by training it; a score also from the cache.
+        """
+        later = STAGES[STAGES.index(stage) :]
+        if not set(later) & set(self.cfg.stages):
+            return
         path = self._checkpoint(stage)
-        if stage in self.cfg.stages and not path.is_file():
+        if _agreed(not path.is_file()):
             train(path)
             _barrier()
         content = store.load_stage(path, "stages")
@@ -92,10 +101,12 @@ class Run:
         """Train the score, or take it from the cache where the same one was trained before."""
         cached = Path(self.cfg.cache_dir) / "score" / f"{self._score_key()}.ckpt"
         with _alone(cached):
-            if cached.is_file():
+            if _agreed(cached.is_file()):
                 log.info("score: taken from the cache")
-            else:
+            elif "score" in self.cfg.stages:
                 self._fit("score", self.model.score, cached)
+            else:
+                raise InputError("stages: no score trained for this configuration; expected score")
             _barrier()
             if rank_and_world()[0] == 0:
                 with store.replacing(path) as temporary:
@@ -117,8 +128,10 @@ class Run:
                 default_root_dir=str(self.folder),
             )
             trainer.fit(module, datamodule=self.data, ckpt_path=self._last(stage))
+            if trainer.global_step != module.steps:
+                raise RuntimeError(f"{stage} ended at step {trainer.global_step} of {module.steps}")
             rows = next(c.rows for c in callbacks if isinstance(c, History))
-        part.requires_grad_(False)
+        part.requires_grad_(False).float()
         if stage == "flow":
             states = self.data.snapshots.train
             self.model.field.normalise_(noised_batches(states, self.cfg.flow.sigma))
@@ -135,16 +148,18 @@ class Run:
 
     def _score_key(self) -> str:
         """Hash of all that determines the trained score (DESIGN section 3)."""
-        cfg = self.cfg
-        files = [cfg.data.get("path")] + ([cfg.ckpt_path] if self.warm == "score" else [])
+        cfg, files = self.cfg, user_files(self.cfg)
+        if self.warm != "score":
+            files.pop(cfg.ckpt_path, None)
+        data = {k: v for k, v in plain(cfg.data).items() if k not in ("path", "epoch_steps")}
         return store.content_hash(
             {
-                "data": plain(cfg.data),
+                "data": data,
                 "score": plain(cfg.score),
                 "seed": cfg.seed,
                 "precision": cfg.trainer.precision,
                 "version": __version__,
-                "files": [store.file_hash(Path(file)) for file in files if file],
+                "files": sorted(files.values()),
             }
         )
 
@@ -197,6 +212,14 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", module="lightning_fabric")
+
+
+def _agreed(mine: bool) -> bool:
+    """The first process's answer, for all of them: files appear at different times to each."""
+    answer = [mine]
+    if rank_and_world()[1] > 1:
+        distributed.broadcast_object_list(answer)
+    return answer[0]
 
 
 def _barrier() -> None:

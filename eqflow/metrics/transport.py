@@ -32,8 +32,8 @@ def sinkhorn_divergence(
 ) -> Float[Tensor, ""]:
     """Debiased Sinkhorn divergence of squared distance, entropy ``blur^2``, through POT.
 
-    Zero for equal samples; tends to the squared Wasserstein-2 distance as ``blur`` goes to 0
-    (Feydy et al. 2019).
+    The transport cost of the entropic plan, without the entropy itself ("sharp", Luise et al.
+    2018). Zero for equal samples; the squared Wasserstein-2 distance as ``blur`` goes to 0.
     """
     x, y = x.flatten(1).double(), y.flatten(1).double()
     xy, xx, yy = (_entropic_cost(a, b, blur**2) for a, b in ((x, y), (x, x), (y, y)))

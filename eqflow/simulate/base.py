@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import ceil
 
 from jaxtyping import Float
 from torch import Tensor
@@ -42,11 +43,11 @@ class Integrator:
         raise NotImplementedError
 
     def intervals(self, times: Float[Tensor, " times"]) -> list[tuple[float, float, int]]:
-        """Start, end and number of steps, none longer than about ``dt``, between output times.
+        """Start, end and number of steps, none longer than ``dt``, between output times.
 
         Raises ``InputError`` for times that do not increase.
         """
         if len(times) < 2 or not bool((times.diff() > 0).all()):
             raise InputError(f"times={times.tolist()} found; expected at least two, increasing")
         spans = pairwise(times.tolist())
-        return [(a, b, max(1, round((b - a) / self.dt))) for a, b in spans]
+        return [(a, b, ceil((b - a) / self.dt - 1e-6)) for a, b in spans]

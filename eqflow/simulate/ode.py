@@ -23,7 +23,10 @@ class RK4(Integrator):
         noise: Noise | None = None,
     ) -> Float[Tensor, "times batch *shape"]:
         # every output time is a grid point: between them torchdiffeq interpolates linearly
-        spans = [torch.linspace(a, b, n + 1)[:-1] for a, b, n in self.intervals(times)]
+        spans = [
+            torch.linspace(a, b, n + 1, dtype=torch.double)[:-1]
+            for a, b, n in self.intervals(times)
+        ]
         grid = torch.cat([*spans, times[-1:].cpu()]).to(x0)
         return odeint(
             lambda _, x: velocity(x),

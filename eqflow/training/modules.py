@@ -10,11 +10,9 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric
 
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
-from eqflow.metrics import RelativeResidual
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import MLPScore, Score
 from eqflow.stationarity import check_dim, rademacher, strong_moments
@@ -31,6 +29,11 @@ class StageModule(pl.LightningModule):
 
     def __init__(self, steps: int, learning_rate: float, warmup: float, seed: int) -> None:
         super().__init__()
+        if steps < 1 or not learning_rate > 0 or not warmup >= 0:
+            raise InputError(
+                f"{self.stage}.training: steps={steps}, learning_rate={learning_rate}, "
+                f"warmup={warmup} found; expected steps >= 1, learning_rate > 0, warmup >= 0"
+            )
         self.steps, self.learning_rate, self.warmup, self.seed = steps, learning_rate, warmup, seed
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -51,9 +54,14 @@ class StageModule(pl.LightningModule):
     def training_step(self, batch: Batch) -> Float[Tensor, ""]:
         loss = self.loss(batch, self.global_step)
         # only where it is written: a call on every step is most of the trainer's overhead
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % cast(Any, self.trainer).log_every_n_steps == 0:
             self.log(f"{self.stage}/train_loss", loss.detach(), prog_bar=True)
         return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        # the same noise at every validation: the curve shows learning, not the draw
+        loss = self.loss(batch, 2**31 + batch_idx)
+        self.log(f"{self.stage}/val_loss", loss, batch_size=batch.total)
 
     def on_train_epoch_start(self) -> None:
         loader = cast(DataLoader, self.trainer.train_dataloader)
@@ -78,7 +86,6 @@ class ScoreModule(StageModule):
     ) -> None:
         super().__init__(steps, learning_rate, warmup, seed)
         self.score = score
-        self.error = MeanMetric()
 
     def _errors(self, batch: Batch, step: int) -> Tensor:
         """Denoising error of each of this process's rows, one noise draw each."""
@@ -90,14 +97,6 @@ class ScoreModule(StageModule):
         """Denoising loss of the global batch."""
         (loss,) = global_means(self._errors(batch, step)[None], batch.total)
         return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        # the same noise at every validation: the curve shows learning, not the draw
-        self.error.update(self._errors(batch, 2**31 + batch_idx))
-
-    def on_validation_epoch_end(self) -> None:
-        self.log("score/val_loss", self.error.compute())
-        self.error.reset()
 
 
 class FlowModule(StageModule):
@@ -139,7 +138,6 @@ class FlowModule(StageModule):
         self.field = field
         self.score = score.requires_grad_(False)
         self.sigma, self.divergence, self.evenness = sigma, divergence, evenness
-        self.residual = RelativeResidual()
 
     def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """``r^2`` and ``|v|^2`` at freshly noised states."""
@@ -165,10 +163,3 @@ class FlowModule(StageModule):
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
         excess = v4 / v2**2 - (1 + 1 / self.field.dim)
         return r2 / v2 + self.evenness * excess.relu()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.residual.update(*self._moments(batch, 2**31 + batch_idx))
-
-    def on_validation_epoch_end(self) -> None:
-        self.log("flow/val_residual", self.residual.compute())
-        self.residual.reset()
