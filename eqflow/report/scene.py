@@ -31,11 +31,15 @@ class Scene:
         self.model, self.snapshots, self.sigma = model, snapshots, sigma
         self.seed, self.integrator = config["seed"], _integrator(config["integrator"])
         self.starts, held = held_out(snapshots, sigma, Protocol(starts=SHOWN, seed=self.seed))
-        self.states = self.raw(held)
+        self.states = self.raw(self.denoised(held))
 
     def raw(self, z: Float[Tensor, "*states dim"]) -> Float[np.ndarray, "*states dim"]:
         """Standardised states on any device to raw ones."""
         return self.snapshots.standardiser.raw(z).cpu().double().numpy()
+
+    def denoised(self, z: Float[Tensor, "*states dim"]) -> Float[Tensor, "*states dim"]:
+        """The expected clean state of each noised one, which is what a picture shows."""
+        return self.model.score.denoise(z.flatten(0, -2), self.sigma).view_as(z)
 
     def velocity(self, entry: Entry, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
         """Raw velocity of an entry's field at raw states, per transit time."""
@@ -45,7 +49,7 @@ class Scene:
     def path(
         self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
     ) -> Float[np.ndarray, "times runs dim"]:
-        """Raw states at ``times`` of ``runs`` trajectories of a field, from held-out states."""
+        """Raw denoised states at ``times`` of ``runs`` trajectories from held-out states."""
         x0 = self.starts[:runs]
 
         def noise(step: int) -> Tensor:
@@ -54,7 +58,8 @@ class Scene:
         def score(x: Tensor) -> Tensor:
             return self.model.score(x, self.sigma)
 
-        return self.raw(self.integrator(entry.velocity, x0, times, score, noise))
+        path = self.integrator(entry.velocity, x0, times, score, noise)
+        return self.raw(self.denoised(path))
 
     def true_path(
         self, times: Float[Tensor, " times"], runs: int
