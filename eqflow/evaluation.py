@@ -84,14 +84,14 @@ def evaluate(
     ``sigma`` is the noise level the field lives at: it starts from, and is compared with, held-out
     states noised at it. Called by every process alike, it returns the same numbers to each.
     """
-    x = held_out(snapshots, sigma, protocol)[0]
     return {
         **preservation(field, score, snapshots, integrator, sigma, protocol),
-        **residuals(field, score, snapshots, sigma, x),
-        **similarity(field, snapshots, sigma, x),
+        **residuals(field, score, snapshots, sigma, protocol),
+        **similarity(field, snapshots, sigma, protocol),
     }
 
 
+@remembered
 def held_out(
     snapshots: Snapshots, sigma: float, protocol: Protocol
 ) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, "n *shape"]]:
@@ -113,7 +113,6 @@ def preservation(
     """Distance of simulated from held-out states at every horizon, beside the resampling floor."""
     starts, reference = held_out(snapshots, sigma, protocol)
     mine, radius = rows(len(starts)), escape_radius(snapshots, sigma)
-    floor = resampling_floor(snapshots, sigma, protocol)
     times = torch.tensor([0.0, *protocol.horizons], device=starts.device)
 
     def noise(step: int) -> Tensor:
@@ -129,6 +128,7 @@ def preservation(
         return metric.compute().item()
 
     bandwidth = main_bandwidth(snapshots, sigma, protocol)
+    floor = resampling_floor(snapshots, sigma, protocol)
     ratios = {h: measure(MMD2(radius, bandwidth), h) / floor["mmd2_floor95"] for h in at}
     head = protocol.headline
     numbers = {f"mmd2_ratio_h{h:g}": ratio for h, ratio in ratios.items()}
@@ -183,40 +183,59 @@ def main_bandwidth(snapshots: Snapshots, sigma: float, protocol: Protocol) -> fl
 
 
 def residuals(
-    field: VelocityField, score: Score, snapshots: Snapshots, sigma: float, x: Tensor
+    field: VelocityField, score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol
 ) -> dict[str, float]:
     """``E r^2 / E |v|^2`` against the empirical score and against the score the field was given.
 
     The empirical score of finitely many snapshots has an error of its own, which a field that
     preserves the law exactly would show as ``residual/relative_floor``.
     """
-    empirical = EmpiricalScore(snapshots.train)(x, sigma)
-    halves = [EmpiricalScore(half)(x, sigma) for half in snapshots.train.chunk(2)]
+    x = held_out(snapshots, sigma, protocol)[0]
+    empirical, error = empirical_score(snapshots, sigma, protocol)
     probes = None
     if field.dim > MAX_EXACT_DIM:
         probes = rademacher(x.expand(2, *x.shape), generator(0, Stream.PROBES, device=x.device))
     v = field(x)
-    speed = _dot(v, v)
-    # two halves differ with four times the variance of the whole's own error
-    error = _dot(v, halves[0] - halves[1]).square() / 4
     moments = {
         "relative": strong_moments(field, x, empirical, probes),
-        "relative_floor": (error, speed),
+        "relative_floor": (_dot(v, error).square(), _dot(v, v)),
         "relative_own_score": strong_moments(field, x, score(x, sigma), probes),
     }
     return {f"residual/{name}": _ratio(r2, v2) for name, (r2, v2) in moments.items()}
 
 
+@remembered
+def empirical_score(
+    snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> tuple[Tensor, Tensor]:
+    """Empirical score at the starts, and an error of the size of its own.
+
+    Scores of two halves of the snapshots differ with four times the variance of the whole's error.
+    """
+    x = held_out(snapshots, sigma, protocol)[0]
+    first, second = (EmpiricalScore(half)(x, sigma) for half in snapshots.train.chunk(2))
+    return EmpiricalScore(snapshots.train)(x, sigma), (first - second) / 2
+
+
+@remembered
+def true_velocities(
+    snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> tuple[Tensor, Tensor]:
+    """The true velocity at the starts, and its smoothed form ``E[v(x_0) | x]``."""
+    x, velocity = held_out(snapshots, sigma, protocol)[0], snapshots.velocity
+    assert velocity is not None
+    at_train = velocity(snapshots.train)
+    return velocity(x), EmpiricalScore(snapshots.train).posterior_mean(x, sigma, at_train)
+
+
 def similarity(
-    field: VelocityField, snapshots: Snapshots, sigma: float, x: Tensor
+    field: VelocityField, snapshots: Snapshots, sigma: float, protocol: Protocol
 ) -> dict[str, float]:
-    """Cosine to the true velocity and to its smoothed form ``E[v(x_0) | x]``, where it is known."""
+    """Cosine to the true velocity and to its smoothed form, where it is known."""
     if snapshots.velocity is None:
         return {}
-    truth = snapshots.velocity(x)
-    train = snapshots.train
-    smoothed = EmpiricalScore(train).posterior_mean(x, sigma, snapshots.velocity(train))
-    v = field(x)
+    v = field(held_out(snapshots, sigma, protocol)[0])
+    truth, smoothed = true_velocities(snapshots, sigma, protocol)
     return {
         "truth/cos": abs(_cosine(v, truth)),
         "truth/cos_smoothed": abs(_cosine(v, smoothed)),
@@ -228,10 +247,10 @@ def random_skew_similarity(
     score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
 ) -> dict[str, float]:
     """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds."""
-    x, shape = held_out(snapshots, sigma, protocol)[0], snapshots.shape
+    device, shape = snapshots.train.device, snapshots.shape
     seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws)
     fields = [build_field("random_skew", shape, score, sigma, seed) for seed in seeds]
-    found = [similarity(field.to(x.device), snapshots, sigma, x) for field in fields]
+    found = [similarity(field.to(device), snapshots, sigma, protocol) for field in fields]
     table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
     return {name: values.mean().item() for name, values in table.items()} | {
         f"{name}_std": values.std().item() for name, values in table.items()

@@ -6,6 +6,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +51,7 @@ class Run:
 
     def execute(self) -> None:
         """Run the configured stages and end the loggers with the status they deserve."""
-        cores = max(1, (os.cpu_count() or 1) // rank_and_world()[1])
-        torch.set_num_threads(self.cfg.threads or cores)
+        torch.set_num_threads(self.cfg.threads)
         torch.manual_seed(self.cfg.seed)
         _quieten()
         self.loggers = build_all(self.cfg.logger)
@@ -169,15 +169,22 @@ class Run:
         trainer = build(cfg.trainer, logger=False, enable_checkpointing=False)
         device = trainer.strategy.root_device
         snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
-        fields = self._fields(model, snapshots)
-        for prefix, field in fields.items():
+        fields, integrator = self._fields(model, snapshots), build(cfg.integrator)
+
+        def measure(prefix: str) -> dict[str, float]:
             protocol = self._protocol(prefix)
             if prefix == "null/random_skew/":
                 numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
             else:
-                integrator = build(cfg.integrator)
+                field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
-            self.metrics |= {f"{prefix}{name}": value for name, value in numbers.items()}
+            return {f"{prefix}{name}": value for name, value in numbers.items()}
+
+        # several processes must meet in the same order; one fills its cores with fields
+        alone = rank_and_world()[1] == 1 and device.type == "cpu"
+        with ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1) as pool:
+            for numbers in pool.map(measure, fields):
+                self.metrics |= numbers
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
