@@ -27,6 +27,7 @@ FLOORS = {
     "preservation/mmd2_median": "preservation/mmd2_floor95",
     "preservation/sw2": "preservation/sw2_floor95",
     "preservation/sinkhorn": "preservation/sinkhorn_floor95",
+    "residual/relative": "residual/relative_floor",
 }
 
 
