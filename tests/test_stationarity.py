@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch.func import jacrev, vmap
@@ -237,3 +239,11 @@ def test_two_probes_are_unbiased_for_r2_and_one_squared_is_biased_by_its_varianc
     variance = hutchinson(curl, many, probes)[1].var()
     assert abs(squares.mean() - r**2 - variance) < 4 * squares.std() / n**0.5
     assert variance > 40 * squares.std() / n**0.5
+
+
+def test_threads_may_take_divergences_at_the_same_time():
+    x = torch.randn(200, 3)
+    expected = exact(torch.sin, x)[1]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: exact(torch.sin, x)[1], range(200)))
+    assert all(torch.equal(div, expected) for div in found)

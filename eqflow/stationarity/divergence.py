@@ -6,6 +6,7 @@ a basis vector gives one column of every state's Jacobian.
 
 from collections.abc import Callable
 from math import prod
+from threading import Lock
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,8 @@ from torch.func import jvp, vmap
 from eqflow.errors import InputError
 
 Velocity = Callable[[Tensor], Tensor]
+
+_FORWARD_MODE = Lock()  # torch counts forward-mode levels for all threads together
 
 MAX_EXACT_DIM = 256
 """Largest state dimension for which the exact divergence, ``d`` forward passes, is accepted."""
@@ -37,7 +40,8 @@ def exact(
         v, dv = jvp(velocity, (x,), (direction.expand_as(x),))[:2]
         return v, (dv * direction).flatten(1).sum(1)
 
-    v, diagonal = vmap(column, out_dims=(None, 0))(basis)  # type: ignore[arg-type]
+    with _FORWARD_MODE:
+        v, diagonal = vmap(column, out_dims=(None, 0))(basis)  # type: ignore[arg-type]
     return v, diagonal.sum(0)
 
 
@@ -54,7 +58,8 @@ def hutchinson(
         v, dv = jvp(velocity, (x,), (eps,))[:2]
         return v, (dv * eps).flatten(1).sum(1)
 
-    return vmap(estimate, out_dims=(None, 0))(probes)  # type: ignore[arg-type]
+    with _FORWARD_MODE:
+        return vmap(estimate, out_dims=(None, 0))(probes)  # type: ignore[arg-type]
 
 
 def rademacher(
