@@ -94,7 +94,7 @@ class Loop:
 
     def __call__(self, batch: Batch) -> None:
         self.optimizer.zero_grad()
-        self.module.training_step(batch).backward()
+        self.module.loss(batch, self.module.global_step).backward()
         self.optimizer.step()
         self.schedule.step()
         self.module.global_step += 1
