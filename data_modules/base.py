@@ -22,7 +22,7 @@ class SnapshotsModule(pl.LightningDataModule):
     shape: tuple[int, ...]
     snapshots: Snapshots
 
-    def __init__(self, seed: int = 0, batch_size: int = 512, epoch_steps: int = 250) -> None:
+    def __init__(self, seed: int = 0, batch_size: int = 512, epoch_steps: int = 500) -> None:
         super().__init__()
         for name, number in (("batch_size", batch_size), ("epoch_steps", epoch_steps)):
             if not isinstance(number, int) or number < 1:
