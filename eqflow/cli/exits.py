@@ -33,4 +33,11 @@ def sentence(error: Exception) -> str:
     return " ".join(line for line in lines if line and not line.startswith(_NOISE))
 
 
-_NOISE = ("full_key:", "object_type=", "Set the environment variable", "See https://")
+_NOISE = (
+    "Config search path",
+    "See https://",
+    "Set the environment variable",
+    "full_key:",
+    "object_type=",
+    "provider=",
+)
