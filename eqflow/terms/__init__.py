@@ -1,0 +1,22 @@
+"""Scalar terms ``theta_a(x)`` of a library field ``v_j(x) = sum_a xi[a, j] theta_a(x)``."""
+
+from eqflow.terms.base import MAX_UNKNOWNS, Terms, variable_names
+from eqflow.terms.expressions import Expressions
+from eqflow.terms.families import TERMS, build_terms, library_terms
+from eqflow.terms.polynomial import Polynomial, count
+from eqflow.terms.trigonometric import Trigonometric
+from eqflow.terms.union import Union
+
+__all__ = [
+    "MAX_UNKNOWNS",
+    "TERMS",
+    "Expressions",
+    "Polynomial",
+    "Terms",
+    "Trigonometric",
+    "Union",
+    "build_terms",
+    "count",
+    "library_terms",
+    "variable_names",
+]

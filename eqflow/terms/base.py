@@ -1,0 +1,99 @@
+"""What every set of terms offers: values, formulas, names and a plain description of itself."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+
+if TYPE_CHECKING:
+    import sympy
+
+    from eqflow.terms.union import Union
+
+MAX_UNKNOWNS = 3000
+"""Largest number of coefficients, terms times variables, that a library may have."""
+
+
+class Terms:
+    """Scalar functions ``theta_a(x)`` of raw states, ``(batch, dim) -> (batch, terms)``.
+
+    There are no parameters: a set is determined by ``dim`` and :meth:`config`. Sets are joined
+    with ``+``. Values keep the dtype and the device of the states.
+    Raises ``InputError`` for more than ``MAX_UNKNOWNS`` coefficients.
+    """
+
+    def __init__(self, dim: int, size: int) -> None:
+        if dim * size > MAX_UNKNOWNS:
+            raise InputError(
+                f"flow.field: {size} terms for each of {dim} variables are {dim * size} unknowns, "
+                f"expected at most {MAX_UNKNOWNS}: lower flow.field.degree, set "
+                "flow.field.cross=false or keep fewer features, by PCA for instance"
+            )
+        self.dim, self.size = dim, size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __add__(self, other: "Terms") -> "Union":
+        from eqflow.terms.union import Union
+
+        return Union([self, other])
+
+    def __call__(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+        raise NotImplementedError
+
+    def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
+        """The terms as formulas of ``dim`` symbols, in the order of the values."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """Plain values from which ``build_terms(dim, **config)`` makes the same terms."""
+        raise NotImplementedError
+
+    def names(self, variables: Sequence[str]) -> list[str]:
+        """The terms as people write them: ``1``, ``x``, ``x y``, ``x^2``, ``sin(x)``."""
+        return [bracketed(term, plain) for term in self.expressions(real_symbols(variables))]
+
+    def check_finite(self, x: Float[Tensor, "batch dim"]) -> None:
+        """Raise ``InputError`` for a term that is infinite or undefined at one of the states."""
+        bad = (~self(x).isfinite()).sum(0).tolist()
+        for name, states in zip(self.names(variable_names(self.dim)), bad, strict=True):
+            if states:
+                raise InputError(
+                    f"flow.field: the term {name} is not finite on {states} of {len(x)} snapshots; "
+                    "expected terms that are finite on all of them"
+                )
+
+
+def variable_names(dim: int) -> list[str]:
+    """``x, y, z`` up to three variables, ``x1, x2, ...`` for more."""
+    return list("xyz"[:dim]) if dim <= 3 else [f"x{j + 1}" for j in range(dim)]
+
+
+def real_symbols(names: Sequence[str]) -> list["sympy.Symbol"]:
+    """One real symbol for each name."""
+    import sympy
+
+    return [sympy.Symbol(name, real=True) for name in names]
+
+
+def plain(expression: "sympy.Expr") -> str:
+    """A formula with spaces for products and ``^`` for powers."""
+    return str(expression).replace("**", "^").replace("*", " ")
+
+
+def bracketed(expression: "sympy.Expr", printer: Callable[["sympy.Expr"], str]) -> str:
+    """A formula in print that may follow a coefficient: sums and multiples get brackets."""
+    bare = expression == 1 or (not expression.is_Add and expression.as_coeff_Mul()[0] == 1)
+    return printer(expression) if bare else f"({printer(expression)})"
+
+
+def whole(option: str, value: Any, least: int) -> int:
+    """``value`` if it is a whole number of at least ``least``, else ``InputError``."""
+    if not isinstance(value, Integral) or value < least:
+        raise InputError(f"{option}={value} found; expected a whole number >= {least}")
+    return int(value)

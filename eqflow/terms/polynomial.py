@@ -1,0 +1,59 @@
+"""Monomials, each made from one of the degree below by one more variable."""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.terms.base import Terms, whole
+
+if TYPE_CHECKING:
+    import sympy
+
+
+def count(dim: int, degree: int) -> int:
+    """Number of monomials of ``dim`` variables up to ``degree``, the constant included."""
+    return comb(dim + degree, degree)
+
+
+class Polynomial(Terms):
+    """Monomials up to ``degree`` by rising degree: ``1, x, y, x^2, x y, y^2, ...``.
+
+    ``cross=False`` keeps the powers of single variables. Raises ``InputError`` for a degree that
+    is no whole number >= 0, and for too many terms.
+    """
+
+    def __init__(self, dim: int, degree: int, cross: bool = True) -> None:
+        self.degree, self.cross = whole("flow.field.degree", degree, 0), cross
+        super().__init__(dim, count(dim, degree) if cross else 1 + dim * degree)
+        monomials = [m for power in range(self.degree + 1) for m in self._monomials(power)]
+        index = {monomial: a for a, monomial in enumerate(monomials)}
+        self._parents = [(index[m[:-1]], m[-1]) for m in monomials[1:]]
+
+    def _monomials(self, power: int) -> list[tuple[int, ...]]:
+        if self.cross or not power:
+            return list(combinations_with_replacement(range(self.dim), power))
+        return [(j,) * power for j in range(self.dim)]
+
+    def _products(self, one: Any, variables: Sequence[Any]) -> list[Any]:
+        terms = [one]
+        for parent, j in self._parents:
+            terms.append(terms[parent] * variables[j])
+        return terms
+
+    def __call__(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+        # a term is a row while they are multiplied: contiguous rows are several times faster
+        rows = self._products(x.new_ones(len(x)), x.T.contiguous().unbind())
+        return torch.stack(rows).T
+
+    def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
+        import sympy
+
+        return self._products(sympy.Integer(1), symbols)
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "polynomial", "degree": self.degree, "cross": self.cross}
