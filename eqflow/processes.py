@@ -28,6 +28,8 @@ class Stream(IntEnum):
     SCORE_WEIGHTS = 10
     FIELD_WEIGHTS = 11
     MATRIX = 12
+    TEST_FUNCTIONS = 13
+    BOOTSTRAP = 14
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -1,0 +1,77 @@
+"""Test of stationarity of any field on snapshots that were not used to make it.
+
+Few moments, rotated to the principal directions of their centred covariance: with as many moments
+as a fit uses, the covariance cannot be estimated well enough for a test to hold its level
+(METHOD section 6).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.stationarity.functions import FourierFunctions
+
+MAX_RANK = 40
+"""Largest number of moments that are tested together."""
+
+
+@dataclass(frozen=True)
+class Stationarity:
+    """Whether a field keeps the law of snapshots as it is.
+
+    ``effect_size`` is the squared mean of the moments over their covariance with its sampling part
+    taken off: what remains with any amount of data. With enough data every field that is only
+    nearly stationary is rejected, so look at both. ``rank`` moments, ``units`` independent
+    snapshots or groups of them.
+    """
+
+    p_value: float
+    effect_size: float
+    rank: int
+    units: int
+
+
+def hotelling(
+    velocity: Float[Tensor, "n dim"],
+    z: Float[Tensor, "n dim"],
+    functions: FourierFunctions,
+    groups: Int[Tensor, " n"] | None = None,
+    rank: int | None = None,
+) -> Stationarity:
+    """Hotelling's test of ``E[v . grad phi] = 0`` at standardised states ``z``.
+
+    ``velocity`` are the field's values there; ``groups`` label snapshots that are correlated, several
+    of one run, whose sums count as one observation. Raises ``InputError`` for too few snapshots.
+    """
+    h = functions.slopes(z.double()) * (velocity.double() @ functions.frequencies.T)
+    h = h / functions.frequencies.norm(dim=1)
+    h = _summed(h, groups)
+    units = len(h)
+    rank = min(rank or MAX_RANK, units // (50 if groups is None else 5), h.shape[1])
+    if rank < 1:
+        raise InputError(
+            f"stationarity: {units} independent snapshots or groups found; expected at least "
+            f"{50 if groups is None else 5}"
+        )
+    mean = h.mean(0)
+    covariance = (h - mean).T @ (h - mean) / (units - 1)
+    variances, axes = (part[..., -rank:] for part in torch.linalg.eigh(covariance))
+    distance = float(((mean @ axes) ** 2 / variances).sum())
+    return Stationarity(_tail(distance * units, rank, units), distance - rank / units, rank, units)
+
+
+def _summed(h: Tensor, groups: Tensor | None) -> Tensor:
+    if groups is None:
+        return h
+    labels, index = groups.unique(return_inverse=True)
+    return h.new_zeros(len(labels), h.shape[1]).index_add(0, index, h)
+
+
+def _tail(statistic: float, rank: int, units: int) -> float:
+    """P(T^2 > statistic): Hotelling's ``T^2`` as an F variable with (rank, units - rank)."""
+    from scipy.stats import f
+
+    return float(f.sf(statistic * (units - rank) / (rank * (units - 1)), rank, units - rank))

@@ -1,0 +1,151 @@
+"""The field of a library whose weak-form statistic is least (METHOD section 5).
+
+``J(xi) = N g . C(xi)^-1 g`` weighs the moments ``g = G xi`` by the inverse of their covariance at
+the same ``xi``: it does not change with speed (continuously updated GMM; Hansen, Heaton & Yaron
+1996). It has local minima, so starts come from generalised eigenproblems, which have none.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.stationarity.weak import WeakForm
+
+RIDGE = 1e-6
+"""Added to the covariance, whose entries are of order one, so that it can be inverted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """A library field at a least value of the statistic.
+
+    ``xi`` holds all unknowns at unit speed, zero outside ``support``; ``statistic`` is ``J`` there,
+    of ``moments`` moments; ``hessian`` is half its second derivative on the support;
+    ``gradient`` half its first. ``slopes`` are the whitened derivatives of the moments and
+    ``function`` the combination of test functions that shows best what is left, ``C^-1 g``.
+    """
+
+    xi: Float[Tensor, " unknowns"]
+    support: Tensor
+    statistic: float
+    moments: int
+    hessian: Float[Tensor, "support support"]
+    gradient: Float[Tensor, " support"]
+    slopes: Float[Tensor, "m support"]
+    function: Float[Tensor, " m"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    xi: Tensor
+    h: Tensor
+    g: Tensor
+    root: Tensor
+    u: Tensor
+    statistic: float
+
+
+def starts(form: WeakForm, count: int = 3) -> list[Float[Tensor, " unknowns"]]:
+    """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
+
+    ``A`` is the squared moments, ``B`` their sampling noise: unlike in ``xi . A xi / xi . S xi``
+    noise does not favour fields whose moments are small. The weights go from those of an isotropic
+    velocity to those of the field itself.
+    """
+    eye = torch.eye(form.jacobian.shape[0]).to(form.jacobian)
+    first = eigenfields(form, eye)[1][:, :count]
+    return [_refined(form, xi) for xi in first.T]
+
+
+def _refined(form: WeakForm, xi: Tensor) -> Tensor:
+    for ridge in (1.0, 0.1, 0.1):
+        covariance = form.covariance(form.normalised(xi))[0]
+        variances, axes = torch.linalg.eigh(covariance)
+        root = axes * (variances.clamp_min(0) + ridge).rsqrt()
+        xi = eigenfields(form, root)[1][:, 0]
+    return xi
+
+
+def eigenfields(
+    form: WeakForm, root: Float[Tensor, "m r"]
+) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
+    """Squared moments in units of their sampling noise, increasing, and the fields that have them.
+
+    Weights are ``root root^T``. Fields that vanish on the data are left out.
+    """
+    mean = root.T @ form.jacobian
+    noise = form.noise(root)
+    scale = noise.diagonal().clamp_min(1e-300).rsqrt()
+    sizes, axes = torch.linalg.eigh(noise * torch.outer(scale, scale))
+    kept = sizes > 1e-11 * sizes[-1]
+    basis = scale[:, None] * axes[:, kept] * sizes[kept].rsqrt()
+    squares, fields = torch.linalg.eigh(form.total * (mean @ basis).T @ (mean @ basis))
+    return squares, basis @ fields
+
+
+def minimise(
+    form: WeakForm,
+    xi: Float[Tensor, " unknowns"],
+    support: Tensor | None = None,
+    ridge: float = RIDGE,
+    steps: int = 10,
+    tolerance: float = 0.05,
+) -> Minimum:
+    """Descend from ``xi`` by damped Gauss-Newton steps on the unknowns of ``support``."""
+    support = torch.arange(len(xi), device=xi.device) if support is None else support
+    here, damping = _at(form, xi, ridge), 1e-3
+    for _ in range(steps):
+        hessian, gradient, _ = _expansion(form, here, support)
+        for _ in range(6):
+            step = _newton(form, here.xi, support, hessian, gradient, damping)
+            there = _at(form, here.xi.index_add(0, support, -step), ridge)
+            if there.statistic < here.statistic:
+                break
+            damping = max(30 * damping, 1e-3)
+        else:
+            break
+        gain, here, damping = here.statistic - there.statistic, there, damping / 30
+        if gain < tolerance:
+            break
+    hessian, gradient, slopes = _expansion(form, here, support)
+    return Minimum(here.xi, support, here.statistic, len(here.u), hessian, gradient, slopes, here.u)
+
+
+def _at(form: WeakForm, xi: Tensor, ridge: float) -> _Point:
+    xi = form.normalised(xi)
+    covariance, h = form.covariance(xi)
+    covariance.diagonal().add_(ridge)
+    g, root = form.jacobian @ xi, torch.linalg.cholesky(covariance)
+    u = torch.cholesky_solve(g[:, None], root)[:, 0]
+    return _Point(xi, h, g, root, u, form.total * float(g @ u))
+
+
+def _expansion(form: WeakForm, at: _Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Half the second derivative, half the gradient and the whitened slopes of the moments.
+
+    The slopes are those of ``g`` less what the change of the covariance explains of them, without
+    which estimates would be biased towards fields with small moments.
+    """
+    along = form.along(at.u)[:, support]
+    shared = form.mix.T @ (at.h.T @ along / form.size) - torch.outer(at.g, along.mean(0))
+    slopes = form.jacobian[:, support] - shared
+    white = torch.linalg.solve_triangular(at.root, slopes, upper=False)
+    moments = torch.linalg.solve_triangular(at.root, at.g[:, None], upper=False)[:, 0]
+    return form.total * white.T @ white, form.total * white.T @ moments, white
+
+
+def _newton(
+    form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor, gradient: Tensor, damping: float
+) -> Tensor:
+    damped = gauge_fixed(form, xi, support, hessian)
+    damped.diagonal().add_(damping * hessian.diagonal())
+    return torch.linalg.solve(damped, gradient)
+
+
+def gauge_fixed(form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
+    """The second derivative with the direction of pure speed, which is free, held fast."""
+    along = (form.gram @ xi.view(-1, form.dim)).flatten()[support]
+    along = along / along.norm()
+    return hessian + hessian.diagonal().max() * torch.outer(along, along)
