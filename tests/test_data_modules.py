@@ -1,9 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
 
-from data_modules import Lorenz, Ring, SnapshotsFile, TwoMoons, TwoPeaks
+from data_modules import Dysts, Lorenz, Ring, SnapshotsFile, TwoMoons, TwoPeaks
 from eqflow.errors import InputError
 
 N = 20_000
@@ -109,10 +111,32 @@ def test_lorenz_gives_its_true_velocity_in_standardised_units():
     torch.testing.assert_close(s.velocity(s.test) * s.standardiser.std, module.system.velocity(raw))
 
 
+# dysts
+
+
+def test_a_system_of_dysts_has_its_shape_before_setup_and_its_true_velocity():
+    module = Dysts("Lorenz96", n=20, val=5, test=5, transient=5.0)
+    assert module.shape == module.system.shape == (4,)
+    module.setup()
+    s = module.snapshots
+    assert s.shape == (4,)
+    raw = s.standardiser.raw(s.test)
+    torch.testing.assert_close(
+        s.velocity(s.test), (module.system.velocity(raw) / s.standardiser.std).float()
+    )
+
+
+def test_a_system_that_is_not_known_is_refused_by_its_option():
+    with pytest.raises(InputError, match=r"data\.system=Rosler: .*Rossler"):
+        Dysts("Rosler")
+
+
 # all
 
 
-@pytest.mark.parametrize("module", [TwoPeaks, Ring, TwoMoons, Lorenz])
+@pytest.mark.parametrize(
+    "module", [TwoPeaks, Ring, TwoMoons, Lorenz, partial(Dysts, transient=5.0)]
+)
 def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(module):
     first, again, other = (module(n=40, val=5, test=5, seed=seed) for seed in (0, 0, 1))
     for data in (first, again, other):

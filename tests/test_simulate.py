@@ -3,7 +3,7 @@ import torch
 from scipy.stats import chi2
 
 from eqflow.errors import InputError
-from eqflow.simulate import INTEGRATORS, RK4, EulerMaruyama, HeunSDE
+from eqflow.simulate import INTEGRATORS, RK4, Dopri5, EulerMaruyama, HeunSDE
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -60,14 +60,18 @@ def test_rk4_is_of_order_four_between_steps_too(offset):
     assert slope(steps, errors).item() == pytest.approx(4, abs=0.15)
 
 
-@pytest.mark.parametrize("integrator", [RK4(0.3), EulerMaruyama(0.3, 0.0), HeunSDE(0.3, 0.0)])
+@pytest.mark.parametrize(
+    "integrator", [RK4(0.3), Dopri5(), EulerMaruyama(0.3, 0.0), HeunSDE(0.3, 0.0)]
+)
 def test_times_that_are_no_multiples_of_the_step_are_met(integrator):
     x0, times = torch.zeros(2, 1), torch.tensor([0.0, 0.07, 0.5, 1.234, 1.3])
     path = integrator(torch.ones_like, x0, times, torch.neg, no_noise(x0))
     torch.testing.assert_close(path, times[:, None, None].expand(5, 2, 1))
 
 
-@pytest.mark.parametrize("integrator", [RK4(0.1), EulerMaruyama(0.1, 0.0), HeunSDE(0.1, 0.0)])
+@pytest.mark.parametrize(
+    "integrator", [RK4(0.1), Dopri5(1e-13, 1e-13), EulerMaruyama(0.1, 0.0), HeunSDE(0.1, 0.0)]
+)
 def test_the_path_starts_at_the_first_time_wherever_that_is(integrator):
     x0 = torch.randn(3, 2)
     early, late = (
@@ -88,6 +92,89 @@ def test_trajectories_of_a_batch_do_not_see_each_other():
     x0, times = torch.rand(4, 1), torch.tensor([0.0, 1.0])
     alone = torch.cat([RK4()(logistic, row[None], times) for row in x0], dim=1)
     torch.testing.assert_close(RK4()(logistic, x0, times), alone, rtol=0, atol=1e-14)
+
+
+# adaptive
+
+
+def swinging(x):
+    """Rotation with an angular velocity of its own for each trajectory, which stays in x."""
+    return torch.stack([-x[:, 2] * x[:, 1], x[:, 2] * x[:, 0], 0 * x[:, 2]], 1)
+
+
+def swings(speeds):
+    return torch.stack([torch.ones_like(speeds), torch.zeros_like(speeds), speeds], 1)
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-8, 1e-10])
+def test_dopri5_meets_its_tolerance(tolerance):
+    x0, times = torch.linspace(0.05, 0.6, 5)[:, None], torch.tensor([0.0, 0.3, 2.0, 10.0])
+    path = Dopri5(tolerance, tolerance)(logistic, x0, times)
+    exact = logistic_solution(x0, times[:, None, None])
+    torch.testing.assert_close(path, exact, rtol=0, atol=10 * tolerance)
+
+
+def test_a_hard_trajectory_is_not_integrated_worse_among_easy_ones():
+    times, hard = torch.tensor([0.0, 5.0]), torch.tensor([20.0])
+    crowd = torch.cat([torch.full((500,), 0.01), hard])
+    exact = torch.stack([(hard * times[1]).cos(), (hard * times[1]).sin()], 1)
+    alone, among = (Dopri5()(swinging, swings(w), times)[-1, -1:, :2] for w in (hard, crowd))
+    error = (alone - exact).norm()
+    assert error < 1e-5
+    assert (among - exact).norm() < 2 * error
+
+
+def square(x):
+    return x**2
+
+
+def undefined(x):
+    """Comes to x = 0, where the velocity ends, at a finite speed."""
+    return -1 - 0 * x.sqrt()
+
+
+@pytest.mark.parametrize(
+    ("velocity", "end", "solution"),
+    [(square, lambda x: 1 / x, lambda x, t: x / (1 - x * t)), (undefined, torch.clone, torch.sub)],
+)
+def test_a_trajectory_that_leaves_is_lost_and_leaves_the_others_alone(velocity, end, solution):
+    x0, times = torch.tensor([0.1, 0.3, 0.5, 4.0, 0.11])[:, None], torch.linspace(0, 5, 11)
+    path, gone = Dopri5()(velocity, x0, times), times[:, None] > end(x0[:, 0]) + 1e-3
+    assert gone.any()
+    assert (path[gone].abs() > 100).logical_or(path[gone].isnan()).all()
+    assert path[-1][gone[-1]].isnan().all()
+    here = times[:, None] < end(x0[:, 0]) - 0.05
+    exact = solution(x0, times[:, None, None])
+    torch.testing.assert_close(path[here], exact[here], rtol=1e-6, atol=1e-6)
+
+
+def test_starts_that_are_not_finite_are_lost_alone():
+    x0, times = torch.tensor([[1.0], [torch.nan], [torch.inf]]), torch.tensor([0.0, 1.0])
+    path = Dopri5()(torch.neg, x0, times)
+    torch.testing.assert_close(path[:, 0, 0], torch.exp(-times), rtol=0, atol=1e-7)
+    assert path[:, 1:].isnan().all()
+
+
+def test_dopri5_keeps_the_type_of_its_starts_and_steps_in_float64():
+    x0, times = torch.tensor([[1.0, 0.0]], dtype=torch.float32), torch.tensor([0.0, 30.0])
+    seen = set()
+
+    def turn(x):
+        seen.add(x.dtype)
+        return rotation(x)
+
+    end = Dopri5()(turn, x0, times)[-1]
+    assert {end.dtype} == seen == {torch.float32}
+    expected = torch.stack([times[1:].cos(), times[1:].sin()], 1)
+    torch.testing.assert_close(end.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_dopri5_integrates_images():
+    x0, times = torch.rand(3, 2, 4, 5), torch.tensor([0.0, 1.0])
+    x0[0, 0, 0, 0] = torch.nan
+    path = Dopri5()(torch.neg, x0, times)
+    torch.testing.assert_close(path[1, 1:], x0[1:] / torch.e)
+    assert path[:, 0].isnan().all()
 
 
 # stochastic
@@ -192,7 +279,7 @@ def test_noise_is_asked_for_once_a_step_in_order(integrator):
 # refusals
 
 
-@pytest.mark.parametrize("name", INTEGRATORS)
+@pytest.mark.parametrize("name", sorted(INTEGRATORS.keys() - {"dopri5"}))
 @pytest.mark.parametrize("dt", [0.0, -0.1, float("nan")])
 def test_a_step_that_is_not_positive_is_refused(name, dt):
     with pytest.raises(InputError, match=r"integrator\.dt"):
@@ -215,7 +302,14 @@ def test_an_sde_without_score_or_noise_is_refused(integrator, given):
         integrator()(torch.neg, torch.zeros(1, 1), torch.tensor([0.0, 1.0]), **given)
 
 
-@pytest.mark.parametrize("integrator", [RK4(), EulerMaruyama(), HeunSDE()])
+@pytest.mark.parametrize("tolerance", ["rtol", "atol"])
+@pytest.mark.parametrize("value", [0.0, -1e-8, float("nan")])
+def test_a_tolerance_that_is_not_positive_is_refused(tolerance, value):
+    with pytest.raises(InputError, match=rf"integrator\.{tolerance}"):
+        Dopri5(**{tolerance: value})
+
+
+@pytest.mark.parametrize("integrator", [RK4(), Dopri5(), EulerMaruyama(), HeunSDE()])
 def test_times_that_do_not_increase_are_refused(integrator):
     x0, times = torch.zeros(1, 1), torch.tensor([0.0, 1.0, 0.5])
     with pytest.raises(InputError, match="increas"):

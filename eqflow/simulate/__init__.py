@@ -1,14 +1,16 @@
 """Integration of velocity fields: ODE and SDE."""
 
+from eqflow.simulate.adaptive import Dopri5
 from eqflow.simulate.base import Integrator
 from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
 
 INTEGRATORS: dict[str, type[Integrator]] = {
     "rk4": RK4,
+    "dopri5": Dopri5,
     "heun_sde": HeunSDE,
     "euler_maruyama": EulerMaruyama,
 }
 """Name -> integrator class."""
 
-__all__ = ["INTEGRATORS", "RK4", "EulerMaruyama", "HeunSDE", "Integrator"]
+__all__ = ["INTEGRATORS", "RK4", "Dopri5", "EulerMaruyama", "HeunSDE", "Integrator"]

@@ -14,18 +14,7 @@ Noise = Callable[[int], Tensor]
 
 
 class Integrator:
-    """Fixed-step integrator of a velocity field; ``dt`` in transit times.
-
-    ``eta`` is the strength of the restoring noise, in inverse transit times; 0 for an ODE.
-    Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
-    """
-
-    def __init__(self, dt: float = 0.05, eta: float = 0.0) -> None:
-        if not dt > 0:
-            raise InputError(f"integrator.dt={dt} is not a step; expected dt > 0")
-        if not eta >= 0:
-            raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
-        self.dt, self.eta = dt, eta
+    """Integrator of a velocity field; time is in transit times."""
 
     def __call__(
         self,
@@ -42,12 +31,32 @@ class Integrator:
         """
         raise NotImplementedError
 
+
+class FixedStep(Integrator):
+    """Steps no longer than ``dt``.
+
+    ``eta`` is the strength of the restoring noise, in inverse transit times; 0 for an ODE.
+    Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
+    """
+
+    def __init__(self, dt: float = 0.05, eta: float = 0.0) -> None:
+        if not dt > 0:
+            raise InputError(f"integrator.dt={dt} is not a step; expected dt > 0")
+        if not eta >= 0:
+            raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
+        self.dt, self.eta = dt, eta
+
     def intervals(self, times: Float[Tensor, " times"]) -> list[tuple[float, float, int]]:
         """Start, end and number of steps, none longer than ``dt``, between output times.
 
         Raises ``InputError`` for times that do not increase.
         """
-        if len(times) < 2 or not bool((times.diff() > 0).all()):
-            raise InputError(f"times={times.tolist()} found; expected at least two, increasing")
+        check_times(times)
         spans = pairwise(times.tolist())
         return [(a, b, ceil((b - a) / self.dt - 1e-6)) for a, b in spans]
+
+
+def check_times(times: Float[Tensor, " times"]) -> None:
+    """Refuse output times that do not increase."""
+    if len(times) < 2 or not bool((times.diff() > 0).all()):
+        raise InputError(f"times={times.tolist()} found; expected at least two, increasing")

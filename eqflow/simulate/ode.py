@@ -5,10 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torchdiffeq import odeint
 
-from eqflow.simulate.base import Integrator, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Velocity
 
 
-class RK4(Integrator):
+class RK4(FixedStep):
     """Fourth-order Runge-Kutta; ``score`` and ``noise`` are not used."""
 
     def __init__(self, dt: float = 0.05) -> None:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.simulate.base import Integrator, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Velocity
 
 
-class _SDE(Integrator):
+class _SDE(FixedStep):
     def __init__(self, dt: float = 0.05, eta: float = 0.1) -> None:
         super().__init__(dt, eta)
 

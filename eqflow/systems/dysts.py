@@ -1,0 +1,209 @@
+"""The chaotic systems of the package dysts (Gilpin 2021, arXiv:2110.05266), in raw units."""
+
+import warnings
+from difflib import get_close_matches
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.processes import Stream, generator
+from eqflow.simulate import RK4
+
+SETTLE = 10.0
+"""Periods that a run goes on before its first state is kept."""
+
+STEPS = [0.01 / 2**k for k in range(10)]
+"""Steps to choose from, in periods."""
+
+TOLERANCE = 1e-4
+"""Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
+
+
+class Sample(NamedTuple):
+    """States of a stationary law; those of one run are correlated and share their group."""
+
+    states: Float[Tensor, "n dim"]
+    groups: Int[Tensor, " n"]
+
+
+class Dysts:
+    """A system of dysts that is autonomous, bounded and without delay, by its ``name`` there.
+
+    ``shape`` of a state, ``period`` in units of time. Raises ``InputError`` with the reason for a
+    name that is not known and for a system that cannot be used.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._system = _found(name)
+        self.name, self.period = name, float(self._system.period)
+        self.shape = (int(self._system.dimension),)
+        self._mean, self._std = np.array(self._system.mean), np.array(self._system.std)
+        self._axis = self._state_axis()
+
+    def velocity(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Right-hand side at raw states, in raw units per unit of time, float64."""
+        rows = self._rhs(x.detach().cpu().double().numpy(), self._axis)
+        return torch.from_numpy(rows).to(x.device)
+
+    def sample(self, n: int, seed: int, runs: int = 2000, transient: float = 100.0) -> Sample:
+        """``n`` raw states, float64, of the law that the orbit of the stored start explores.
+
+        That orbit is followed for ``transient`` periods; in as many again it is left at random
+        times by ``runs`` that go on side by side (RK4, the step such that halving it changes
+        little); after ``SETTLE`` periods a state of each is kept at random times, a period apart
+        on average. Raises ``InputError`` if an orbit leaves or comes to rest.
+        """
+        runs, draw = min(runs, n), generator(seed, Stream.SNAPSHOTS)
+        if not transient > 0:
+            raise InputError(f"transient={transient} found; expected a number of periods > 0")
+        kept = -(-n // runs)
+        u = torch.rand(runs + kept, generator=draw, dtype=torch.float64)
+        leaves, spacing = u.split([runs, kept])
+        starts = self._orbit(transient * (1 + leaves.sort().values))
+        times = torch.cat([torch.zeros(1), SETTLE + (0.5 + spacing).cumsum(0)])
+        path = RK4(self._step(starts))(self._scaled_velocity, starts, times)[1:]
+        if not path.isfinite().all():
+            raise self._refusal("some of its orbits run to infinity")
+        states = self._mean + self._std * path.flatten(0, 1).numpy()
+        return Sample(torch.from_numpy(states)[:n], torch.arange(runs).repeat(kept)[:n])
+
+    # scaled: coordinates in standard deviations from the mean, time in periods
+
+    def _scaled_velocity(self, z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        return torch.from_numpy(self._scaled_rhs(z.numpy()))
+
+    @np.errstate(all="ignore")  # states on their way to infinity are refused later
+    def _scaled_rhs(self, z: np.ndarray) -> np.ndarray:
+        return self._rhs(self._mean + self._std * z, self._axis) * (self.period / self._std)
+
+    def _orbit(self, times: Float[Tensor, " times"]) -> Float[Tensor, "times dim"]:
+        """States of the orbit of the stored start."""
+        solution = solve_ivp(
+            lambda _, z: self._scaled_rhs(z[None])[0],
+            (0, times[-1].item()),
+            (self._system.ic - self._mean) / self._std,
+            method="LSODA",
+            t_eval=times.numpy(),
+            events=_left,
+            rtol=1e-6,
+            atol=1e-6,
+        )
+        if solution.status or not np.isfinite(solution.y).all():
+            raise self._refusal("its orbit runs to infinity")
+        states = torch.from_numpy(solution.y.T)
+        if self._scaled_velocity(states).norm(dim=1).max() < 0.1:
+            raise self._refusal("its orbit comes to rest")
+        return states
+
+    def _step(self, starts: Float[Tensor, "batch dim"]) -> float:
+        """The longest of ``STEPS`` that meets ``TOLERANCE`` from ``starts``."""
+        quarter = torch.tensor([0.0, 0.25])
+        ends = ((dt, RK4(dt)(self._scaled_velocity, starts, quarter)[1]) for dt in STEPS)
+        for (dt, coarse), (_, fine) in pairwise(ends):
+            if (coarse - fine).square().mean().sqrt() < TOLERANCE:
+                return dt
+        raise self._refusal(f"{round(1 / STEPS[-1])} steps a period do not resolve its orbits")
+
+    # the right-hand side of dysts
+
+    @np.errstate(all="ignore")
+    def _rhs(self, x: np.ndarray, axis: int, time: float = 0.0) -> np.ndarray:
+        columns = self._system.rhs(x if axis else x.T, time)
+        out = np.empty(x.shape[::-1])
+        for row, values in zip(out, columns, strict=True):  # some are constants
+            row[:] = values
+        return out.T
+
+    def _state_axis(self) -> int:
+        """Which axis of a batch holds the coordinates: most systems want the last, some the first.
+
+        Refuses a system for which neither gives what single states do, or that depends on time.
+        """
+        x = self._system.ic * (1 + 0.01 * np.arange(self.shape[0] + 2)[:, None])
+        try:
+            expected = np.array([self._system.rhs(row, 0.0) for row in x], dtype=float)
+            later = np.array([self._system.rhs(row, 1.7) for row in x], dtype=float)
+        except (TypeError, ValueError) as error:
+            raise self._refusal(f"dysts cannot evaluate it ({error})") from error
+        if not np.allclose(expected, later, rtol=1e-12):
+            raise self._refusal("its right-hand side depends on time")
+        for axis in (1, 0):
+            try:
+                if np.allclose(self._rhs(x, axis), expected, rtol=1e-10):
+                    return axis
+            except (TypeError, ValueError, IndexError):
+                continue
+        raise self._refusal("its right-hand side cannot be evaluated for many states at once")
+
+    def _refusal(self, reason: str) -> InputError:
+        return _refusal(self.name, reason)
+
+
+def _left(_: float, z: np.ndarray) -> float:
+    """Changes its sign where an orbit leaves; the integration then ends."""
+    return 1e3 - np.abs(z).max()
+
+
+_left.terminal = True  # type: ignore[attr-defined]
+
+
+def names(dim: int | None = None) -> list[str]:
+    """Systems that ``Dysts`` takes, of dimension ``dim`` or any; nothing is integrated."""
+    taken = []
+    for name in _catalogue():
+        try:
+            system = Dysts(name)
+        except InputError:
+            continue
+        if dim in (None, *system.shape):
+            taken.append(name)
+    return taken
+
+
+def _found(name: str) -> Any:
+    """The system of dysts with that name, refused for what can be read off it."""
+    known = _catalogue()
+    if name not in known:
+        close = ", ".join(get_close_matches(name, known, cutoff=0.5)) or "a system of dysts"
+        raise InputError(f"data.system={name}: no such system in dysts; expected {close}")
+    system = getattr(_flows(), name)()
+    reasons = {
+        "it has a delay": system.delay,
+        "it is not autonomous": system.nonautonomous,
+        "it has a coordinate that is not bounded": system.unbounded_indices
+        or hasattr(system, "_postprocessing"),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise _refusal(name, reason)
+    return system
+
+
+def _catalogue() -> list[str]:
+    flows = _flows()
+    return sorted(
+        name
+        for name, value in vars(flows).items()
+        if isinstance(value, type)
+        and issubclass(value, flows.DynSys | flows.DynSysDelay)
+        and value.__module__ == flows.__name__
+    )
+
+
+def _flows() -> ModuleType:
+    """Imported when used: dysts takes seconds, and warns that it could compile with numba."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from dysts import flows
+    return flows
+
+
+def _refusal(name: str, reason: str) -> InputError:
+    return InputError(f"data.system={name}: {reason}; expected a bounded autonomous system")
