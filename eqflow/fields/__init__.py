@@ -2,12 +2,14 @@
 
 from eqflow.fields.base import VelocityField
 from eqflow.fields.families import FAMILIES, LEARNED, build_field, random_matrix, skew_matrix
+from eqflow.fields.library import Library
 from eqflow.fields.linear import MinusX, ScoreMap
 from eqflow.fields.network import Network
 
 __all__ = [
     "FAMILIES",
     "LEARNED",
+    "Library",
     "MinusX",
     "Network",
     "ScoreMap",

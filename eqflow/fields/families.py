@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
+from eqflow.fields.library import Library
 from eqflow.fields.linear import MinusX, ScoreMap
 from eqflow.fields.network import Network
 from eqflow.processes import Stream, generator, hashed
@@ -42,6 +43,7 @@ def _map(matrix: Callable[[int, int], Tensor]) -> Callable[..., ScoreMap]:
 FAMILIES: dict[str, Callable[..., VelocityField]] = {
     "network": _network,
     "skew": _map(skew_matrix),
+    "library": lambda shape, score, sigma, seed, **arguments: Library(shape, **arguments),
     "random": _network,
     "random_skew": _map(skew_matrix),
     "random_linear": _map(random_matrix),

@@ -1,14 +1,47 @@
 """The condition a field must meet to keep a distribution as it is."""
 
+from eqflow.stationarity.bootstrap import draws, influence
 from eqflow.stationarity.divergence import MAX_EXACT_DIM, check_dim, exact, hutchinson, rademacher
+from eqflow.stationarity.elimination import Step, eliminate, path
+from eqflow.stationarity.functions import FourierFunctions
+from eqflow.stationarity.hotelling import Stationarity, hotelling
+from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
+from eqflow.stationarity.selection import ACCEPTED, Candidate, Sample, Trial, select
+from eqflow.stationarity.solve import Minimum, eigenfields, minimise, starts
+from eqflow.stationarity.spectrum import Spectrum, spectrum
+from eqflow.stationarity.weak import Sums, WeakForm, sums
 
 __all__ = [
+    "ACCEPTED",
     "MAX_EXACT_DIM",
+    "Candidate",
+    "FourierFunctions",
+    "Minimum",
+    "Orientation",
+    "Sample",
+    "Spectrum",
+    "Stationarity",
+    "Step",
+    "Sums",
+    "Trial",
+    "WeakForm",
     "check_dim",
+    "draws",
+    "eigenfields",
+    "eliminate",
     "exact",
+    "hotelling",
     "hutchinson",
+    "influence",
+    "minimise",
+    "orientation",
+    "path",
     "rademacher",
     "residual",
+    "select",
+    "spectrum",
+    "starts",
     "strong_moments",
+    "sums",
 ]

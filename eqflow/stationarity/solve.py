@@ -13,8 +13,11 @@ from torch import Tensor
 
 from eqflow.stationarity.weak import WeakForm
 
-RIDGE = 1e-6
-"""Added to the covariance, whose entries are of order one, so that it can be inverted."""
+RIDGE = 1e-2
+"""Added to the covariance, whose entries are of order one.
+
+Without it the least variances of the moments, which are the worst known, would weigh most, and
+local minima abound; it costs little precision, and makes the statistic a little too small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +26,8 @@ class Minimum:
 
     ``xi`` holds all unknowns at unit speed, zero outside ``support``; ``statistic`` is ``J`` there,
     of ``moments`` moments; ``hessian`` is half its second derivative on the support;
-    ``gradient`` half its first. ``slopes`` are the whitened derivatives of the moments and
-    ``function`` the combination of test functions that shows best what is left, ``C^-1 g``.
+    ``gradient`` half its first. ``slopes`` are the derivatives of the moments, whitened with
+    ``ridge``, and ``function`` is what shows best what is left, ``C^-1 g``.
     """
 
     xi: Float[Tensor, " unknowns"]
@@ -35,6 +38,7 @@ class Minimum:
     gradient: Float[Tensor, " support"]
     slopes: Float[Tensor, "m support"]
     function: Float[Tensor, " m"]
+    ridge: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,29 +51,31 @@ class _Point:
     statistic: float
 
 
-def starts(form: WeakForm, count: int = 3) -> list[Float[Tensor, " unknowns"]]:
+def starts(
+    form: WeakForm, count: int = 3, apart: Float[Tensor, "unknowns k"] | None = None
+) -> list[Float[Tensor, " unknowns"]]:
     """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
 
     ``A`` is the squared moments, ``B`` their sampling noise: unlike in ``xi . A xi / xi . S xi``
     noise does not favour fields whose moments are small. The weights go from those of an isotropic
-    velocity to those of the field itself.
+    velocity to those of the field itself. With ``apart``, fields orthogonal to these.
     """
     eye = torch.eye(form.jacobian.shape[0]).to(form.jacobian)
-    first = eigenfields(form, eye)[1][:, :count]
-    return [_refined(form, xi) for xi in first.T]
+    first = eigenfields(form, eye, apart)[1][:, :count]
+    return [_refined(form, xi, apart) for xi in first.T]
 
 
-def _refined(form: WeakForm, xi: Tensor) -> Tensor:
-    for ridge in (1.0, 0.1, 0.1):
+def _refined(form: WeakForm, xi: Tensor, apart: Tensor | None) -> Tensor:
+    for ridge in (1.0, 0.1):
         covariance = form.covariance(form.normalised(xi))[0]
         variances, axes = torch.linalg.eigh(covariance)
         root = axes * (variances.clamp_min(0) + ridge).rsqrt()
-        xi = eigenfields(form, root)[1][:, 0]
+        xi = eigenfields(form, root, apart)[1][:, 0]
     return xi
 
 
 def eigenfields(
-    form: WeakForm, root: Float[Tensor, "m r"]
+    form: WeakForm, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns k"] | None = None
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
     """Squared moments in units of their sampling noise, increasing, and the fields that have them.
 
@@ -81,6 +87,8 @@ def eigenfields(
     sizes, axes = torch.linalg.eigh(noise * torch.outer(scale, scale))
     kept = sizes > 1e-11 * sizes[-1]
     basis = scale[:, None] * axes[:, kept] * sizes[kept].rsqrt()
+    if apart is not None:
+        basis = basis @ _complement(basis.T @ form.metric @ apart)
     squares, fields = torch.linalg.eigh(form.total * (mean @ basis).T @ (mean @ basis))
     return squares, basis @ fields
 
@@ -92,14 +100,18 @@ def minimise(
     ridge: float = RIDGE,
     steps: int = 10,
     tolerance: float = 0.05,
+    apart: Float[Tensor, "unknowns k"] | None = None,
 ) -> Minimum:
-    """Descend from ``xi`` by damped Gauss-Newton steps on the unknowns of ``support``."""
+    """Descend from ``xi`` by damped Gauss-Newton steps on the unknowns of ``support``.
+
+    With ``apart``, among the fields orthogonal to these, as ``xi`` must be.
+    """
     support = torch.arange(len(xi), device=xi.device) if support is None else support
     here, damping = _at(form, xi, ridge), 1e-3
     for _ in range(steps):
         hessian, gradient, _ = _expansion(form, here, support)
         for _ in range(6):
-            step = _newton(form, here.xi, support, hessian, gradient, damping)
+            step = _newton(form, here.xi, support, hessian, gradient, damping, apart)
             there = _at(form, here.xi.index_add(0, support, -step), ridge)
             if there.statistic < here.statistic:
                 break
@@ -110,7 +122,9 @@ def minimise(
         if gain < tolerance:
             break
     hessian, gradient, slopes = _expansion(form, here, support)
-    return Minimum(here.xi, support, here.statistic, len(here.u), hessian, gradient, slopes, here.u)
+    return Minimum(
+        here.xi, support, here.statistic, len(here.u), hessian, gradient, slopes, here.u, ridge
+    )
 
 
 def _at(form: WeakForm, xi: Tensor, ridge: float) -> _Point:
@@ -137,11 +151,25 @@ def _expansion(form: WeakForm, at: _Point, support: Tensor) -> tuple[Tensor, Ten
 
 
 def _newton(
-    form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor, gradient: Tensor, damping: float
+    form: WeakForm,
+    xi: Tensor,
+    support: Tensor,
+    hessian: Tensor,
+    gradient: Tensor,
+    damping: float,
+    apart: Tensor | None,
 ) -> Tensor:
     damped = gauge_fixed(form, xi, support, hessian)
     damped.diagonal().add_(damping * hessian.diagonal())
-    return torch.linalg.solve(damped, gradient)
+    if apart is None:
+        return torch.linalg.solve(damped, gradient)
+    free = _complement((form.metric @ apart)[support])
+    return free @ torch.linalg.solve(free.T @ damped @ free, free.T @ gradient)
+
+
+def _complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
+    """An orthonormal basis of what is orthogonal to ``columns``."""
+    return torch.linalg.qr(columns, mode="complete").Q[:, columns.shape[1] :]
 
 
 def gauge_fixed(form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:

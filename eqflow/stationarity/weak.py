@@ -4,22 +4,46 @@ A library field ``v_j = sum_a xi[a, j] theta_a`` has moments ``g(xi) = G xi``, l
 (METHOD section 5). Unknowns are flattened as ``k = a * dim + j``.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.stationarity.functions import FourierFunctions
 
+
+class Sums(NamedTuple):
+    """What a pass over all snapshots leaves: memory does not grow with their number.
+
+    ``tested`` is the sum of ``slope_m theta_a``, ``gram`` that of ``theta_a theta_b``, over
+    ``states`` states; sums over parts of the data add up.
+    """
+
+    tested: Float[Tensor, "functions terms"]
+    gram: Float[Tensor, "terms terms"]
+    states: int
+
+
 NEGLIGIBLE = 1e-5
 """Relative variance below which a combination of test functions is left out."""
 
 
-class WeakForm:
-    """Moments of a library on a sample of standardised states.
+def sums(
+    z: Float[Tensor, "n dim"], theta: Float[Tensor, "n terms"], functions: FourierFunctions
+) -> Sums:
+    """Sums over standardised states ``z`` where the terms have the values ``theta``."""
+    return Sums(functions.slopes(z).T @ theta, theta.T @ theta, len(z))
 
-    ``theta`` are the values of the terms, ``(n, terms)``, scaled to unit rms; velocities are in
-    standardised units. The test functions are combined to ``m`` whose moments are uncorrelated
-    with unit variance for a velocity that is isotropic and independent of the state.
+
+class WeakForm:
+    """Moments of a library on standardised snapshots, and their covariance on a sample of them.
+
+    ``z`` is the sample and ``theta`` (n, terms) the values of the terms there; ``total`` the sums
+    over all snapshots, those of the sample if left out. Unknowns are in standardised units, those
+    of a term scaled to unit rms, ``rms`` (terms,). The test functions are combined to ``m`` whose
+    moments are uncorrelated, with unit variance, for a velocity that is isotropic and independent
+    of the state.
     """
 
     def __init__(
@@ -27,15 +51,19 @@ class WeakForm:
         z: Float[Tensor, "n dim"],
         theta: Float[Tensor, "n terms"],
         functions: FourierFunctions,
+        total: Sums | None = None,
     ) -> None:
         self.size, self.dim = z.shape
-        self.theta, self.frequencies = theta, functions.frequencies
-        self.slopes = functions.slopes(z)
-        self.total = self.size
-        self.gram = theta.T @ theta / self.size
+        self.frequencies, self.slopes = functions.frequencies, functions.slopes(z)
+        tested, gram, self.total = total or Sums(self.slopes.T @ theta, theta.T @ theta, len(z))
+        self.rms = (gram.diagonal() / self.total).sqrt()
+        self.theta, self.gram = (
+            theta / self.rms,
+            gram / self.total / torch.outer(self.rms, self.rms),
+        )
         self.mix = _uncorrelated(self.slopes, self.frequencies)
-        raw = (self.slopes.T @ theta / self.size)[:, :, None] * self.frequencies[:, None, :]
-        self.jacobian = self.mix.T @ raw.flatten(1)
+        plain = (tested / self.total / self.rms)[:, :, None] * self.frequencies[:, None, :]
+        self.jacobian = self.mix.T @ plain.flatten(1)
 
     @property
     def metric(self) -> Float[Tensor, "unknowns unknowns"]:
@@ -50,7 +78,7 @@ class WeakForm:
     def moments(self, xi: Float[Tensor, " unknowns"]) -> Float[Tensor, "n functions"]:
         """``v . grad phi_m`` at every state, for the plain test functions."""
         velocity = self.theta @ xi.view(-1, self.dim)
-        return self.slopes * (velocity @ self.frequencies.T)
+        return (velocity @ self.frequencies.T).mul_(self.slopes)
 
     def along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
         """``theta_k . grad f`` at every state, for the combination ``f = u . phi``."""
@@ -58,13 +86,13 @@ class WeakForm:
         return (self.theta[:, :, None] * gradient[:, None, :]).flatten(1)
 
     def covariance(self, xi: Float[Tensor, " unknowns"]) -> tuple[Tensor, Tensor]:
-        """Centred covariance of the combined moments, ``(m, m)``, and the moments ``(n, plain)``."""
+        """Centred covariance of the combined moments, ``(m, m)``, and the plain moments."""
         h = self.moments(xi)
         mean = self.mix.T @ h.mean(0)
         return self.mix.T @ (h.T @ h / self.size) @ self.mix - torch.outer(mean, mean), h
 
     def noise(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
-        """``B_kl = cov(theta_k . grad phi, theta_l . grad phi)`` contracted with ``root root^T``."""
+        """``B_kl = cov(theta_k . grad phi, theta_l . grad phi)`` weighted by ``root root^T``."""
         mix, dim = self.mix @ root, self.dim
         gradients = [self.slopes @ (w[:, None] * mix) for w in self.frequencies.T]
         blocks = self.gram.new_empty(len(self.gram), dim, len(self.gram), dim)

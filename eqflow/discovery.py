@@ -1,0 +1,237 @@
+"""From snapshots to equations: fit a library field and say how far the data decide it.
+
+Everything is fitted on one part of the snapshots and tested on the rest (METHOD sections 5, 6).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.func import jvp
+
+from eqflow.errors import InputError
+from eqflow.fields import Library
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import (
+    ACCEPTED,
+    Candidate,
+    FourierFunctions,
+    Orientation,
+    Sample,
+    Sums,
+    Trial,
+    draws,
+    influence,
+    orientation,
+    path,
+    select,
+    spectrum,
+    sums,
+)
+
+HELD_OUT = 0.3
+"""Share of the snapshots that a fit does not see."""
+
+CLOSE = 0.95
+"""Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
+
+
+RESERVOIR = 20_000
+"""States on which covariances are taken; means are those of all snapshots."""
+
+SINGULAR = 1e-13
+"""Relative size of an eigenvalue of the terms' second moments that counts as zero."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was tried and how far the data decide, in plain values (METHOD section 6).
+
+    ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
+    statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the
+    coefficients in raw units, given the terms that were kept; ``direction`` is the cosine to the
+    fit that 95 % of the bootstrap's fields reach.
+    """
+
+    degree: int
+    degrees: list[dict[str, float]]
+    path: list[dict[str, float]]
+    p_value: float
+    effect_size: float
+    spectrum: list[float]
+    error: float
+    dimension: int
+    gap: float
+    direction: float
+    divergence: float
+    divergence_error: float
+    oriented: bool
+    low: list[list[float]]
+    high: list[list[float]]
+
+    @property
+    def reason(self) -> str:
+        """Why no law is determined; empty where one is."""
+        if self.p_value < ACCEPTED:
+            return "no library that was tried keeps the distribution"
+        if self.dimension != 1:
+            return f"the fields that keep the distribution span {self.dimension} dimensions"
+        if self.direction < CLOSE:
+            return "the bootstrap's fields point in different directions"
+        return ""
+
+    @property
+    def note(self) -> str:
+        """The statement on the sign that goes beneath the equations."""
+        evidence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
+        if self.oriented:
+            return f"The sign follows from contraction ({evidence} per transit time)."
+        return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
+
+
+class Discovery:
+    """Fit of a library field to raw snapshots, shuffled, ``(n, dim)``.
+
+    ``groups`` label snapshots that are correlated. Raises ``InputError`` for fewer snapshots than
+    unknowns and for terms that are not finite or not independent on the data.
+    """
+
+    def __init__(
+        self,
+        field: Library,
+        x: Float[Tensor, "n dim"],
+        standardiser: Standardiser,
+        groups: Int[Tensor, " n"] | None = None,
+        functions: int = 250,
+        seed: int = 0,
+    ) -> None:
+        self.field, self.seed = field, seed
+        field.standardiser = standardiser
+        held = min(int(HELD_OUT * len(x)), RESERVOIR)
+        self.fitted = len(x) - held
+        self.sample = self._sample(x[: min(self.fitted, RESERVOIR)], groups)
+        self.held_out = self._sample(x[self.fitted :], groups, self.fitted)
+        self.libraries = self._affordable(field.columns())
+        z = self.sample.z
+        self.functions = FourierFunctions.of(z, functions, seed=seed)
+        self.others = FourierFunctions.of(z, functions, seed=seed + 1)
+
+    def sums(self, x: Float[Tensor, "n dim"]) -> Sums:
+        """What a batch of raw states adds to the moments."""
+        z = self.field.standardiser.standard(x)
+        return sums(z, self.field.terms(x.double()), self.functions)
+
+    def run(self, total: Sums | None = None) -> Findings:
+        """Choose the terms, set the field's coefficients and say how far the data decide.
+
+        ``total`` are the sums over the first ``fitted`` snapshots, those of the sample if left out.
+        """
+        trial = Trial(self.sample, self.held_out, self.functions, self.others, total)
+        tried = select(trial, self.libraries)
+        return self._findings(trial, tried)
+
+    def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
+        full, law = tried[-1]
+        form, found = law.form, law.found
+        errors = draws(
+            influence(form, found), form.total, groups=self.sample.groups, seed=self.seed
+        )
+        rate = (self.field.standardiser.std / form.rms[:, None]).flatten()[found.support]
+        values = found.xi[found.support] * rate
+        where = self._place(law)
+        sense = self._orientation(where, values, errors * rate)
+        low, high = (values + (errors * rate).quantile(q, dim=0) for q in (0.025, 0.975))
+        if sense.sign < 0:
+            low, high = -high, -low
+        self.field.coefficients.copy_(self._filled(where, sense.sign * values))
+        shape = spectrum(trial, full)
+        return Findings(
+            degree=self._degree(full),
+            degrees=[self._row(*pair) for pair in tried],
+            path=[{"terms": len(s.support), "rise": s.rise} for s in path(full.form, full.found)],
+            p_value=law.test.p_value,
+            effect_size=law.test.effect_size,
+            spectrum=shape.values,
+            error=shape.error,
+            dimension=shape.dimension,
+            gap=shape.gap,
+            direction=_direction(law, errors),
+            divergence=sense.divergence,
+            divergence_error=sense.error,
+            oriented=sense.determined,
+            low=self._filled(where, low).tolist(),
+            high=self._filled(where, high).tolist(),
+        )
+
+    def _sample(self, x: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
+        x = x.double()
+        self.field.terms.check_finite(x)
+        labels = None if groups is None else groups[start : start + len(x)]
+        return Sample(self.field.standardiser.standard(x), self.field.terms(x), labels)
+
+    def _affordable(self, libraries: list[Tensor]) -> list[Tensor]:
+        """The libraries with fewer unknowns than snapshots and with independent terms."""
+        for place, columns in enumerate(libraries):
+            unknowns = len(columns) * self.field.dim
+            reason = ""
+            if unknowns >= min(self.fitted, len(self.sample.z)):
+                reason = f"{unknowns} unknowns and {self.fitted} snapshots to fit them found"
+            elif _singular(self.sample.theta[:, columns]):
+                reason = f"{len(columns)} terms that are not independent on the snapshots found"
+            if reason and place:
+                return libraries[:place]
+            if reason:
+                raise InputError(
+                    f"flow.field: {reason}; expected fewer terms (flow.field.degree), more "
+                    "snapshots, or features that are no copies or combinations of each other"
+                )
+        return libraries
+
+    def _place(self, law: Candidate) -> Tensor:
+        """Rows and columns of the field's coefficients that the unknowns of a law are."""
+        term, variable = law.found.support // law.form.dim, law.found.support % law.form.dim
+        return torch.stack([law.columns[term], variable])
+
+    def _filled(self, place: Tensor, values: Tensor) -> Float[Tensor, "terms dim"]:
+        return torch.zeros_like(self.field.coefficients).index_put(tuple(place), values)
+
+    def _orientation(self, place: Tensor, values: Tensor, errors: Tensor) -> Orientation:
+        """From the divergences of the law's terms, at the states of the sample."""
+        terms, variables = place
+        x, each = self.field.standardiser.raw(self.sample.z), torch.empty(0)
+        columns = []
+        for j, direction in enumerate(torch.eye(self.field.dim, dtype=x.dtype, device=x.device)):
+            slope = jvp(self.field.terms, (x,), (direction.expand_as(x),))[1]
+            columns.append(slope[:, terms] * (variables == j))
+        each = torch.stack(columns).sum(0)
+        return orientation(each @ values, errors @ each.mean(0))
+
+    def _degree(self, full: Candidate) -> int:
+        sizes = [len(columns) for columns in self.libraries]
+        return self.field.degrees[sizes.index(len(full.columns))]
+
+    def _row(self, full: Candidate, law: Candidate) -> dict[str, float]:
+        return {
+            "degree": self._degree(full),
+            "unknowns": len(full.found.xi),
+            "statistic": full.found.statistic / full.found.moments,
+            "terms": len(law.found.support),
+            "p_value": law.test.p_value,
+            "effect_size": law.test.effect_size,
+        }
+
+
+def _singular(theta: Float[Tensor, "n terms"]) -> bool:
+    theta = theta / theta.square().mean(0).sqrt()
+    sizes = torch.linalg.eigvalsh(theta.T @ theta / len(theta))
+    return bool(sizes[0] < SINGULAR * sizes[-1])
+
+
+def _direction(law: Candidate, errors: Float[Tensor, "count support"]) -> float:
+    """The cosine to the fit that 95 % of the bootstrap's fields reach."""
+    xi, support = law.found.xi, law.found.support
+    metric = law.form.metric[support][:, support]
+    drawn = xi[support] + errors
+    norms = ((drawn @ metric) * drawn).sum(1).sqrt() * (xi @ law.form.metric @ xi).sqrt()
+    return float(((drawn @ metric @ xi[support]) / norms).quantile(0.05))

@@ -1,0 +1,145 @@
+"""Which terms: the smallest library that the stationarity test accepts (METHOD section 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from eqflow.stationarity.elimination import eliminate
+from eqflow.stationarity.functions import FourierFunctions
+from eqflow.stationarity.hotelling import Stationarity, hotelling
+from eqflow.stationarity.solve import Minimum, minimise, starts
+from eqflow.stationarity.weak import Sums, WeakForm
+
+ACCEPTED = 0.01
+"""Level of the test that accepts a library: a true one is passed over once in a hundred times."""
+
+FIRST = 5000
+"""States on which the starting directions are compared."""
+
+SMOOTH = 0.1
+"""Ridge under which the statistic has few local minima, for the way to the lowest."""
+
+HOPELESS = 20.0
+"""Statistic per moment, about 1 for a law that holds, beyond which a fit is not refined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Standardised states and the values of the terms there.
+
+    ``groups`` label correlated states; None if all are independent.
+    """
+
+    z: Float[Tensor, "n dim"]
+    theta: Float[Tensor, "n terms"]
+    groups: Int[Tensor, " n"] | None = None
+
+    def __getitem__(self, rows: slice) -> "Sample":
+        groups = None if self.groups is None else self.groups[rows]
+        return Sample(self.z[rows], self.theta[rows], groups)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A library that was tried: the ``columns`` of its terms, the fit and its held-out test."""
+
+    columns: Int[Tensor, " terms"]
+    form: WeakForm
+    found: Minimum
+    test: Stationarity
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the held-out snapshots are compatible with the fit."""
+        return self.test.p_value >= ACCEPTED
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the fit is so bad that nothing can be made of it."""
+        return self.found.statistic > HOPELESS * self.found.moments
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Fits libraries on one sample and tests them on another with other test functions."""
+
+    sample: Sample
+    held_out: Sample
+    functions: FourierFunctions
+    others: FourierFunctions
+    total: Sums | None = None
+
+    def form(self, columns: Tensor, size: int | None = None) -> WeakForm:
+        """The weak form of some of the terms, on the first ``size`` states only if given."""
+        sample, total = self.sample[:size], None
+        if self.total is not None and size is None:
+            tested, gram, count = self.total
+            total = Sums(tested[:, columns], gram[columns][:, columns], count)
+        return WeakForm(sample.z, sample.theta[:, columns], self.functions, total)
+
+    def first(self, columns: Tensor) -> WeakForm:
+        """The weak form on the states that starts are compared on."""
+        return self.form(columns, FIRST)
+
+    def fit(self, columns: Tensor) -> Candidate:
+        """Least statistic of a library, from the best of several starts on ``FIRST`` states.
+
+        A library that is hopeless there is not fitted any better.
+        """
+        form = self.first(columns)
+        first = self.candidate(columns, form, least(form))
+        if first.hopeless:
+            return first
+        form = self.form(columns)
+        return self.candidate(columns, form, minimise(form, first.found.xi))
+
+    def candidate(self, columns: Tensor, form: WeakForm, found: Minimum) -> Candidate:
+        """A fit together with its test on the held-out snapshots."""
+        theta = self.held_out.theta[:, columns] / form.rms
+        velocity = theta @ found.xi.view(-1, form.dim)
+        test = hotelling(velocity, self.held_out.z, self.others, self.held_out.groups)
+        return Candidate(columns, form, found, test)
+
+    def sparse(self, full: Candidate) -> Candidate:
+        """The law left by backward elimination, if the test does not prefer the full one."""
+        found = eliminate(full.form, full.found)
+        law = self.candidate(full.columns, full.form, found)
+        return law if law.accepted or not full.accepted else full
+
+
+def select(
+    trial: Trial, libraries: Sequence[Int[Tensor, " terms"]]
+) -> list[tuple[Candidate, Candidate]]:
+    """Libraries in the order given, up to the first accepted law; the chosen one comes last.
+
+    Each is a pair of the full fit and the law left of it. Where none is accepted, the one with the
+    least effect size is chosen: a rejected law, to be reported as such.
+    """
+    tried: list[tuple[Candidate, Candidate]] = []
+    for columns in libraries:
+        full = trial.fit(columns)
+        tried.append((full, full if full.hopeless else trial.sparse(full)))
+        if tried[-1][1].accepted:
+            return tried
+    best = min(range(len(tried)), key=lambda k: tried[k][1].test.effect_size)
+    return [*tried[:best], *tried[best + 1 :], tried[best]]
+
+
+def least(form: WeakForm, apart: Float[Tensor, "unknowns k"] | None = None) -> Minimum:
+    """The least statistic from several starts, among fields orthogonal to ``apart`` if given."""
+    near = [
+        minimise(form, xi, ridge=SMOOTH, steps=4, tolerance=1, apart=apart)
+        for xi in _distinct(form, starts(form, apart=apart))
+    ]
+    best = min(near, key=lambda found: found.statistic)
+    return minimise(form, best.xi, tolerance=0.5, apart=apart)
+
+
+def _distinct(form: WeakForm, fields: list[Tensor]) -> list[Tensor]:
+    kept: list[Tensor] = []
+    for xi in map(form.normalised, fields):
+        if all(abs(float(xi @ form.metric @ other)) < 0.99 * form.dim for other in kept):
+            kept.append(xi)
+    return kept

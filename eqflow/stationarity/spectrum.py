@@ -1,0 +1,62 @@
+"""How strongly the data decide: the identifiability spectrum (METHOD section 6).
+
+Fields orthogonal to one another in the law's inner product, each with the least statistic left:
+those that keep the law span the space of solutions, and the first that does not shows the gap. Each
+is weighted by its own noise: under one weight for all, the fields whose moments happen to be noisy
+would pass for solutions.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from eqflow.stationarity.selection import Candidate, Trial, least
+from eqflow.stationarity.solve import minimise
+
+LEVEL = 1e-3
+"""Level of the tests in turn: lower than that of one, as there is one for each dimension."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Statistics per moment of successive fields, in units of their sampling noise.
+
+    A field that keeps the law reads about 1 with an error of ``error``. ``p_values`` are those of
+    the held-out test; ``dimension`` counts the fields up to the first that it rejects.
+    """
+
+    values: list[float]
+    p_values: list[float]
+    error: float
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the space of fields that keep the law, 0 if none does."""
+        accepted = [p >= LEVEL for p in self.p_values]
+        return accepted.index(False) if False in accepted else len(accepted)
+
+    @property
+    def gap(self) -> float:
+        """Excess of the first field that is no solution over that of the last one that is."""
+        last = max(self.dimension, 1)
+        if last >= len(self.values):
+            return 0.0
+        excess = [value - 1 for value in self.values[last - 1 : last + 1]]
+        return max(excess[1], 0) / max(excess[0], self.error)
+
+
+def spectrum(trial: Trial, first: Candidate, extra: int = 3) -> Spectrum:
+    """From the fitted field on: fields orthogonal to all before, ``extra`` beyond the solutions.
+
+    They are fitted on the states that starts are compared on, and tested on the held-out ones.
+    """
+    form = trial.first(first.columns)
+    found = [minimise(form, first.found.xi, tolerance=1)]
+    p_values, beyond = [first.test.p_value], int(first.test.p_value < LEVEL)
+    while beyond < extra and len(found) < len(first.found.xi) - 1:
+        apart = torch.stack([one.xi for one in found], dim=1)
+        found.append(least(form, apart))
+        p_values.append(trial.candidate(first.columns, form, found[-1]).test.p_value)
+        beyond += p_values[-1] < LEVEL
+    values = [one.statistic / one.moments for one in found]
+    return Spectrum(values, p_values, (2 / found[0].moments) ** 0.5)
