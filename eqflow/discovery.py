@@ -70,6 +70,22 @@ class Findings:
     low: list[list[float]]
     high: list[list[float]]
 
+    def numbers(self) -> dict[str, float]:
+        """What goes into the table of measures."""
+        return {
+            "selection/degree": self.degree,
+            "selection/terms": sum(
+                low != high
+                for row in zip(self.low, self.high, strict=True)
+                for low, high in zip(*row, strict=True)
+            ),
+            "selection/p_value": self.p_value,
+            "spectrum/dimension": self.dimension,
+            "spectrum/gap": self.gap,
+            "bootstrap/direction": self.direction,
+            "orientation": int(self.oriented),
+        }
+
     @property
     def reason(self) -> str:
         """Why no law is determined; empty where one is."""
@@ -91,7 +107,7 @@ class Findings:
 
 
 class Discovery:
-    """Fit of a library field to raw snapshots, shuffled, ``(n, dim)``.
+    """Fit of a library field to standardised snapshots, shuffled, ``(n, dim)``.
 
     ``groups`` label snapshots that are correlated. Raises ``InputError`` for fewer snapshots than
     unknowns and for terms that are not finite or not independent on the data.
@@ -100,7 +116,7 @@ class Discovery:
     def __init__(
         self,
         field: Library,
-        x: Float[Tensor, "n dim"],
+        z: Float[Tensor, "n dim"],
         standardiser: Standardiser,
         groups: Int[Tensor, " n"] | None = None,
         functions: int = 250,
@@ -108,19 +124,18 @@ class Discovery:
     ) -> None:
         self.field, self.seed = field, seed
         field.standardiser = standardiser
-        held = min(int(HELD_OUT * len(x)), RESERVOIR)
-        self.fitted = len(x) - held
-        self.sample = self._sample(x[: min(self.fitted, RESERVOIR)], groups)
-        self.held_out = self._sample(x[self.fitted :], groups, self.fitted)
+        held = min(int(HELD_OUT * len(z)), RESERVOIR)
+        self.fitted = len(z) - held
+        self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
+        self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns())
-        z = self.sample.z
-        self.functions = FourierFunctions.of(z, functions, seed=seed)
-        self.others = FourierFunctions.of(z, functions, seed=seed + 1)
+        self.functions = FourierFunctions.of(self.sample.z, functions, seed=seed)
+        self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
 
-    def sums(self, x: Float[Tensor, "n dim"]) -> Sums:
-        """What a batch of raw states adds to the moments."""
-        z = self.field.standardiser.standard(x)
-        return sums(z, self.field.terms(x.double()), self.functions)
+    def sums(self, z: Float[Tensor, "n dim"]) -> Sums:
+        """What a batch of standardised states adds to the moments."""
+        z = z.double()
+        return sums(z, self.field.theta(z), self.functions)
 
     def run(self, total: Sums | None = None) -> Findings:
         """Choose the terms, set the field's coefficients and say how far the data decide.
@@ -164,11 +179,11 @@ class Discovery:
             high=self._filled(where, high).tolist(),
         )
 
-    def _sample(self, x: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
-        x = x.double()
-        self.field.terms.check_finite(x)
-        labels = None if groups is None else groups[start : start + len(x)]
-        return Sample(self.field.standardiser.standard(x), self.field.terms(x), labels)
+    def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
+        z = z.double()
+        self.field.terms.check_finite(self.field.standardiser.raw(z))
+        labels = None if groups is None else groups[start : start + len(z)]
+        return Sample(z, self.field.theta(z), labels)
 
     def _affordable(self, libraries: list[Tensor]) -> list[Tensor]:
         """The libraries with fewer unknowns than snapshots and with independent terms."""
@@ -199,8 +214,7 @@ class Discovery:
     def _orientation(self, place: Tensor, values: Tensor, errors: Tensor) -> Orientation:
         """From the divergences of the law's terms, at the states of the sample."""
         terms, variables = place
-        x, each = self.field.standardiser.raw(self.sample.z), torch.empty(0)
-        columns = []
+        x, columns = self.field.standardiser.raw(self.sample.z), []
         for j, direction in enumerate(torch.eye(self.field.dim, dtype=x.dtype, device=x.device)):
             slope = jvp(self.field.terms, (x,), (direction.expand_as(x),))[1]
             columns.append(slope[:, terms] * (variables == j))

@@ -33,10 +33,20 @@ from eqflow.processes import Stream, generator, normal, rows
 from eqflow.score import EmpiricalScore, Score
 from eqflow.simulate import Integrator
 from eqflow.snapshots import Snapshots, remembered
-from eqflow.stationarity import MAX_EXACT_DIM, rademacher, strong_moments
+from eqflow.stationarity import (
+    MAX_EXACT_DIM,
+    FourierFunctions,
+    hotelling,
+    rademacher,
+    strong_moments,
+)
 
 HEADLINE = 10.0
 """Transit times after which the headline ``preservation/mmd2_ratio`` is taken."""
+
+
+MIN_UNITS = 50
+"""Fewest held-out states that the test of stationarity takes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ def evaluate(
     """
     return {
         **preservation(field, score, snapshots, integrator, sigma, protocol),
-        **residuals(field, score, snapshots, sigma, protocol),
+        **(residuals(field, score, snapshots, sigma, protocol) if sigma else {}),
+        **stationarity(field, snapshots, sigma, protocol),
         **similarity(field, snapshots, sigma, protocol),
     }
 
@@ -224,8 +235,22 @@ def true_velocities(
     """The true velocity at the starts, and its smoothed form ``E[v(x_0) | x]``."""
     x, velocity = held_out(snapshots, sigma, protocol)[0], snapshots.velocity
     assert velocity is not None
+    if not sigma:
+        return velocity(x), velocity(x)
     at_train = velocity(snapshots.train)
     return velocity(x), EmpiricalScore(snapshots.train).posterior_mean(x, sigma, at_train)
+
+
+def stationarity(
+    field: VelocityField, snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> dict[str, float]:
+    """Test of stationarity on all held-out states, noised where the field lives there."""
+    if len(snapshots.shape) != 1 or len(snapshots.test) < MIN_UNITS:
+        return {}
+    x = snapshots.test + sigma * _noise(snapshots.test, protocol.seed, Stream.HELD_OUT)
+    functions = FourierFunctions.of(x, seed=protocol.seed)
+    test = hotelling(field(x), x.double(), functions)
+    return {"stationarity/p_value": test.p_value, "stationarity/effect_size": test.effect_size}
 
 
 def similarity(
@@ -236,10 +261,9 @@ def similarity(
         return {}
     v = field(held_out(snapshots, sigma, protocol)[0])
     truth, smoothed = true_velocities(snapshots, sigma, protocol)
-    return {
-        "truth/cos": abs(_cosine(v, truth)),
-        "truth/cos_smoothed": abs(_cosine(v, smoothed)),
-    }
+    cosine = _cosine(v, truth)
+    numbers = {"truth/cos": abs(cosine), "truth/cos_signed": cosine}
+    return numbers | ({"truth/cos_smoothed": abs(_cosine(v, smoothed))} if sigma else {})
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """A score, a velocity field on it and the units of the data: what a run ends with and saves."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from eqflow.discovery import Findings
 from eqflow.errors import InputError
 from eqflow.fields import build_field
 from eqflow.score import build_score
@@ -24,7 +26,8 @@ class FlowModel(nn.Module):
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``; ``points`` are the standardised training snapshots, which the
-    empirical score keeps. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    empirical score keeps; ``findings`` are those of a fitted library. Raises ``InputError`` for
+    ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class FlowModel(nn.Module):
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
+        self.findings: Findings | None = None
         channels = (self.shape[0],) + (1,) * (len(self.shape) - 1)
         self.standardiser = Standardiser(torch.zeros(channels), torch.ones(channels))
 
@@ -63,6 +67,8 @@ class FlowModel(nn.Module):
             folder / "config.json",
             {"format": FORMAT, "shape": self.shape, "points": len(points), **self.config},
         )
+        if self.findings:
+            write_json(folder / "findings.json", asdict(self.findings))
 
     @classmethod
     def load(cls, folder: Path) -> "FlowModel":
@@ -74,6 +80,9 @@ class FlowModel(nn.Module):
             shape = tuple(config.pop("shape"))
             model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
             load_model(model, str(folder / "model.safetensors"))
+            found = folder / "findings.json"
+            if found.is_file():
+                model.findings = Findings(**json.loads(found.read_text()))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(
                 f"{folder}: not a saved flow ({error}); expected config.json and model.safetensors"

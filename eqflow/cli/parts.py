@@ -10,11 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from eqflow import store
+from eqflow.discovery import Discovery
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import LEARNED, VelocityField, build_field
+from eqflow.fields import LEARNED, Library, VelocityField, build_field
 from eqflow.model import FlowModel
 from eqflow.score import MLPScore
+from eqflow.snapshots import Snapshots
 from eqflow.training import FlowModule, ScoreModule, StageModule
 
 
@@ -59,9 +61,21 @@ def build_module(cfg: DictConfig, model: FlowModel, stage: str) -> StageModule |
     return None
 
 
+def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Discovery:
+    """The fit of a library field, the run's own or one beside it."""
+    options = cfg.flow.training if cfg.flow.family == "library" else {}
+    return Discovery(field, snapshots.train, snapshots.standardiser, seed=cfg.seed, **options)
+
+
+def noise_level(cfg: DictConfig, family: str) -> float:
+    """The noise that a field lives at: none for a law of the snapshots themselves and its nulls."""
+    return 0.0 if "library" in (family, cfg.flow.family) else cfg.flow.sigma
+
+
 def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField:
     """A field to compare with, on the same score; a random one of the network's own size."""
-    arguments = plain(cfg.flow.field) if family == "random" else {}
+    alike = family == "random" and cfg.flow.family == "network"
+    arguments = plain(cfg.flow.field) if alike else {}
     return build_field(family, model.shape, model.score, cfg.flow.sigma, cfg.seed + 1, **arguments)
 
 

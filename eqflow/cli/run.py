@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -21,24 +21,30 @@ from eqflow.cli.checks import STAGES
 from eqflow.cli.parts import (
     build,
     build_all,
+    build_discovery,
     build_model,
     build_module,
     build_other,
+    noise_level,
     plain,
     warm_start,
 )
 from eqflow.cli.resume import user_files
+from eqflow.discovery import Findings
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
-from eqflow.fields import VelocityField
+from eqflow.fields import SCORED, Library, VelocityField
 from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
-from eqflow.training import noised_batches
+from eqflow.training import LibraryModule, noised_batches, val_loader
 from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
+
+PASS = 8192
+"""States of a batch where only sums are taken."""
 
 
 class Run:
@@ -48,6 +54,7 @@ class Run:
         self.cfg, self.folder = cfg, folder
         self.metrics: dict[str, float] = {}
         self.history: dict[str, list[dict[str, float]]] = {}
+        self.findings: dict[str, Findings] = {}
 
     def execute(self) -> None:
         """Run the configured stages and end the loggers with the status they deserve."""
@@ -95,6 +102,8 @@ class Run:
         content = store.load_stage(path, "stages")
         store.fill(part, content["state_dict"], f"{path}")
         self.history[stage] = content["history"]
+        if "findings" in content:
+            self.model.findings = self.findings[""] = Findings(**content["findings"])
         self.metrics[f"time/{stage}_s"] = content["seconds"]
 
     def _train_score(self, path: Path) -> None:
@@ -113,7 +122,23 @@ class Run:
                     shutil.copyfile(cached, temporary)
 
     def _train_flow(self, path: Path) -> None:
-        self._fit("flow", self.model.field, path)
+        if isinstance(self.model.field, Library):
+            self._discover(self.model.field, path)
+        else:
+            self._fit("flow", self.model.field, path)
+
+    def _discover(self, field: Library, path: Path) -> None:
+        """Fit a library: one pass over the snapshots, then the choice of its terms."""
+        started = time.perf_counter()
+        module = LibraryModule(build_discovery(self.cfg, field, self.data.snapshots))
+        trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
+        states = self.data.snapshots.train[: module.discovery.fitted]
+        trainer.test(module, val_loader(states, PASS), verbose=False)
+        if rank_and_world()[0] == 0:
+            found = asdict(module.findings)
+            content = {"state_dict": field.state_dict(), "history": [], "findings": found}
+            seconds = time.perf_counter() - started
+            store.save_stage(path, "flow", {**content, "seconds": seconds})
 
     def _fit(self, stage: str, part: nn.Module, path: Path) -> None:
         """Train a stage's module, if it has one, and save the part it trained."""
@@ -165,19 +190,21 @@ class Run:
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        cfg, sigma = self.cfg, self.cfg.flow.sigma
+        cfg = self.cfg
         trainer = build(cfg.trainer, logger=False, enable_checkpointing=False)
         device = trainer.strategy.root_device
         snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
         fields, integrator = self._fields(model, snapshots), build(cfg.integrator)
 
         def measure(prefix: str) -> dict[str, float]:
-            protocol = self._protocol(prefix)
+            protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
                 numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
+            if prefix in self.findings:
+                numbers |= self.findings[prefix].numbers()
             return {f"{prefix}{name}": value for name, value in numbers.items()}
 
         # several processes must meet in the same order; one fills its cores with fields
@@ -190,20 +217,36 @@ class Run:
             store.write_json(self.folder / "metrics.json", self.metrics)
             model.save(self.folder / "flow")
             figures = write_report(
-                self.folder, plain(cfg), self.metrics, self.history, model, fields, snapshots
+                self.folder,
+                plain(cfg),
+                self.metrics,
+                self.history,
+                model,
+                fields,
+                snapshots,
+                self.findings,
             )
             log_result(self.loggers, self.metrics, figures)
 
     def _fields(self, model: FlowModel, snapshots: Snapshots) -> dict[str, VelocityField]:
         """The run's field, those beside it and the nulls, by the prefix of their measures."""
         cfg, fields = self.cfg, {"": model.field}
+        clean = not noise_level(cfg, cfg.flow.family)
         for group, families in (("beside", cfg.beside), ("null", cfg.nulls)):
             for family in families:
-                if family != cfg.flow.family:
-                    field = build_other(cfg, model, family).to(snapshots.train.device)
-                    states = noised_batches(snapshots.train, cfg.flow.sigma)
-                    fields[f"{group}/{family}/"] = field.normalise_(states)
+                # a field of the smoothed law is no comparison for one of the snapshots themselves
+                if family == cfg.flow.family or (clean and family in SCORED):
+                    continue
+                field = build_other(cfg, model, family).to(snapshots.train.device)
+                if isinstance(field, Library):
+                    found = build_discovery(cfg, field, snapshots).run()
+                    self.findings[f"{group}/{family}/"] = found
+                states = noised_batches(snapshots.train, noise_level(cfg, family))
+                fields[f"{group}/{family}/"] = field.normalise_(states)
         return fields
+
+    def _family(self, prefix: str) -> str:
+        return prefix.split("/")[1] if prefix else self.cfg.flow.family
 
     def _protocol(self, prefix: str) -> Protocol:
         full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)

@@ -52,6 +52,9 @@ FAMILIES: dict[str, Callable[..., VelocityField]] = {
 }
 """Family name -> ``build(shape, score, sigma, seed, **arguments)`` (METHOD section 4)."""
 
+SCORED = frozenset({"skew", "random_skew", "random_linear", "score"})
+"""Families made of the score: they live on the smoothed law only."""
+
 LEARNED = frozenset({"network"})
 """Families whose parameters are trained; the others only get their scale from the data."""
 

@@ -63,8 +63,12 @@ class Library(VelocityField):
         ]
 
     def unscaled(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        velocity = self.terms(self.standardiser.raw(x.double())) @ self.coefficients
+        velocity = self.theta(x.double()) @ self.coefficients
         return (velocity / self.standardiser.std).to(x.dtype)
+
+    def theta(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+        """Values of the terms at standardised states."""
+        return self.terms(self.standardiser.raw(x))
 
     def normalise_(self, batches: Iterable[Tensor]) -> "Library":
         """Leave the field as it is: the fit has fixed its speed, and equations have no mean."""

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from eqflow.discovery import Findings
 from eqflow.fields import VelocityField
 from eqflow.model import FlowModel
 from eqflow.report.curves import History
@@ -33,6 +34,7 @@ def write_report(
     model: FlowModel,
     fields: Mapping[str, VelocityField],
     snapshots: Snapshots,
+    findings: Mapping[str, Findings] | None = None,
 ) -> list[Path]:
     """Write ``figures/*.png`` and ``report.html`` into ``folder``; returns the figures' paths.
 

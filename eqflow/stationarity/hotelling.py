@@ -43,8 +43,8 @@ def hotelling(
 ) -> Stationarity:
     """Hotelling's test of ``E[v . grad phi] = 0`` at standardised states ``z``.
 
-    ``velocity`` are the field's values there; ``groups`` label snapshots that are correlated, several
-    of one run, whose sums count as one observation. Raises ``InputError`` for too few snapshots.
+    ``velocity`` are the field's values there; ``groups`` label snapshots that are correlated,
+    several of one run, whose sums count as one observation. Raises ``InputError`` for too few snapshots.
     """
     h = functions.slopes(z.double()) * (velocity.double() @ functions.frequencies.T)
     h = h / functions.frequencies.norm(dim=1)
