@@ -1,16 +1,26 @@
 """States of the chaotic systems of dysts, many runs with about a period between states."""
 
+import logging
+
 from jaxtyping import Float
 from torch import Tensor
 
 from data_modules.base import SyntheticModule
 from eqflow import systems
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import FourierFunctions, hotelling
+
+log = logging.getLogger("eqflow")
+
+LEVEL = 1e-3
+"""A sample that is less probable than this under the true law is drawn again."""
 
 
 class Dysts(SyntheticModule):
     """Snapshots of the ``system`` of dysts with that name, with its true velocity.
 
-    The first ``transient`` periods are discarded; a slow system needs more of them.
+    The first ``transient`` periods are discarded, up to four times as many where the true velocity
+    then fails the test of stationarity.
     """
 
     def __init__(
@@ -28,4 +38,19 @@ class Dysts(SyntheticModule):
         self.shape, self.velocity = self.system.shape, self.system.velocity
 
     def sample(self, n: int) -> Float[Tensor, "n dim"]:
-        return self.system.sample(n, self.seed, transient=self.transient).states
+        for patience in (1, 2, 4):
+            sample = self.system.sample(n, self.seed, transient=patience * self.transient)
+            if self._stationary(*sample):
+                return sample.states
+        log.warning(
+            "data.system=%s: the true velocity fails the test of stationarity on the sample; "
+            "a longer data.transient may help",
+            self.system.name,
+        )
+        return sample.states
+
+    def _stationary(self, states: Tensor, groups: Tensor) -> bool:
+        units = Standardiser.of(states)
+        z, v = units.standard(states), self.system.velocity(states) / units.std
+        functions = FourierFunctions.of(z, seed=self.seed)
+        return hotelling(v, z, functions, groups).p_value > LEVEL

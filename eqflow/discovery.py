@@ -37,6 +37,9 @@ CLOSE = 0.95
 """Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
 
 
+FEWEST = 100
+"""Test functions with few snapshots; with more, there is at most one for ten snapshots."""
+
 RESERVOIR = 20_000
 """States on which covariances are taken; means are those of all snapshots."""
 
@@ -123,13 +126,14 @@ class Discovery:
         seed: int = 0,
     ) -> None:
         self.field, self.seed = field, seed
-        field.standardiser = standardiser
+        field.standardiser.load_state_dict(standardiser.state_dict())
         held = min(int(HELD_OUT * len(z)), RESERVOIR)
         self.fitted = len(z) - held
         self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns())
-        self.functions = FourierFunctions.of(self.sample.z, functions, seed=seed)
+        count = min(functions, max(FEWEST, self.fitted // 10))
+        self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
         self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
 
     def sums(self, z: Float[Tensor, "n dim"]) -> Sums:

@@ -1,22 +1,29 @@
 """Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from eqflow.discovery import Discovery, Findings
+from eqflow.equations import Equations
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED
+from eqflow.fields import LEARNED, Library
 from eqflow.model import FlowModel
-from eqflow.processes import Stream, normal
+from eqflow.processes import Stream, generator, normal
 from eqflow.score import MLPScore
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Standardiser, check_states
+from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
+from eqflow.terms import variable_names
 
 if TYPE_CHECKING:
+    import sympy
+
     from eqflow.training import StageModule
 
 
@@ -51,21 +58,40 @@ class EquilibriumFlow:
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
         self.batch_size, self.progress = batch_size, progress
 
-    def fit(self, X: ArrayLike | Tensor) -> "EquilibriumFlow":
+    def fit(
+        self, X: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None
+    ) -> "EquilibriumFlow":
         """Learn from raw snapshots, ``(N, d)``.
 
-        Raises ``InputError`` for non-finite values and constant features.
+        ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
+        and intervals respect them. Raises ``InputError`` for non-finite values and constant
+        features.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
         standardiser = Standardiser.of(x)
         z = standardiser.standard(x).float()
-        arguments = (self.sigma, self.seed, self.score_arguments, self.field_arguments)
+        score = self.score_arguments or ({"name": "empirical"} if self._is_library else None)
+        arguments = (self.sigma, self.seed, score, self.field_arguments)
         self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments)
         self.model.standardiser = standardiser
-        self._train(z)
+        if self._is_library:
+            self._discover(z, groups)
+        else:
+            self._train(z)
         self.model.requires_grad_(False).eval()
         return self
+
+    @property
+    def _is_library(self) -> bool:
+        return self.family == "library"
+
+    def _discover(self, z: Tensor, groups: ArrayLike | Tensor | None) -> None:
+        order = torch.randperm(len(z), generator=generator(self.seed, Stream.DATA))
+        labels = None if groups is None else torch.as_tensor(groups).cpu()[order]
+        field, units = cast(Library, self.model.field), self.model.standardiser
+        options = {"seed": self.seed, **self.flow_training}
+        self.model.findings = Discovery(field, z[order], units, labels, **options).run()
 
     def _train(self, z: Tensor) -> None:
         from eqflow.training import FlowModule, ScoreModule, noised_batches
@@ -122,6 +148,39 @@ class EquilibriumFlow:
         )
         return _like(x0, model.standardiser.raw(path))
 
+    def equations(self, variables: Sequence[str] | None = None) -> Equations:
+        """The law of a library field, in raw units, with 95 % intervals and what is known of it.
+
+        ``variables`` name the features: x, y, z or x1, x2, ... if left out. Raises ``InputError``
+        for other families.
+        """
+        findings = self.stationarity()
+        field = cast(Library, self._fitted().field)
+        bounds = (torch.tensor(findings.low).double(), torch.tensor(findings.high).double())
+        names = variables or variable_names(field.dim)
+        return Equations(field.terms, field.coefficients, names, bounds, findings.note).readable()
+
+    def latex(self, variables: Sequence[str] | None = None) -> str:
+        """The law of a library field as LaTeX."""
+        return self.equations(variables).latex()
+
+    def sympy(self, variables: Sequence[str] | None = None) -> "list[sympy.Eq]":
+        """The law of a library field for computer algebra."""
+        return self.equations(variables).sympy()
+
+    def stationarity(self) -> Findings:
+        """How far the snapshots decide a library field: tests, spectrum, orientation.
+
+        Any other field is tested by :func:`stationarity_test`, and ``InputError`` says so here.
+        """
+        findings = self._fitted().findings
+        if findings is None:
+            raise InputError(
+                f"family={self.family} has no equations; expected family=library, or "
+                "eqflow.stationarity_test(flow.velocity, X) to test a field"
+            )
+        return findings
+
     def save(self, folder: str | Path) -> None:
         """Write what :func:`eqflow.load` reads, without pickle."""
         self._fitted().save(Path(folder))
@@ -155,6 +214,30 @@ def load(folder: str | Path) -> EquilibriumFlow:
     folder = Path(folder)
     run = folder / "flow"
     return EquilibriumFlow.of(FlowModel.load(run if run.is_dir() else folder))
+
+
+def stationarity_test(
+    velocity: Callable[[Any], Any],
+    X: ArrayLike | Tensor,
+    groups: ArrayLike | Tensor | None = None,
+    seed: int = 0,
+) -> Stationarity:
+    """Does any field keep the law of raw snapshots ``X`` (N, d) that did not make it?
+
+    ``velocity`` takes and gives raw states as ``X`` is given, numpy or torch; its speed does not
+    matter. ``groups`` (N,) label correlated snapshots. Raises ``InputError`` for too few snapshots.
+
+    >>> x = np.random.default_rng(0).normal(size=(2000, 2))
+    >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
+    True
+    """
+    x = torch.as_tensor(X, dtype=torch.double).cpu()
+    check_states(x, "X")
+    units = Standardiser.of(x)
+    z = units.standard(x)
+    v = torch.as_tensor(velocity(X), dtype=torch.double).cpu() / units.std
+    labels = None if groups is None else torch.as_tensor(groups).cpu()
+    return hotelling(v, z, FourierFunctions.of(z, seed=seed), labels)
 
 
 def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:

@@ -244,13 +244,21 @@ def true_velocities(
 def stationarity(
     field: VelocityField, snapshots: Snapshots, sigma: float, protocol: Protocol
 ) -> dict[str, float]:
-    """Test of stationarity on all held-out states, noised where the field lives there."""
+    """Test of stationarity on all held-out states, noised where the field lives there.
+
+    Where the true velocity is rejected on clean states, the sample itself is not stationary.
+    """
     if len(snapshots.shape) != 1 or len(snapshots.test) < MIN_UNITS:
         return {}
     x = snapshots.test + sigma * _noise(snapshots.test, protocol.seed, Stream.HELD_OUT)
     functions = FourierFunctions.of(x, seed=protocol.seed)
-    test = hotelling(field(x), x.double(), functions)
-    return {"stationarity/p_value": test.p_value, "stationarity/effect_size": test.effect_size}
+    velocities = {"": field(x)}
+    if snapshots.velocity and not sigma:
+        velocities["truth/"] = snapshots.velocity(x)
+    tests = {prefix: hotelling(v, x.double(), functions) for prefix, v in velocities.items()}
+    return {f"{prefix}stationarity/p_value": test.p_value for prefix, test in tests.items()} | {
+        f"{prefix}stationarity/effect_size": test.effect_size for prefix, test in tests.items()
+    }
 
 
 def similarity(
