@@ -15,6 +15,7 @@ from eqflow.fields import Library
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     ACCEPTED,
+    MOMENTS,
     Candidate,
     FourierFunctions,
     Orientation,
@@ -132,7 +133,8 @@ class Discovery:
         self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns())
-        count = min(functions, max(FEWEST, self.fitted // 10))
+        self.fewest = min(functions, max(FEWEST, self.fitted // 10))
+        count = max(self.fewest, MOMENTS * len(self.libraries[-1]) * field.dim)
         self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
         self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
 
@@ -146,7 +148,7 @@ class Discovery:
 
         ``total`` are the sums over the first ``fitted`` snapshots, those of the sample if left out.
         """
-        trial = Trial(self.sample, self.held_out, self.functions, self.others, total)
+        trial = Trial(self.sample, self.held_out, self.functions, self.others, self.fewest, total)
         tried = select(trial, self.libraries)
         return self._findings(trial, tried)
 

@@ -7,7 +7,7 @@ from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, hotelling
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
-from eqflow.stationarity.selection import ACCEPTED, Candidate, Sample, Trial, select
+from eqflow.stationarity.selection import ACCEPTED, MOMENTS, Candidate, Sample, Trial, select
 from eqflow.stationarity.solve import Minimum, eigenfields, minimise, starts
 from eqflow.stationarity.spectrum import Spectrum, spectrum
 from eqflow.stationarity.weak import Sums, WeakForm, sums
@@ -15,6 +15,7 @@ from eqflow.stationarity.weak import Sums, WeakForm, sums
 __all__ = [
     "ACCEPTED",
     "MAX_EXACT_DIM",
+    "MOMENTS",
     "Candidate",
     "FourierFunctions",
     "Minimum",

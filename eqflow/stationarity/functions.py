@@ -50,6 +50,10 @@ class FourierFunctions:
         phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
         return cls(w.to(z.device), phases.to(z.device))
 
+    def first(self, count: int) -> "FourierFunctions":
+        """The first ``count`` of them."""
+        return FourierFunctions(self.frequencies[:count], self.phases[:count])
+
     def __len__(self) -> int:
         return len(self.phases)
 

@@ -15,8 +15,11 @@ from eqflow.stationarity.weak import Sums, WeakForm
 ACCEPTED = 0.01
 """Level of the test that accepts a library: a true one is passed over once in a hundred times."""
 
-FIRST = 5000
-"""States on which the starting directions are compared."""
+FIRST = 160
+"""States for each unknown on which the starting directions are compared."""
+
+MOMENTS = 5
+"""Test functions for each unknown, where the least number is not enough."""
 
 SMOOTH = 0.1
 """Ridge under which the statistic has few local minima, for the way to the lowest."""
@@ -63,25 +66,35 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Fits libraries on one sample and tests them on another with other test functions."""
+    """Fits libraries on one sample and tests them on another with other test functions.
+
+    Of ``functions`` a library gets the first ``fewest``, or ``MOMENTS`` for each unknown if those
+    are more: a large library could meet few moments whatever the data. ``total`` are the sums over
+    all states, with all functions and terms.
+    """
 
     sample: Sample
     held_out: Sample
     functions: FourierFunctions
     others: FourierFunctions
+    fewest: int
     total: Sums | None = None
 
     def form(self, columns: Tensor, size: int | None = None) -> WeakForm:
         """The weak form of some of the terms, on the first ``size`` states only if given."""
         sample, total = self.sample[:size], None
+        functions = self.functions.first(max(self.fewest, MOMENTS * self._unknowns(columns)))
         if self.total is not None and size is None:
-            tested, gram, count = self.total
-            total = Sums(tested[:, columns], gram[columns][:, columns], count)
-        return WeakForm(sample.z, sample.theta[:, columns], self.functions, total)
+            tested, gram, states = self.total
+            total = Sums(tested[: len(functions), columns], gram[columns][:, columns], states)
+        return WeakForm(sample.z, sample.theta[:, columns], functions, total)
+
+    def _unknowns(self, columns: Tensor) -> int:
+        return len(columns) * self.sample.z.shape[1]
 
     def first(self, columns: Tensor) -> WeakForm:
         """The weak form on the states that starts are compared on."""
-        return self.form(columns, FIRST)
+        return self.form(columns, FIRST * self._unknowns(columns))
 
     def fit(self, columns: Tensor) -> Candidate:
         """Least statistic of a library, from the best of several starts on ``FIRST`` states.
