@@ -7,9 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from eqflow.evaluation import Protocol, preservation
+from eqflow.score import Score
 from eqflow.simulate import RK4
 from eqflow.snapshots import Snapshots
-from eqflow.training import FlowModule, noised_batches
+from eqflow.training import FlowModule, WeakModule, noised_batches
 
 
 class Preservation(pl.Callback):
@@ -24,13 +25,14 @@ class Preservation(pl.Callback):
         self.protocol = Protocol(horizons=(horizon,), starts=starts, transport=False)
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, FlowModule):
+        if not isinstance(pl_module, FlowModule | WeakModule):
             return
         if self.snapshots is None:
             whole = trainer.datamodule.snapshots.to(pl_module.device)
             self.snapshots = replace(whole, test=whole.val, memory={})
         snapshots, sigma = self.snapshots, pl_module.sigma
         field = copy.deepcopy(pl_module.field).normalise_(noised_batches(snapshots.val, sigma))
-        numbers = preservation(field, pl_module.score, snapshots, RK4(), sigma, self.protocol)
+        # an ODE asks for no score
+        numbers = preservation(field, Score(), snapshots, RK4(), sigma, self.protocol)
         for name in ("mmd2_ratio", "escaped"):
             pl_module.log(f"flow/preservation/{name}", numbers[f"preservation/{name}"])

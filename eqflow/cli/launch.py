@@ -12,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from eqflow.cli.resume import RESOLVED, user_files
 from eqflow.errors import InputError
 
+METRICS = ("residual/relative", "stationarity/effect_size")
+"""What a job returns if no metric is named: the first that was measured."""
+
 
 def launch(cfg: DictConfig) -> float | None:
     """Run the job here, or in one process per device, and return the tuned metric."""
@@ -34,7 +37,7 @@ def launch(cfg: DictConfig) -> float | None:
         raise InputError(
             f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}"
         )
-    return metrics.get(cfg.metric)
+    return next((metrics[name] for name in (cfg.metric, *METRICS) if name in metrics), None)
 
 
 def _keep_caches_in(folder: Path) -> None:

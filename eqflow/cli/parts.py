@@ -13,11 +13,11 @@ from eqflow import store
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import LEARNED, Library, VelocityField, build_field
+from eqflow.fields import LEARNED, Library, Network, VelocityField, build_field
 from eqflow.model import FlowModel
 from eqflow.score import MLPScore
 from eqflow.snapshots import Snapshots
-from eqflow.training import FlowModule, ScoreModule, StageModule
+from eqflow.training import CONDITIONS, ScoreModule, StageModule, flow_module
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -44,20 +44,24 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     """Score and field on standardised training ``points``, ``(N, *shape)``."""
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
+    if not noise_level(cfg, flow.family):
+        score = {"name": "empirical"}  # asked for by the user alone: it needs no training
     shape = tuple(points.shape[1:])
     return FlowModel(shape, points, flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
 
 
-def build_module(cfg: DictConfig, model: FlowModel, stage: str) -> StageModule | None:
+def build_module(
+    cfg: DictConfig, model: FlowModel, stage: str, states: Tensor
+) -> StageModule | None:
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
-    if stage == "score" and "training" in cfg.score:
-        assert isinstance(model.score, MLPScore)
+    if stage == "score" and isinstance(model.score, MLPScore):
         return ScoreModule(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        condition = {name: flow[name] for name in ("condition", "divergence", "evenness")}
-        training = {**flow.training, **condition}
-        return FlowModule(model.field, model.score, flow.sigma, seed=cfg.seed, **training)
+        assert isinstance(model.field, Network)
+        options = {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
+        options |= {"sigma": flow.sigma, "condition": flow.condition, "seed": cfg.seed}
+        return flow_module(model.field, model.score, states, **options, **flow.training)
     return None
 
 
@@ -69,7 +73,8 @@ def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Di
 
 def noise_level(cfg: DictConfig, family: str) -> float:
     """The noise that a field lives at: none for a law of the snapshots themselves and its nulls."""
-    return 0.0 if "library" in (family, cfg.flow.family) else cfg.flow.sigma
+    weak = cfg.flow.get("condition") == "weak"
+    return 0.0 if weak or "library" in (family, cfg.flow.family) else cfg.flow.sigma
 
 
 def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField:
@@ -97,9 +102,10 @@ def check_parts(cfg: DictConfig) -> None:
     data = build(cfg.data)
     build(cfg.integrator)
     Protocol(**cfg.protocol)
-    model = build_model(cfg, torch.zeros(2, *data.shape))
+    states = torch.zeros(2, *data.shape)
+    model = build_model(cfg, states)
     for stage in ("score", "flow"):
-        build_module(cfg, model, stage)
+        build_module(cfg, model, stage, states)
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family in LEARNED:

@@ -143,7 +143,8 @@ class Run:
     def _fit(self, stage: str, part: nn.Module, path: Path) -> None:
         """Train a stage's module, if it has one, and save the part it trained."""
         started, rows = time.perf_counter(), []
-        if module := build_module(self.cfg, self.model, stage):
+        states = self.data.snapshots.train
+        if module := build_module(self.cfg, self.model, stage, states):
             callbacks = build_all(self.cfg.callbacks)
             trainer = build(
                 self.cfg.trainer,
@@ -158,8 +159,8 @@ class Run:
             rows = next(c.rows for c in callbacks if isinstance(c, History))
         part.requires_grad_(False).float()
         if stage == "flow":
-            states = self.data.snapshots.train
-            self.model.field.normalise_(noised_batches(states, self.cfg.flow.sigma))
+            sigma = noise_level(self.cfg, self.cfg.flow.family)
+            self.model.field.normalise_(noised_batches(states, sigma))
         if rank_and_world()[0] == 0:
             content = {"state_dict": part.state_dict(), "history": rows}
             store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})

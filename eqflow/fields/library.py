@@ -1,7 +1,7 @@
 """Fields that are sums of named terms: the family whose law can be written down."""
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from math import comb
 
 import torch
@@ -45,6 +45,7 @@ class Library(VelocityField):
         self.degrees = _degrees(degree, self.dim, cross)
         build = partial(library_terms, self.dim, cross=cross, harmonics=harmonics)
         self.libraries = [build(k, expressions=expressions) for k in self.degrees]
+        self._used: tuple[int, int] | None = None
         self.register_buffer("coefficients", torch.zeros(len(self.terms), self.dim).double())
         self.standardiser = Standardiser(torch.zeros(shape), torch.ones(shape))
 
@@ -53,6 +54,7 @@ class Library(VelocityField):
         """The terms that may have coefficients."""
         return self.libraries[-1]
 
+    @cached_property
     def columns(self) -> list[Int[Tensor, " terms"]]:
         """Where the terms of each degree stand among :attr:`terms`."""
         variables = variable_names(self.dim)
@@ -63,8 +65,19 @@ class Library(VelocityField):
         ]
 
     def unscaled(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        velocity = self.theta(x.double()) @ self.coefficients
+        terms, coefficients = self._law()
+        velocity = terms(self.standardiser.raw(x.double())) @ coefficients
         return (velocity / self.standardiser.std).to(x.dtype)
+
+    def _law(self) -> tuple[Terms, Tensor]:
+        """The smallest library that holds all terms in use, and its coefficients."""
+        version = self.coefficients._version
+        if self._used is None or self._used[0] != version:
+            used = self.coefficients.any(dim=1).nonzero().cpu()
+            k = next(k for k, columns in enumerate(self.columns) if torch.isin(used, columns).all())
+            self._used = version, k
+        _, k = self._used
+        return self.libraries[k], self.coefficients[self.columns[k].to(self.coefficients.device)]
 
     def theta(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
         """Values of the terms at standardised states."""

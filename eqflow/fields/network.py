@@ -61,3 +61,10 @@ class Network(VelocityField):
         """``v(x)`` and ``div v(x)`` in one forward pass with ``d`` tangents."""
         v, jvps = self.network.pushforward(self._features(x), self._feature_tangents(x))
         return self.scale * (v - self.mean), self.scale * jvps.diagonal(dim1=0, dim2=2).sum(1)
+
+    @torch.no_grad()
+    def reverse_(self) -> "Network":
+        """Turn the velocity round, everywhere."""
+        for parameter in (*self.network.last.parameters(), self.mean):
+            parameter.neg_()
+        return self

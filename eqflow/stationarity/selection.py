@@ -140,7 +140,7 @@ def select(
     return [*tried[:best], *tried[best + 1 :], tried[best]]
 
 
-def least(form: WeakForm, apart: Float[Tensor, "unknowns k"] | None = None) -> Minimum:
+def least(form: WeakForm, apart: Float[Tensor, "unknowns o"] | None = None) -> Minimum:
     """The least statistic from several starts, among fields orthogonal to ``apart`` if given."""
     near = [
         minimise(form, xi, ridge=SMOOTH, steps=4, tolerance=1, apart=apart)

@@ -52,7 +52,7 @@ class _Point:
 
 
 def starts(
-    form: WeakForm, count: int = 3, apart: Float[Tensor, "unknowns k"] | None = None
+    form: WeakForm, count: int = 3, apart: Float[Tensor, "unknowns o"] | None = None
 ) -> list[Float[Tensor, " unknowns"]]:
     """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
 
@@ -75,7 +75,7 @@ def _refined(form: WeakForm, xi: Tensor, apart: Tensor | None) -> Tensor:
 
 
 def eigenfields(
-    form: WeakForm, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns k"] | None = None
+    form: WeakForm, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns o"] | None = None
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
     """Squared moments in units of their sampling noise, increasing, and the fields that have them.
 
@@ -100,7 +100,7 @@ def minimise(
     ridge: float = RIDGE,
     steps: int = 10,
     tolerance: float = 0.05,
-    apart: Float[Tensor, "unknowns k"] | None = None,
+    apart: Float[Tensor, "unknowns o"] | None = None,
 ) -> Minimum:
     """Descend from ``xi`` by damped Gauss-Newton steps on the unknowns of ``support``.
 

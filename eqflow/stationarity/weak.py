@@ -42,8 +42,8 @@ class WeakForm:
     ``z`` is the sample and ``theta`` (n, terms) the values of the terms there; ``total`` the sums
     over all snapshots, those of the sample if left out. Unknowns are in standardised units, those
     of a term scaled to unit rms, ``rms`` (terms,). The test functions are combined to ``m`` whose
-    moments are uncorrelated, with unit variance, for a velocity that is isotropic and independent
-    of the state.
+    moments are uncorrelated, with variance ``dim``, for a velocity that is isotropic and
+    independent of the state.
     """
 
     def __init__(

@@ -3,13 +3,17 @@
 from eqflow.training.batches import Batch, noised_batches, train_loader, val_loader
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
+from eqflow.training.weak import CONDITIONS, WeakModule, flow_module
 
 __all__ = [
+    "CONDITIONS",
     "Batch",
     "FlowModule",
     "LibraryModule",
     "ScoreModule",
     "StageModule",
+    "WeakModule",
+    "flow_module",
     "noised_batches",
     "train_loader",
     "val_loader",

@@ -1,4 +1,4 @@
-"""The two Lightning modules that train: a score, and a velocity field on top of one."""
+"""The Lightning modules that train a score, and a velocity field on top of one."""
 
 from math import cos, pi
 from typing import Any, cast
@@ -128,7 +128,7 @@ class FlowModule(StageModule):
     ) -> None:
         super().__init__(steps, learning_rate, warmup, seed)
         if condition != "strong":
-            raise InputError(f"flow.condition={condition} is unknown; expected strong")
+            raise InputError(f"flow.condition={condition} is unknown; expected strong or weak")
         if divergence not in ("exact", "hutchinson"):
             raise InputError(
                 f"flow.divergence={divergence} is unknown; expected exact or hutchinson"
