@@ -18,14 +18,17 @@ from eqflow.stationarity import (
     MOMENTS,
     Candidate,
     FourierFunctions,
+    NoisyPolynomial,
     Orientation,
     Sample,
     Sums,
     Trial,
+    check_noise,
     draws,
     influence,
     orientation,
     path,
+    profile_noise,
     select,
     spectrum,
     sums,
@@ -43,6 +46,9 @@ FEWEST = 100
 
 ENOUGH = 10
 """Snapshots for each unknown that a larger library must have to be tried of itself."""
+
+PROBED = 0.1
+"""Size of the noise that an estimate of it starts from."""
 
 RESERVOIR = 20_000
 """States on which covariances are taken; means are those of all snapshots."""
@@ -76,6 +82,7 @@ class Findings:
     oriented: bool
     low: list[list[float]]
     high: list[list[float]]
+    noise_std: float = 0.0
 
     def numbers(self) -> dict[str, float]:
         """What goes into the table of measures."""
@@ -91,6 +98,7 @@ class Findings:
             "spectrum/gap": self.gap,
             "bootstrap/direction": self.direction,
             "orientation": int(self.oriented),
+            "noise/std": self.noise_std,
         }
 
     @property
@@ -116,7 +124,9 @@ class Findings:
 class Discovery:
     """Fit of a library field to standardised snapshots, shuffled, ``(n, dim)``.
 
-    ``groups`` label snapshots that are correlated. Raises ``InputError`` for fewer snapshots than
+    ``groups`` label snapshots that are correlated. ``noise_std`` is the size of the measurement
+    noise, as a fraction of each feature's standard deviation in the snapshots; None has it
+    estimated. With noise, no more than ``RESERVOIR`` snapshots are used. Raises ``InputError`` for fewer snapshots than
     unknowns and for terms that are not finite or not independent on the data.
     """
 
@@ -127,8 +137,12 @@ class Discovery:
         standardiser: Standardiser,
         groups: Int[Tensor, " n"] | None = None,
         functions: int = 250,
+        noise_std: float | None = 0.0,
         seed: int = 0,
     ) -> None:
+        if noise_std != 0:
+            check_noise(field.terms, PROBED if noise_std is None else noise_std)
+        self.noise_std = noise_std
         self.field, self.seed = field, seed
         field.standardiser.load_state_dict(standardiser.state_dict())
         held = min(int(HELD_OUT * len(z)), RESERVOIR)
@@ -151,9 +165,31 @@ class Discovery:
 
         ``total`` are the sums over the first ``fitted`` snapshots, those of the sample if left out.
         """
-        trial = Trial(self.sample, self.held_out, self.functions, self.others, self.fewest, total)
-        tried = select(trial, self.libraries)
+        if self.noise_std is not None:
+            trial = self._trial(self.noise_std, total)
+            return self._findings(trial, select(trial, self.libraries))
+        tried: list[tuple[Candidate, Candidate]] = []
+        for columns in self.libraries:
+            trial = self._trial(self._profiled(columns))
+            tried += select(trial, [columns])
+            if tried[-1][1].accepted:
+                break
         return self._findings(trial, tried)
+
+    def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
+        parts = (self.sample, self.held_out, self.functions, self.others, self.fewest)
+        if not noise_std:
+            return Trial(*parts, total)
+        return Trial(*parts, noisy=self._noisy(noise_std))
+
+    def _noisy(self, noise_std: float) -> NoisyPolynomial:
+        units = self.field.standardiser
+        return NoisyPolynomial(self.field.terms, units.mean, units.std, noise_std)
+
+    def _profiled(self, columns: Tensor) -> float:
+        """The size of the noise under which a library fits best."""
+        library, functions = self._noisy(PROBED)[columns], self.functions.first(FEWEST)
+        return profile_noise(self.sample.z, library, functions).noise_std
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
         full, law = tried[-1]
@@ -164,7 +200,7 @@ class Discovery:
         rate = (self.field.standardiser.std / form.rms[:, None]).flatten()[found.support]
         values = found.xi[found.support] * rate
         where = self._place(law)
-        sense = self._orientation(where, values, errors * rate)
+        sense = self._orientation(trial, where, values, errors * rate)
         low, high = (values + (errors * rate).quantile(q, dim=0) for q in (0.025, 0.975))
         if sense.sign < 0:
             low, high = -high, -low
@@ -186,6 +222,7 @@ class Discovery:
             oriented=sense.determined,
             low=self._filled(where, low).tolist(),
             high=self._filled(where, high).tolist(),
+            noise_std=trial.noisy.noise_std if trial.noisy else 0.0,
         )
 
     def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
@@ -222,12 +259,14 @@ class Discovery:
     def _filled(self, place: Tensor, values: Tensor) -> Float[Tensor, "terms dim"]:
         return torch.zeros_like(self.field.coefficients).index_put(tuple(place), values)
 
-    def _orientation(self, place: Tensor, values: Tensor, errors: Tensor) -> Orientation:
+    def _orientation(
+        self, trial: Trial, place: Tensor, values: Tensor, errors: Tensor
+    ) -> Orientation:
         """From the divergences of the law's terms, at the states of the sample."""
-        terms, variables = place
-        x, columns = self.field.standardiser.raw(self.sample.z), []
-        for j, direction in enumerate(torch.eye(self.field.dim, dtype=x.dtype, device=x.device)):
-            slope = jvp(self.field.terms, (x,), (direction.expand_as(x),))[1]
+        (terms, variables), z = place, self.sample.z
+        values_of, columns = trial.noisy or self.field.theta, []
+        for j, step in enumerate(torch.diag(1 / self.field.standardiser.std)):
+            slope = jvp(values_of, (z,), (step.expand_as(z),))[1]
             columns.append(slope[:, terms] * (variables == j))
         each = torch.stack(columns).sum(0)
         return orientation(each @ values, errors @ each.mean(0))

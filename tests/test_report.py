@@ -1,14 +1,20 @@
+import html
 import re
+from dataclasses import replace
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
 
-from eqflow.fields import MinusX, VelocityField, build_field
+from eqflow.discovery import Findings
+from eqflow.fields import Library, MinusX, VelocityField, build_field
 from eqflow.model import FlowModel
 from eqflow.report import gallery, write_report
 from eqflow.report.entry import Entry
-from eqflow.report.style import STYLE, number, percent
+from eqflow.report.laws import Law
+from eqflow.report.scene import Scene
+from eqflow.report.style import STYLE, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.snapshots import split
 
@@ -52,17 +58,60 @@ class Exploding(VelocityField):
         return 90 * x
 
 
-def report(folder, dim=2, metrics=(), history=(), truth=False, field=None, **config):
+LAW = {"family": "library", "sigma": 0.2}
+
+
+def law_of(dim=2):
+    """The first two variables turn around each other, the others rest; and what was found of it."""
+    field = Library((dim,), degree=1)
+    field.coefficients[2, 0], field.coefficients[1, 1] = 2.0, -0.5
+    spread = 0.1 * (field.coefficients != 0)
+    low, high = ((field.coefficients + sign * spread).tolist() for sign in (-1, 1))
+    tried = {"unknowns": dim * (dim + 1), "statistic": 1.0, "terms": 2}
+    rejected = {"degree": 0, "unknowns": 2, "statistic": 9.0, "terms": 2, "p_value": 0.0}
+    findings = Findings(
+        degree=1,
+        degrees=[
+            rejected | {"effect_size": 0.7},
+            tried | {"degree": 1, "p_value": 0.4321, "effect_size": -0.001},
+        ],
+        path=[{"terms": 3, "rise": 0.0}, {"terms": 2, "rise": 1.5}, {"terms": 1, "rise": 4e4}],
+        p_value=0.4321,
+        effect_size=-0.001,
+        spectrum=[0.9, 12.0, 40.0],
+        error=0.1,
+        dimension=1,
+        gap=77.7,
+        direction=0.99987,
+        divergence=0.0,
+        divergence_error=0.1,
+        oriented=False,
+        low=low,
+        high=high,
+    )
+    return field, findings
+
+
+def report(
+    folder,
+    dim=2,
+    metrics=(),
+    history=(),
+    truth=False,
+    field=None,
+    beside=None,
+    findings=(),
+    **config,
+):
     x = torch.randn(300, dim, dtype=torch.float64)
     snapshots = split(x, val=50, test=100, velocity=torch.tanh if truth else None)
     score = {"name": "mlp", "width": 8, "depth": 1}
     model = FlowModel((dim,), snapshots.train, score=score, field={"width": 8})
     names = {"beside/skew/": "skew", "null/random/": "random", "null/random_skew/": "skew"}
     fields = {p: build_field(f, (dim,), model.score, 0.2, 1) for p, f in names.items()}
-    fields = {"": field or model.field, **fields}
-    figures = write_report(
-        folder, CONFIG | config, dict(metrics), dict(history), model.eval(), fields, snapshots
-    )
+    fields = {"": field or model.field, **fields} | (beside or {})
+    parts = (dict(history), model.eval(), fields, snapshots, dict(findings))
+    figures = write_report(folder, CONFIG | config, dict(metrics), *parts)
     return figures, (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -105,6 +154,91 @@ def test_states_that_leave_every_bound_are_drawn(tmp_path):
     assert "1.25 % of the states escaped" in page
 
 
+@pytest.mark.parametrize(("dim", "truth"), [(2, True), (7, False)])
+def test_own_law_is_shown(tmp_path, dim, truth):
+    field, findings = law_of(dim)
+    metrics = PRESERVED | {"preservation/sigma": 0.0, "truth/cos": 0.99987}
+    arguments = {"field": field, "findings": {"": findings}, "truth": truth}
+    figures, page = report(tmp_path, dim, metrics, flow=LAW, **arguments)
+    drawn = {path.stem for path in figures}
+    assert drawn >= {"spectrum", "selection", "distributions"}
+    assert ("predicted" in drawn) == (truth and dim <= 6)
+    law = Law(Entry("", "library", field, metrics, findings), findings)
+    for text in (law.verdict, *law.equations.text().splitlines(), law.equations.latex()):
+        assert text in html.unescape(page)
+    assert page.count("A law with 2 terms of degree 1 was recovered") == 1
+    assert all(text in page for text in (f"2 of {dim * (dim + 1)}", "77.7", "0.99987"))
+    assert "[3.8, 4.2]" in page  # 2 +- 0.1, where 0.5 is written as 1
+
+
+def test_law_beside_lives_at_its_own_level(tmp_path):
+    field, findings = law_of(3)
+    beside = {"beside/library/": field}
+    metrics = {f"beside/library/{n}": v for n, v in PRESERVED.items()}
+    metrics |= PRESERVED | {"beside/library/preservation/sigma": 0.0}
+    metrics["beside/library/preservation/mmd2_floor95"] = 0.000777
+    figures, page = report(
+        tmp_path, 3, metrics, beside=beside, findings={"beside/library/": findings}
+    )
+    assert {"trajectories", "spectrum", "selection"} <= {path.stem for path in figures}
+    expected = ("different noise levels", "0.000777", "beside the run's own field, the network")
+    assert all(text in page for text in expected)
+    assert page.count("noise floor, 95") == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, "A law with 2 terms of degree 1 was recovered: held-out"),
+        ({"p_value": 1e-9}, "is rejected on held-out snapshots (p-value <0.0001,"),
+        (
+            {"dimension": 3},
+            "No single law was determined: the fields that keep the distribution span",
+        ),
+        (
+            {"direction": 0.5},
+            "the bootstrap's fields point in different directions. One with 2 terms",
+        ),
+    ],
+)
+def test_verdict_on_a_law(changed, sentence):
+    field, findings = law_of()
+    own = Entry("", "library", field, {}, replace(findings, **changed))
+    assert sentence in verdict([own])
+    assert sentence not in verdict([replace(own, findings=None), own])
+    assert "not stationary" not in verdict([own])
+
+
+def test_snapshots_that_even_the_truth_does_not_keep():
+    field, findings = law_of()
+    numbers = {"truth/stationarity/p_value": 1e-4}
+    own = Entry("", "library", field, numbers, replace(findings, p_value=1e-9))
+    assert "as is the true velocity: the snapshots are not stationary." in verdict([own])
+    assert "not stationary" not in verdict([replace(own, findings=findings)])
+
+
+def test_states_without_noise_are_the_snapshots():
+    snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
+    model = FlowModel((2,), snapshots.train, score={"name": "empirical"}, family="skew")
+    scene, units = Scene(CONFIG, model.eval(), snapshots), snapshots.standardiser
+    assert np.array_equal(scene.states(), units.raw(snapshots.test[50:]).numpy())
+    path = scene.path(Entry("", "library", law_of()[0], {}), torch.tensor([0.0, 1.0]), runs=5)
+    assert np.array_equal(path[0], units.raw(snapshots.test[:5]).numpy())
+    assert np.isfinite(path).all()
+
+
+@pytest.mark.parametrize("oriented", [True, False])
+def test_velocities_at_unit_speed_and_an_open_sign(oriented):
+    field, findings = law_of()
+    snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
+    snapshots = replace(snapshots, velocity=lambda z: -7 * field(z))
+    scene = Scene(CONFIG, FlowModel((2,), snapshots.train), snapshots)
+    entry = Entry("", "library", field, {}, replace(findings, oriented=oriented))
+    v, truth = scene.velocities(entry)
+    assert np.allclose(v, -truth if oriented else truth, atol=1e-6)
+    assert np.isclose((v**2).mean(), 1)
+
+
 def test_stochastic_integrator_and_global_state(tmp_path):
     before = dict(matplotlib.rcParams)
     heun = {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.2, "eta": 0.1}
@@ -138,7 +272,7 @@ def test_verdict(ratios, sentence):
 
 
 def test_numbers_are_written_for_people():
-    given = [None, 0.0, -0.4123, 1304.8, 1.77e-13, 2.5e7, float("nan")]
+    given = [None, 0.0, -0.4123, 1304.8, 1.77e-13, 2.5e7, float("nan"), 0.999873]
     written = [
         "\N{EN DASH}",
         "0",
@@ -147,6 +281,9 @@ def test_numbers_are_written_for_people():
         "1.77e\N{MINUS SIGN}13",
         "2.5e+07",
         "nan",
+        "0.99987",
     ]
     assert [number(value) for value in given] == written
     assert percent(0.076) == "7.6 %"
+    assert number(12.3456, 4) == "12.35"
+    assert [chance(p) for p in (0.0, 0.0123)] == ["<0.0001", "0.0123"]

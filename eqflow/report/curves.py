@@ -5,10 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from eqflow.report.entry import Entry, Numbers
-from eqflow.report.style import sheet
+from eqflow.report.style import BAND, logarithmic, sheet
 
 History = Mapping[str, Sequence[Numbers]]
 """Stage -> one row of measures per epoch, each with its ``step``."""
@@ -25,7 +24,7 @@ def preservation(run: Sequence[Entry]) -> Figure | None:
     figure = sheet(8.0, 3.9)
     axes = figure.add_subplot(xscale="log", xlabel="transit times", ylabel="MMD² / floor95")
     axes.set_yscale("symlog", linthresh=1, linscale=0.6)
-    axes.axhspan(-1, 1, color="#DDEFE4", zorder=0, label="sampling noise (ratio ≤ 1)")
+    axes.axhspan(-1, 1, color=BAND, zorder=0, label="sampling noise (ratio ≤ 1)")
     for entry in simulated:
         axes.plot(*zip(*entry.ratios.items(), strict=True), label=entry.name, **_line(entry))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -64,11 +63,7 @@ def _loss(axes: Axes, rows: Sequence[Numbers], stage: str) -> None:
             seen += [loss for _, loss in points]
     # an unbiased estimate of a square can be negative, which a logarithm would silently leave out
     if all(loss > 0 for loss in seen):
-        axes.set_yscale("log")
-        wide = max(seen) > 10 * min(seen)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
+        logarithmic(axes, seen)
     axes.legend()
 
 

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eqflow.discovery import Findings
 from eqflow.evaluation import HEADLINE, Protocol
-from eqflow.fields import VelocityField
+from eqflow.fields import Library, VelocityField
 from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER
 
 Numbers = Mapping[str, float | int]
 """Name of a measure -> its value."""
 
 RATIO = "preservation/mmd2_ratio_h"
+
+LEVEL = "preservation/sigma"
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Entry:
 
     ``prefix`` is that of its measures, empty for the run's own field; ``numbers`` are they under
     the names of METHOD section 8, without the prefix; the rest may be missing.
+    ``findings`` are those of a library.
     """
 
     prefix: str
     family: str
     velocity: VelocityField
     numbers: Numbers
+    findings: Findings | None = None
 
     @property
     def own(self) -> bool:
@@ -36,6 +41,11 @@ class Entry:
     def null(self) -> bool:
         """Whether this field is only there to be beaten."""
         return self.prefix.startswith("null/")
+
+    @property
+    def sigma(self) -> float:
+        """Noise level the field lives at."""
+        return self.numbers.get(LEVEL, 0.0)
 
     @property
     def name(self) -> str:
@@ -69,16 +79,18 @@ class Entry:
 
 
 def entries(
-    config: Mapping[str, Any], metrics: Numbers, fields: Mapping[str, VelocityField]
+    config: Mapping[str, Any],
+    metrics: Numbers,
+    fields: Mapping[str, VelocityField],
+    findings: Mapping[str, Findings],
 ) -> list[Entry]:
     """The run's own field first, then those beside it and the nulls that were measured."""
-    found = [
-        Entry(
-            prefix,
-            prefix.split("/")[-2] if prefix else config["flow"]["family"],
-            velocity,
-            {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)},
-        )
-        for prefix, velocity in fields.items()
-    ]
-    return [entry for entry in found if entry.own or entry.numbers]
+    found = []
+    for prefix, velocity in fields.items():
+        family = prefix.split("/")[-2] if prefix else config["flow"]["family"]
+        numbers = {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
+        if numbers or not prefix:
+            clean = isinstance(velocity, Library)
+            numbers.setdefault(LEVEL, 0.0 if clean else config["flow"]["sigma"])
+            found.append(Entry(prefix, family, velocity, numbers, findings.get(prefix)))
+    return found

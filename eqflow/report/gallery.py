@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import torch
 from matplotlib.figure import Figure
 
-from eqflow.report import curves, portraits
+from eqflow.report import curves, evidence, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
+from eqflow.report.laws import Law, laws
+from eqflow.report.portraits import Row
 from eqflow.report.scene import Scene
-from eqflow.report.style import TRUTH
+from eqflow.report.style import SIGMA, TRUTH, number
+from eqflow.terms import variable_names
 
 PANELS = ("random", "score")
 """Nulls whose streamlines are drawn beside the fitted fields."""
@@ -23,6 +26,7 @@ def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figu
     drawn = {
         "preservation": curves.preservation(run),
         **_portraits(run, scene),
+        **_evidence(run, scene),
         "similarity": curves.similarity(run),
         "losses": curves.losses(history),
     }
@@ -30,27 +34,50 @@ def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figu
 
 
 def _portraits(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
-    if scene.states.ndim != 2:  # grids have no state space to draw in
+    own = run[0]
+    if len(own.velocity.shape) != 1:  # grids have no state space to draw in
         return {}
-    own, dim = run[0], scene.states.shape[1]
-    drawn = {}
+    dim, drawn = own.velocity.dim, {}
     if dim == 2:
         shown = [e for e in run if not e.null or e.family in PANELS]
         drawn["streamlines"] = portraits.streamlines(shown, scene.velocity, scene.states)
     if dim >= 3:
-        drawn["trajectories"] = _trajectories(own, scene)
+        drawn["trajectories"] = _trajectories(run, scene)
     if dim >= 2 and own.ratios:
         last = max(own.ratios)
         after = scene.path(own, torch.tensor([0.0, last]))[-1]
-        drawn["distributions"] = portraits.distributions(scene.states, after, own, last)
+        before = scene.states(own.sigma)
+        drawn["distributions"] = portraits.distributions(before, after, own, last)
     return drawn
 
 
-def _trajectories(own: Entry, scene: Scene) -> Figure:
+def _trajectories(run: Sequence[Entry], scene: Scene) -> Figure:
+    """Of the run's own field, of a law beside it and of the true system."""
     times = torch.arange(0, ORBIT, 0.1)
-    title = f"{own.name}: {RUNS} trajectories of {ORBIT:g} transit times"
-    paths = {title: (scene.path(own, times, RUNS), own.look["color"])}
+    rows = [Row("held-out data", scene.states())]
+    for entry in (e for e in run if e.own or e.findings):
+        title = f"{entry.name}: {RUNS} trajectories of {ORBIT:g} transit times"
+        title += f", {SIGMA} = {number(entry.sigma)}" if entry.sigma else ""
+        path = scene.path(entry, times, RUNS)
+        rows.append(Row(title, scene.states(entry.sigma), path, entry.look["color"]))
     truth = scene.true_path(times, RUNS)
     if truth is not None:
-        paths["the true system, as many and as long"] = (truth, TRUTH)
-    return portraits.projections(scene.states, paths)
+        rows.append(Row("the true system, as many and as long", scene.states(), truth, TRUTH))
+    return portraits.projections(rows)
+
+
+def _evidence(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
+    """How far the data decide the law of the run, its own or the first beside it."""
+    law = next(iter(laws(run)), None)
+    if law is None:
+        return {}
+    drawn = {"spectrum": evidence.spectrum(law), "selection": evidence.selection(law)}
+    predicted = _predicted(law, scene)
+    return drawn | ({"predicted": predicted} if predicted else {})
+
+
+def _predicted(law: Law, scene: Scene) -> Figure | None:
+    velocities, dim = scene.velocities(law.entry), law.entry.velocity.dim
+    if velocities is None or dim > evidence.COORDINATES or "truth/cos" not in law.entry.numbers:
+        return None
+    return evidence.predicted(law, *velocities, variable_names(dim))

@@ -17,9 +17,10 @@ from eqflow.model import FlowModel
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries
 from eqflow.report.gallery import draw
+from eqflow.report.laws import laws
 from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
-from eqflow.report.verdict import NOISE, table, verdict
+from eqflow.report.verdict import NOISE, levels, table, verdict
 from eqflow.snapshots import Snapshots
 from eqflow.store import replacing
 from eqflow.version import __version__
@@ -39,12 +40,12 @@ def write_report(
     """Write ``figures/*.png`` and ``report.html`` into ``folder``; returns the figures' paths.
 
     ``config`` is the resolved one, ``metrics`` those of ``metrics.json``, ``fields`` the evaluated
-    fields by the prefix of their measures, "" the run's own. What was not measured is left out.
+    fields and ``findings`` those of libraries by the prefix of their measures, "" the run's own.
+    What was not measured is left out.
     """
-    run = entries(config, metrics, fields)
-    sigma = metrics.get("preservation/sigma", config["flow"]["sigma"])
+    run = entries(config, metrics, fields, findings or {})
     with rc_context(STYLE):
-        figures = draw(run, history, Scene(config, model, snapshots, sigma))
+        figures = draw(run, history, Scene(config, model, snapshots))
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
     headings, rows = table(run, model.field.dim)
     times = {n.removeprefix("time/"): v for n, v in metrics.items() if n.startswith("time/")}
@@ -53,7 +54,9 @@ def write_report(
         config=config,
         snapshots=snapshots,
         version=__version__,
-        sigma=number(sigma),
+        number=number,
+        levels=list(levels(run)),
+        laws=laws(run),
         verdict=verdict(run),
         noise=NOISE,
         headings=headings,

@@ -3,9 +3,9 @@
 Arrays of states are ``(..., n, d)``; only the first three coordinates are drawn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -34,19 +34,20 @@ def coordinates(dim: int) -> list[str]:
 def streamlines(
     run: Sequence[Entry],
     velocity: Callable[[Entry, Float[Array, "n 2"]], Float[Array, "n 2"]],
-    states: Float[Array, "n 2"],
+    states: Callable[[float], Float[Array, "n 2"]],
 ) -> Figure:
     """Streamlines of fields in the plane over the states they must keep, on the same limits.
 
-    ``velocity(entry, states)`` is that of an entry, in raw units.
+    ``velocity(entry, x)`` is that of an entry, ``states(sigma)`` those at a noise level; raw units.
     """
-    columns, limits = 2, frame(states)
+    columns, limits = 2, frame(states(run[0].sigma))
     rows = -(-len(run) // columns)
     figure = sheet(7.6, 3.6 * rows)
     grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
     for place, entry in enumerate(run, start=1):
         axes = _panel(figure.add_subplot(rows, columns, place), limits, "xy")
-        axes.scatter(states[:, 0], states[:, 1], s=6, color=DATA, alpha=0.5, linewidths=0)
+        x, y = states(entry.sigma).T
+        axes.scatter(x, y, s=6, color=DATA, alpha=0.5, linewidths=0)
         v = velocity(entry, grid.reshape(-1, 2)).reshape(grid.shape)
         (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
         axes.streamplot(x, y, vx, vy, color=entry.look["color"], linewidth=0.9, arrowsize=0.8)
@@ -60,24 +61,28 @@ def _panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
     return axes
 
 
-def projections(
-    states: Float[Array, "n dim"], paths: Mapping[str, tuple[Float[Array, "times runs dim"], str]]
-) -> Figure:
-    """Three plane projections of the data and, below, of trajectories over it.
+class Row(NamedTuple):
+    """States and trajectories over them, if any."""
 
-    ``paths`` holds for each row its name, the trajectories and their colour.
-    """
-    limits, names = frame(states), coordinates(states.shape[1])
-    figure = sheet(8.4, 2.5 * (1 + len(paths)))
-    blocks = figure.subfigures(1 + len(paths), 1, squeeze=False).flat
-    rows = {"held-out data": (states[None, :0], DATA)} | dict(paths)
-    for block, (title, (path, colour)) in zip(blocks, rows.items(), strict=True):
-        block.suptitle(title, fontsize=10)
+    title: str
+    states: Float[Array, "n dim"]
+    path: Float[Array, "times runs dim"] | None = None
+    colour: str = DATA
+
+
+def projections(rows: Sequence[Row]) -> Figure:
+    """Three plane projections of each row, all in the limits of the first."""
+    limits, names = frame(rows[0].states), coordinates(rows[0].states.shape[1])
+    figure = sheet(8.4, 2.5 * len(rows))
+    blocks = figure.subfigures(len(rows), 1, squeeze=False).flat
+    for block, row in zip(blocks, rows, strict=True):
+        block.suptitle(row.title, fontsize=10)
         for place, pair in enumerate(combinations(range(3), 2), start=1):
             axes = block.add_subplot(1, 3, place)
             _panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
-            axes.scatter(*states[:, pair].T, s=3, color=DATA, alpha=0.5, linewidths=0)
-            _orbits(axes, path[..., pair], colour)
+            axes.scatter(*row.states[:, pair].T, s=3, color=DATA, alpha=0.5, linewidths=0)
+            if row.path is not None:
+                _orbits(axes, row.path[..., pair], row.colour)
     return figure
 
 

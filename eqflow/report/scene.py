@@ -22,24 +22,29 @@ SHOWN = 800
 class Scene:
     """Model and snapshots of a run, seen in raw units.
 
-    ``sigma`` is the noise level the run's own field lives at.
+    Every field is shown at the noise level ``sigma`` it lives at.
     """
 
-    def __init__(
-        self, config: Mapping[str, Any], model: FlowModel, snapshots: Snapshots, sigma: float
-    ) -> None:
-        self.model, self.snapshots, self.sigma = model, snapshots, sigma
+    def __init__(self, config: Mapping[str, Any], model: FlowModel, snapshots: Snapshots) -> None:
+        self.model, self.snapshots = model, snapshots
         self.seed, self.integrator = config["seed"], _integrator(config["integrator"])
-        self.starts, held = held_out(snapshots, sigma, Protocol(starts=SHOWN, seed=self.seed))
-        self.states = self.raw(self.denoised(held))
+        self.protocol = Protocol(starts=SHOWN, seed=self.seed)
+
+    def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
+        """Raw held-out states, noised and denoised at ``sigma``: what simulated ones must match."""
+        return self.raw(self.denoised(held_out(self.snapshots, sigma, self.protocol)[1], sigma))
 
     def raw(self, z: Float[Tensor, "*states dim"]) -> Float[np.ndarray, "*states dim"]:
         """Standardised states on any device to raw ones."""
         return self.snapshots.standardiser.raw(z).cpu().double().numpy()
 
-    def denoised(self, z: Float[Tensor, "*states dim"]) -> Float[Tensor, "*states dim"]:
+    def denoised(
+        self, z: Float[Tensor, "*states dim"], sigma: float
+    ) -> Float[Tensor, "*states dim"]:
         """The expected clean state of each noised one, which is what a picture shows."""
-        return self.model.score.denoise(z.flatten(0, -2), self.sigma).view_as(z)
+        if not sigma:  # where there is no noise there is no score either
+            return z
+        return self.model.score.denoise(z.flatten(0, -2), sigma).view_as(z)
 
     def velocity(self, entry: Entry, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
         """Raw velocity of an entry's field at raw states, per transit time."""
@@ -50,16 +55,31 @@ class Scene:
         self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
     ) -> Float[np.ndarray, "times runs dim"]:
         """Raw denoised states at ``times`` of ``runs`` trajectories from held-out states."""
-        x0 = self.starts[:runs]
+        x0 = held_out(self.snapshots, entry.sigma, self.protocol)[0][:runs]
 
         def noise(step: int) -> Tensor:
             return normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
 
         def score(x: Tensor) -> Tensor:
-            return self.model.score(x, self.sigma)
+            return self.model.score(x, entry.sigma)
 
         path = self.integrator(entry.velocity, x0, times, score, noise)
-        return self.raw(self.denoised(path))
+        return self.raw(self.denoised(path, entry.sigma))
+
+    def velocities(
+        self, entry: Entry
+    ) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, "n dim"]] | None:
+        """A field's and the true velocity at held-out states, standardised, at unit speed.
+
+        None where the truth is not known. A sign that the data leave open is that of the truth.
+        """
+        if self.snapshots.velocity is None:
+            return None
+        x = held_out(self.snapshots, entry.sigma, self.protocol)[0]
+        v, truth = (_unit(f(x)) for f in (entry.velocity, self.snapshots.velocity))
+        if entry.findings and not entry.findings.oriented:
+            v = v * (v * truth).sum().sign()
+        return v.cpu().numpy(), truth.cpu().numpy()
 
     def true_path(
         self, times: Float[Tensor, " times"], runs: int
@@ -70,6 +90,10 @@ class Scene:
             return None
         unit = velocity(self.snapshots.test).square().mean().rsqrt()
         return self.raw(RK4()(lambda x: unit * velocity(x), self.snapshots.test[:runs], times))
+
+
+def _unit(v: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+    return v / v.square().mean().sqrt()
 
 
 def _integrator(config: Mapping[str, Any]) -> Integrator:

@@ -1,12 +1,17 @@
 """One name and one colour for a field in every picture and table, one way to write a number."""
 
+from collections.abc import Sequence
+from math import floor, log10
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 NAMES = {
     "network": "network",
     "skew": "skew (no training)",
+    "library": "library (equations)",
     "random": "random network",
     "random_skew": "random skew maps",
     "random_linear": "random linear map",
@@ -34,6 +39,12 @@ MARKERS = dict(zip(COLOURS, "osD^v<>Xp", strict=True))
 TRUTH, DATA, OTHER = "#222222", "#9AA1AA", "#444444"
 """Colours of the true system, of the snapshots and of a family that is not listed."""
 
+SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
+"""How the noise level is written."""
+
+BAND = "#DDEFE4"
+"""Colour of what sampling noise alone reaches."""
+
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -54,13 +65,29 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def number(value: float | int | None) -> str:
-    """A measure with three significant digits; a dash where it was not taken."""
+def logarithmic(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic vertical scale with plain numbers at ticks that ``values`` > 0 are between."""
+    axes.set_yscale("log")
+    wide = max(values) > 10 * min(values)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+
+
+def number(value: float | int | None, digits: int = 3) -> str:
+    """A measure with three significant digits, nines before 1 not counted; a dash for none."""
     if value is None:
         return "\N{EN DASH}"
-    rounded = float(f"{value:.3g}")
-    text = f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e6 else f"{value:.3g}"
+    if 0.99 < abs(value) < 1:
+        digits = max(digits, 1 - floor(log10(1 - abs(value))))
+    rounded = float(f"{value:.{digits}g}")
+    text = f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e6 else f"{value:.{digits}g}"
     return text.replace("-", "\N{MINUS SIGN}")  # a hyphen would let a table break the line
+
+
+def chance(p: float | int) -> str:
+    """A p-value; how far below one in ten thousand it is says nothing."""
+    return "<0.0001" if p < 1e-4 else number(p)
 
 
 def percent(fraction: float | int | None) -> str:

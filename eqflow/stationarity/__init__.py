@@ -5,6 +5,7 @@ from eqflow.stationarity.divergence import MAX_EXACT_DIM, check_dim, exact, hutc
 from eqflow.stationarity.elimination import Step, eliminate, path
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, hotelling
+from eqflow.stationarity.noise import NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
 from eqflow.stationarity.selection import ACCEPTED, MOMENTS, Candidate, Sample, Trial, select
@@ -19,6 +20,7 @@ __all__ = [
     "Candidate",
     "FourierFunctions",
     "Minimum",
+    "NoisyPolynomial",
     "Orientation",
     "Sample",
     "Spectrum",
@@ -28,6 +30,7 @@ __all__ = [
     "Trial",
     "WeakForm",
     "check_dim",
+    "check_noise",
     "draws",
     "eigenfields",
     "eliminate",
@@ -38,6 +41,7 @@ __all__ = [
     "minimise",
     "orientation",
     "path",
+    "profile_noise",
     "rademacher",
     "residual",
     "select",

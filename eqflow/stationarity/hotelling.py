@@ -44,11 +44,20 @@ def hotelling(
     """Hotelling's test of ``E[v . grad phi] = 0`` at standardised states ``z``.
 
     ``velocity`` are the field's values there; ``groups`` label snapshots that are correlated,
-    several of one run, whose sums count as one observation. Raises ``InputError`` for too few snapshots.
+    several of one run, whose sums count as one observation. Raises ``InputError`` for too few
+    snapshots.
     """
     h = functions.slopes(z.double()) * (velocity.double() @ functions.frequencies.T)
-    h = h / functions.frequencies.norm(dim=1)
-    h = _summed(h, groups)
+    return vanishing(h / functions.frequencies.norm(dim=1), groups, rank)
+
+
+def vanishing(
+    moments: Float[Tensor, "n functions"],
+    groups: Int[Tensor, " n"] | None = None,
+    rank: int | None = None,
+) -> Stationarity:
+    """Hotelling's test of mean zero for the ``moments`` of each snapshot, however estimated."""
+    h = _summed(moments, groups)
     units = len(h)
     rank = min(rank or MAX_RANK, units // (50 if groups is None else 5), h.shape[1])
     if rank < 1:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from eqflow.stationarity.elimination import eliminate
 from eqflow.stationarity.functions import FourierFunctions
-from eqflow.stationarity.hotelling import Stationarity, hotelling
+from eqflow.stationarity.hotelling import Stationarity, hotelling, vanishing
+from eqflow.stationarity.noise import NoisyPolynomial, NoisyWeakForm
 from eqflow.stationarity.solve import Minimum, minimise, starts
 from eqflow.stationarity.weak import Sums, WeakForm
 
@@ -70,7 +71,8 @@ class Trial:
 
     Of ``functions`` a library gets the first ``fewest``, or ``MOMENTS`` for each unknown if those
     are more: a large library could meet few moments whatever the data. ``total`` are the sums over
-    all states, with all functions and terms.
+    all states, with all functions and terms. With ``noisy`` terms, states are measured with noise,
+    and the moments are corrected for it.
     """
 
     sample: Sample
@@ -79,11 +81,14 @@ class Trial:
     others: FourierFunctions
     fewest: int
     total: Sums | None = None
+    noisy: NoisyPolynomial | None = None
 
     def form(self, columns: Tensor, size: int | None = None) -> WeakForm:
         """The weak form of some of the terms, on the first ``size`` states only if given."""
         sample, total = self.sample[:size], None
         functions = self.functions.first(max(self.fewest, MOMENTS * self._unknowns(columns)))
+        if self.noisy is not None:
+            return NoisyWeakForm(sample.z, self.noisy[columns], functions)
         if self.total is not None and size is None:
             tested, gram, states = self.total
             total = Sums(tested[: len(functions), columns], gram[columns][:, columns], states)
@@ -110,10 +115,15 @@ class Trial:
 
     def candidate(self, columns: Tensor, form: WeakForm, found: Minimum) -> Candidate:
         """A fit together with its test on the held-out snapshots."""
-        theta = self.held_out.theta[:, columns] / form.rms
-        velocity = theta @ found.xi.view(-1, form.dim)
-        test = hotelling(velocity, self.held_out.z, self.others, self.held_out.groups)
-        return Candidate(columns, form, found, test)
+        return Candidate(columns, form, found, self._test(columns, form, found.xi))
+
+    def _test(self, columns: Tensor, form: WeakForm, xi: Tensor) -> Stationarity:
+        z, theta, groups = self.held_out.z, self.held_out.theta, self.held_out.groups
+        if self.noisy is None:
+            velocity = theta[:, columns] / form.rms @ xi.view(-1, form.dim)
+            return hotelling(velocity, z, self.others, groups)
+        held_out = NoisyWeakForm(z, self.noisy[columns], self.others, rms=form.rms)
+        return vanishing(held_out.moments(xi) / self.others.frequencies.norm(dim=1), groups)
 
     def sparse(self, full: Candidate) -> Candidate:
         """The law left by backward elimination, if the test does not prefer the full one."""
@@ -122,9 +132,7 @@ class Trial:
         return law if law.accepted or not full.accepted else full
 
 
-def select(
-    trial: Trial, libraries: Sequence[Int[Tensor, " terms"]]
-) -> list[tuple[Candidate, Candidate]]:
+def select(trial: Trial, libraries: Sequence[Tensor]) -> list[tuple[Candidate, Candidate]]:
     """Libraries in the order given, up to the first accepted law; the chosen one comes last.
 
     Each is a pair of the full fit and the law left of it. Where none is accepted, the one with the

@@ -1,0 +1,90 @@
+"""A library field in words: its equations and how far the data decide them."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import cast
+
+import torch
+
+from eqflow.discovery import Findings
+from eqflow.equations import Coefficient, Equations
+from eqflow.fields import Library
+from eqflow.report.entry import Entry
+from eqflow.report.style import chance, number
+from eqflow.stationarity import ACCEPTED
+from eqflow.terms import variable_names
+
+
+class Law:
+    """What a page says of an entry that has findings."""
+
+    def __init__(self, entry: Entry, findings: Findings) -> None:
+        self.entry, self.findings = entry, findings
+
+    @cached_property
+    def equations(self) -> Equations:
+        """In raw units, with 95 % intervals, in the unit of time people write them in."""
+        field, found = cast(Library, self.entry.velocity), self.findings
+        bounds = torch.tensor(found.low).double(), torch.tensor(found.high).double()
+        names, xi = variable_names(field.dim), field.coefficients.detach().cpu()
+        return Equations(field.terms, xi, names, bounds, found.note).readable()
+
+    @property
+    def size(self) -> int:
+        """Number of terms, each counted once for every equation it is in."""
+        return int(self.equations.coefficients.count_nonzero())
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: recovered, or why not."""
+        found, size = self.findings, f"{self.size} terms of degree {self.findings.degree}"
+        test = f"p-value {chance(found.p_value)}, effect size {number(found.effect_size)}"
+        if not found.reason:
+            return (
+                f"A law with {size} was recovered: held-out snapshots are compatible with it "
+                f"({test}), no other field of its library keeps the distribution, and 95 % of the "
+                f"bootstrap's fields reach a cosine of {number(found.direction)} to it."
+            )
+        if found.p_value < ACCEPTED:
+            return (
+                f"No law was recovered: {found.reason}; the closest, with {size}, is rejected on "
+                f"held-out snapshots ({test}){self._not_stationary}."
+            )
+        return f"No single law was determined: {found.reason}. One with {size} is shown ({test})."
+
+    @property
+    def _not_stationary(self) -> str:
+        """Where even the true field fails, the fault is with the snapshots."""
+        fails = self.entry.numbers.get("truth/stationarity/p_value", 1) < ACCEPTED
+        return ", as is the true velocity: the snapshots are not stationary" if fails else ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What was measured of the law, by its heading."""
+        found = self.findings
+        tried = next(row for row in found.degrees if row["degree"] == found.degree)
+        return {
+            "held-out p-value": chance(found.p_value),
+            "effect size": number(found.effect_size),
+            "degree": f"{found.degree}",
+            "terms": f"{self.size} of {tried['unknowns']:g}",
+            "dimension of the solution space": f"{found.dimension}",
+            "gap": number(found.gap),
+            "bootstrap direction": number(found.direction),
+            "sign": "determined" if found.oriented else "undetermined",
+        }
+
+    @property
+    def coefficients(self) -> tuple[list[str], list[tuple[str, list[Coefficient | None]]]]:
+        """Names of the equations, and for each term its coefficient in each of them."""
+        rows, law = self.equations.rows(), self.equations
+        found = {(row.term, row.equation): row for row in rows}
+        headings = [f"d{variable}/dt" for variable in law.variables]
+        kept = {row.term for row in rows}
+        terms = [term for term in law.terms.names(law.variables) if term in kept]
+        return headings, [(term, [found.get((term, h)) for h in headings]) for term in terms]
+
+
+def laws(run: Sequence[Entry]) -> list[Law]:
+    """The laws of a run, its own or beside it."""
+    return [Law(entry, entry.findings) for entry in run if entry.findings]
