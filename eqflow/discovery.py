@@ -121,13 +121,21 @@ class Findings:
         return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
 
 
+def check_options(field: Library, functions: int = 250, noise_std: float | None = 0.0) -> None:
+    """Refuse options of a fit that need no data to be seen as wrong."""
+    if not isinstance(functions, int) or functions < 1:
+        raise InputError(f"flow.training.functions={functions}: expected an integer >= 1")
+    if noise_std != 0:
+        check_noise(field.terms, PROBED if noise_std is None else noise_std)
+
+
 class Discovery:
     """Fit of a library field to standardised snapshots, shuffled, ``(n, dim)``.
 
     ``groups`` label snapshots that are correlated. ``noise_std`` is the size of the measurement
     noise, as a fraction of each feature's standard deviation in the snapshots; None has it
-    estimated. With noise, no more than ``RESERVOIR`` snapshots are used. Raises ``InputError`` for fewer snapshots than
-    unknowns and for terms that are not finite or not independent on the data.
+    estimated. With noise, no more than ``RESERVOIR`` snapshots are used. Raises ``InputError`` for
+    fewer snapshots than unknowns and for terms that are not finite or not independent on the data.
     """
 
     def __init__(
@@ -140,8 +148,7 @@ class Discovery:
         noise_std: float | None = 0.0,
         seed: int = 0,
     ) -> None:
-        if noise_std != 0:
-            check_noise(field.terms, PROBED if noise_std is None else noise_std)
+        check_options(field, functions, noise_std)
         self.noise_std = noise_std
         self.field, self.seed = field, seed
         field.standardiser.load_state_dict(standardiser.state_dict())
@@ -214,10 +221,10 @@ class Discovery:
             effect_size=law.test.effect_size,
             spectrum=shape.values,
             error=shape.error,
-            dimension=shape.dimension,
+            dimension=shape.dimension if law.accepted else 0,
             gap=shape.gap,
             direction=_direction(law, errors),
-            divergence=sense.divergence,
+            divergence=sense.sign * sense.divergence,
             divergence_error=sense.error,
             oriented=sense.determined,
             low=self._filled(where, low).tolist(),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from eqflow import store
-from eqflow.discovery import Discovery
+from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
 from eqflow.fields import LEARNED, Library, Network, VelocityField, build_field
@@ -100,10 +100,17 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
 def check_parts(cfg: DictConfig) -> None:
     """Build every part once, on no data; writes nothing."""
     data = build(cfg.data)
-    build(cfg.integrator)
+    integrator = build(cfg.integrator)
+    if getattr(integrator, "eta", 0) and not noise_level(cfg, cfg.flow.family):
+        raise InputError(
+            f"integrator.eta={integrator.eta} needs the score of noised states, found a field of "
+            "the snapshots themselves; expected integrator=rk4 or dopri5"
+        )
     Protocol(**cfg.protocol)
     states = torch.zeros(2, *data.shape)
     model = build_model(cfg, states)
+    if isinstance(model.field, Library):
+        check_options(model.field, **cfg.flow.training)
     for stage in ("score", "flow"):
         build_module(cfg, model, stage, states)
     warm_start(cfg, model)

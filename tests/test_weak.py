@@ -1,0 +1,252 @@
+"""The weak form, its statistic and the solve: identities and known solutions."""
+
+from math import comb
+
+import pytest
+import torch
+
+from eqflow.discovery import Discovery, Findings
+from eqflow.errors import InputError
+from eqflow.fields import Library
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import (
+    FourierFunctions,
+    Sums,
+    WeakForm,
+    draws,
+    eigenfields,
+    eliminate,
+    influence,
+    minimise,
+    orientation,
+    path,
+    starts,
+    sums,
+)
+from eqflow.systems import Lorenz63
+from eqflow.terms import Polynomial
+
+
+def gaussian(n: int, dim: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def form_of(z: torch.Tensor, degree: int = 2, count: int = 60) -> WeakForm:
+    theta = Polynomial(z.shape[1], degree)(z)
+    return WeakForm(z, theta, FourierFunctions.of(z, count))
+
+
+def discover(
+    x: torch.Tensor, degree: int | str = "auto", seed: int = 0
+) -> tuple[Library, Findings]:
+    units, field = Standardiser.of(x), Library((x.shape[1],), degree)
+    return field, Discovery(field, units.standard(x), units, seed=seed).run()
+
+
+@pytest.fixture(scope="module")
+def form() -> WeakForm:
+    return form_of(gaussian(2000, 3))
+
+
+@pytest.fixture(scope="module")
+def xi(form: WeakForm) -> torch.Tensor:
+    return form.normalised(gaussian(1, form.jacobian.shape[1], seed=5)[0])
+
+
+def test_moments_of_the_sample_are_the_jacobian_times_the_unknowns(form, xi):
+    torch.testing.assert_close(form.mix.T @ form.moments(xi).mean(0), form.jacobian @ xi)
+
+
+def test_gradient_along_a_function_is_the_moment_of_that_function(form, xi):
+    u = gaussian(1, form.mix.shape[1], seed=6)[0]
+    torch.testing.assert_close(form.along(u) @ xi, form.moments(xi) @ form.mix @ u)
+
+
+def test_covariance_is_that_of_the_combined_moments(form, xi):
+    combined = form.moments(xi) @ form.mix
+    expected = torch.cov(combined.T, correction=0)
+    torch.testing.assert_close(form.covariance(xi)[0], expected)
+
+
+def test_noise_of_a_field_is_the_weighted_trace_of_its_covariance(form, xi):
+    root = gaussian(form.mix.shape[1], 7, seed=7)
+    trace = (root.T @ form.covariance(xi)[0] @ root).trace()
+    torch.testing.assert_close(xi @ form.noise(root) @ xi, trace)
+
+
+def test_combined_moments_are_uncorrelated_for_an_isotropic_velocity():
+    z = gaussian(40_000, 2)
+    functions = FourierFunctions.of(z, 20)
+    form = WeakForm(z, Polynomial(2, 1)(z), functions)
+    velocity = gaussian(len(z), 2, seed=9)
+    h = functions.slopes(z) * (velocity @ functions.frequencies.T)
+    covariance = torch.cov((h @ form.mix).T)
+    # 5 standard errors of a covariance of 40,000 pairs, kurtosis allowed for by a factor of 2
+    assert (covariance / 2 - torch.eye(len(covariance))).abs().max() < 2 * 5 / len(z) ** 0.5
+
+
+def test_sums_over_parts_add_up_to_the_whole():
+    z = gaussian(900, 2)
+    theta, functions = Polynomial(2, 2)(z), FourierFunctions.of(z, 30)
+    parts = [sums(z[a:b], theta[a:b], functions) for a, b in ((0, 100), (100, 900))]
+    whole = WeakForm(z, theta, functions)
+    added = WeakForm(z, theta, functions, Sums(*map(sum, zip(*parts, strict=True))))
+    torch.testing.assert_close(added.jacobian, whole.jacobian)
+    torch.testing.assert_close(added.gram, whole.gram)
+
+
+def test_statistic_does_not_depend_on_speed_or_sign(form, xi):
+    values = [minimise(form, c * xi, steps=0).statistic for c in (1.0, -3.0, 1e-3)]
+    assert values == pytest.approx([values[0]] * 3, rel=1e-9)
+
+
+def test_gradient_is_that_of_the_statistic(form, xi):
+    found = minimise(form, xi, steps=0)
+    # along directions that leave the speed as it is
+    direction = gaussian(1, len(xi), seed=8)[0]
+    direction -= xi * (xi @ form.metric @ direction) / form.dim
+    step = 1e-5
+    up, down = (minimise(form, found.xi + s * direction, steps=0).statistic for s in (step, -step))
+    assert 2 * float(found.gradient @ direction) == pytest.approx(
+        (up - down) / (2 * step), rel=1e-4
+    )
+
+
+def test_minimise_descends(form):
+    xi = starts(form)[0]
+    before, after = minimise(form, xi, steps=0), minimise(form, xi)
+    assert after.statistic <= before.statistic
+
+
+def test_fields_apart_stay_orthogonal(form):
+    first = starts(form)[0][:, None]
+    found = minimise(form, starts(form, apart=first)[0], apart=first)
+    assert abs(float(found.xi @ form.metric @ first[:, 0])) < 1e-8
+
+
+def test_eigenfields_are_ordered_by_their_own_ratio(form):
+    root = torch.eye(form.mix.shape[1], dtype=torch.float64)
+    values, fields = eigenfields(form, root)
+    moments = form.jacobian @ fields
+    ratio = form.total * moments.square().sum(0) / (fields * (form.noise(root) @ fields)).sum(0)
+    torch.testing.assert_close(ratio, values, rtol=1e-6, atol=1e-8)
+    assert bool((values.diff() >= -1e-9).all())
+
+
+def test_each_step_of_the_path_is_the_least_rise_of_the_quadratic_model(form):
+    found = minimise(form, starts(form)[0])
+    first, second = path(form, found)[:2]
+    rises = []
+    fixed = found.hessian + found.hessian.diagonal().max() * torch.outer(
+        *(2 * [torch.nn.functional.normalize(form.metric @ found.xi, dim=0)])
+    )
+    for k in range(len(first.values)):
+        # least d.H.d subject to d_k = -xi_k
+        rises.append(float(first.values[k] ** 2 / torch.linalg.inv(fixed)[k, k]))
+    assert second.rise == pytest.approx(min(rises), rel=1e-4)
+
+
+def test_elimination_never_costs_more_than_it_saves(form):
+    found = minimise(form, starts(form)[0])
+    sparse = eliminate(form, found)
+    price = torch.tensor(float(form.total)).log()
+    assert sparse.statistic + price * len(sparse.support) <= found.statistic + price * len(
+        found.support
+    )
+    assert not sparse.xi[[k for k in range(len(sparse.xi)) if k not in sparse.support]].any()
+
+
+def test_bootstrap_spread_is_that_of_repeated_estimates():
+    """A rotation of the plane in a linear library, 40 samples of 4,000 states."""
+    estimates, spreads = [], []
+    for seed in range(40):
+        form = form_of(gaussian(4000, 2, seed), degree=1)
+        rotation = form.normalised(torch.tensor([0.0, 0, 0, -1, 1, 0], dtype=torch.float64))
+        found = minimise(form, rotation)
+        spreads.append(draws(influence(form, found), form.total, 200, seed=seed).std(0))
+        estimates.append(found.xi / found.xi[4])
+    spread = torch.stack(spreads).mean(0)
+    ratio = torch.stack(estimates).std(0)[:3] / spread[:3]
+    # the standard error of a spread of 40 is 11 %
+    assert bool((ratio > 0.6).all())
+    assert bool((ratio < 1.5).all())
+
+
+def test_bootstrap_of_duplicated_states_by_group_is_that_of_single_ones():
+    effects, labels = gaussian(500, 3), torch.arange(500)
+    single = draws(effects, 500)
+    double = draws(effects.repeat(2, 1), 1000, groups=labels.repeat(2))
+    torch.testing.assert_close(single, double)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_linear_fields_that_preserve_a_gaussian(dim):
+    mixing = gaussian(dim, dim, seed=dim)
+    _field, found = discover(gaussian(6000, dim) @ mixing, degree=1)
+    assert found.dimension == comb(dim, 2)
+
+
+def test_statistic_of_a_law_that_preserves_the_gaussian_is_one_per_moment():
+    """SprottA, x' = y, y' = -x + y z, z' = 1 - y^2, preserves N(0, I)."""
+    form = form_of(gaussian(20_000, 3), count=60)
+    law = torch.zeros(10, 3, dtype=torch.float64)
+    for term, variable, value in ((2, 0, 1), (1, 1, -1), (8, 1, 1), (0, 2, 1), (7, 2, -1)):
+        law[term, variable] = value * form.rms[term]
+    found = minimise(form, law.flatten(), ridge=1e-9, steps=0)
+    # chi-square with as many degrees of freedom as moments, at five standard deviations
+    assert abs(found.statistic - found.moments) < 5 * (2 * found.moments) ** 0.5
+
+
+def test_a_gaussian_is_kept_by_rotations_and_their_sense_is_not_known():
+    _, found = discover(gaussian(5000, 3))
+    assert found.degree == 1
+    assert not found.oriented
+    assert "3 dimensions" in found.reason
+
+
+def test_lorenz_equations_from_unordered_states():
+    system = Lorenz63()
+    x = system.sample(8000, seed=3)
+    field, found = discover(x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))])
+    names = field.terms.names(["x", "y", "z"])
+    kept = {(names[a], j) for a, j in field.coefficients.nonzero().tolist()}
+    assert kept == {("x", 0), ("y", 0), ("x", 1), ("y", 1), ("x z", 1), ("z", 2), ("x y", 2)}
+    v, w = field(field.standardiser.standard(x)), system.velocity(x) / field.standardiser.std
+    assert float((v * w).sum() / (v.norm() * w.norm())) > 0.999  # signed: the attractor attracts
+    assert found.reason == ""
+    assert found.oriented
+    assert found.dimension == 1
+
+
+def test_a_library_that_misses_the_truth_is_rejected():
+    x = Lorenz63().sample(4000, seed=1)
+    _, found = discover(x, degree=1)
+    assert found.p_value < 1e-6
+    assert "no library" in found.reason
+
+
+def test_orientation_is_negative_on_average_or_undetermined():
+    z = gaussian(4000, 1)[:, 0]
+    assert orientation(z - 1).sign == 1
+    assert orientation(z + 1).sign == -1
+    assert not orientation(z).determined
+    assert orientation(z).sign == 1
+
+
+def test_orientation_allows_for_the_error_of_the_fit():
+    z = gaussian(4000, 1)[:, 0] + 1
+    assert not orientation(z, gaussian(400, 1)[:, 0]).determined
+
+
+@pytest.mark.parametrize(
+    ("x", "degree", "words"),
+    [
+        (torch.cat(2 * [gaussian(500, 1)], 1) @ torch.eye(2).double(), "auto", "not independent"),
+        (gaussian(40, 3), 3, "60 unknowns and"),
+        (gaussian(500, 2), "cubic", "flow.field.degree=cubic"),
+        (gaussian(500, 3), 30, "lower flow.field.degree"),
+    ],
+)
+def test_refusals(x, degree, words):
+    with pytest.raises(InputError, match=words):
+        discover(x, degree)
