@@ -37,6 +37,12 @@ from eqflow.stationarity import (
 HELD_OUT = 0.3
 """Share of the snapshots that a fit does not see."""
 
+TRUSTED = 0.05
+"""Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
+
+APART = 2.0
+"""Gap that a law must have to be called recovered."""
+
 CLOSE = 0.95
 """Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
 
@@ -104,13 +110,7 @@ class Findings:
     @property
     def reason(self) -> str:
         """Why no law is determined; empty where one is."""
-        if self.p_value < ACCEPTED:
-            return "no library that was tried keeps the distribution"
-        if self.dimension != 1:
-            return f"the fields that keep the distribution span {self.dimension} dimensions"
-        if self.direction < CLOSE:
-            return "the bootstrap's fields point in different directions"
-        return ""
+        return why_not(self.p_value, self.dimension, self.gap, self.direction)
 
     @property
     def note(self) -> str:
@@ -127,6 +127,21 @@ def check_options(field: Library, functions: int = 250, noise_std: float | None 
         raise InputError(f"flow.training.functions={functions}: expected an integer >= 1")
     if noise_std != 0:
         check_noise(field.terms, PROBED if noise_std is None else noise_std)
+
+
+def why_not(p_value: float, dimension: int, gap: float, direction: float) -> str:
+    """Why no law is determined; empty where one is."""
+    if p_value < ACCEPTED:
+        return "no library that was tried keeps the distribution"
+    if p_value < TRUSTED:
+        return f"the held-out test leaves it in doubt, p = {p_value:.2g}"
+    if dimension != 1:
+        return f"the fields that keep the distribution span {dimension} dimensions"
+    if gap < APART:
+        return "another field keeps the distribution nearly as well"
+    if direction < CLOSE:
+        return "the bootstrap's fields point in different directions"
+    return ""
 
 
 class Discovery:

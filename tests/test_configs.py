@@ -64,6 +64,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["data.system=Rossler"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")
+    if not choice.startswith("experiment"):
+        overrides += ["beside=[skew]"]
     if not choice.startswith(("logger", "experiment")):
         overrides += ["logger=none"]
     return overrides
