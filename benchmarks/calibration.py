@@ -36,10 +36,10 @@ from eqflow.terms import Polynomial  # noqa: E402
 LEVEL = 0.05
 SIZES = (2_000, 20_000)
 RUN = 10  # states of one run, where they are grouped
-SYSTEMS = (
-    "Chen Finance Hadley Halvorsen Lorenz LuChen Rossler Rucklidge "
-    "SprottB SprottC SprottD SprottE SprottF SprottG SprottH"
-).split()
+SYSTEMS = [
+    *("Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"),
+    *(f"Sprott{letter}" for letter in "BCDEFGH"),
+]
 
 
 class Law(NamedTuple):
@@ -127,8 +127,7 @@ def level(repeats: int, seed: int) -> None:
         law = make(n, repeats, seed)
         choices = [None] if law.groups is None else [law.groups, None]
         tests = [
-            [tested(law, x, groups, seed + k) for groups in choices]
-            for k, x in enumerate(law.sets)
+            [tested(law, x, groups, seed + k) for groups in choices] for k, x in enumerate(law.sets)
         ]
         for groups, results in zip(choices, zip(*tests, strict=True), strict=True):
             passed = {True: "", False: "not given"}[groups is law.groups]

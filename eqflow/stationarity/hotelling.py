@@ -2,7 +2,7 @@
 
 Few moments, rotated to the principal directions of their centred covariance: with as many moments
 as a fit uses, the covariance cannot be estimated well enough for a test to hold its level
-(METHOD section 6).
+(METHOD section 6). How many hold it, and what they notice: ``benchmarks/calibration.py``.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,14 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.stationarity.functions import FourierFunctions
 
-MAX_RANK = 40
+MAX_RANK = 60
 """Largest number of moments that are tested together."""
+
+SAFE_RANK = 10
+"""Number of moments for which five observations each are enough; more need fifty each."""
+
+MIN_UNITS = 5
+"""Smallest number of independent snapshots, or of groups."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,18 @@ def hotelling(
     snapshots.
     """
     h = functions.slopes(z.double()) * (velocity.double() @ functions.frequencies.T)
-    return vanishing(h / functions.frequencies.norm(dim=1), groups, rank)
+    return vanishing(h * weights(functions), groups, rank)
+
+
+def weights(functions: FourierFunctions) -> Float[Tensor, " functions"]:
+    """What the moments of ``functions`` are multiplied by before their principal directions.
+
+    Functions are scaled to unit gradient, and less if they vary within a standard deviation:
+    smooth ones show more of what is wrong. Smoother still, moments become polynomials of the
+    state, with tails too heavy for the test to hold its level.
+    """
+    squares = functions.frequencies.square().sum(1)
+    return (squares * (1 + squares)).rsqrt()
 
 
 def vanishing(
@@ -56,20 +73,32 @@ def vanishing(
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
 ) -> Stationarity:
-    """Hotelling's test of mean zero for the ``moments`` of each snapshot, however estimated."""
+    """Hotelling's test of mean zero for the ``moments`` of each snapshot, however estimated.
+
+    Moments that are larger come first: see ``weights``.
+    """
     h = _summed(moments, groups)
     units = len(h)
-    rank = min(rank or MAX_RANK, units // (50 if groups is None else 5), h.shape[1])
-    if rank < 1:
+    if units < MIN_UNITS:
         raise InputError(
             f"stationarity: {units} independent snapshots or groups found; expected at least "
-            f"{50 if groups is None else 5}"
+            f"{MIN_UNITS}"
         )
+    rank = min(rank or MAX_RANK, _largest_rank(units), h.shape[1])
     mean = h.mean(0)
     covariance = (h - mean).T @ (h - mean) / (units - 1)
     variances, axes = (part[..., -rank:] for part in torch.linalg.eigh(covariance))
     distance = float(((mean @ axes) ** 2 / variances).sum())
-    return Stationarity(_tail(distance * units, rank, units), distance - rank / units, rank, units)
+    return Stationarity(
+        p_value=_tail(distance * units, rank, units),
+        effect_size=distance * (units - rank - 2) / (units - 1) - rank / units,
+        rank=rank,
+        units=units,
+    )
+
+
+def _largest_rank(units: int) -> int:
+    return min(MAX_RANK, max(SAFE_RANK, units // 50), units // 5)
 
 
 def _summed(h: Tensor, groups: Tensor | None) -> Tensor:

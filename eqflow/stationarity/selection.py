@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eqflow.stationarity.elimination import eliminate
 from eqflow.stationarity.functions import FourierFunctions
-from eqflow.stationarity.hotelling import Stationarity, hotelling, vanishing
+from eqflow.stationarity.hotelling import Stationarity, hotelling, vanishing, weights
 from eqflow.stationarity.noise import NoisyPolynomial, NoisyWeakForm
 from eqflow.stationarity.solve import Minimum, minimise, starts
 from eqflow.stationarity.weak import Sums, WeakForm
@@ -123,7 +123,7 @@ class Trial:
             velocity = theta[:, columns] / form.rms @ xi.view(-1, form.dim)
             return hotelling(velocity, z, self.others, groups)
         held_out = NoisyWeakForm(z, self.noisy[columns], self.others, rms=form.rms)
-        return vanishing(held_out.moments(xi) / self.others.frequencies.norm(dim=1), groups)
+        return vanishing(held_out.moments(xi) * weights(self.others), groups)
 
     def sparse(self, full: Candidate) -> Candidate:
         """The law left by backward elimination, if the test does not prefer the full one."""
