@@ -1,7 +1,5 @@
 """The closed form under Lightning: one pass of sums in the evaluation loop, then the solve."""
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -40,18 +38,15 @@ class LibraryModule(pl.LightningModule):
     """Fits a library field: accumulates its moments batch by batch, then chooses the terms.
 
     Runs in the test loop: ``fit`` refuses what has no trained parameters under several processes.
-    The sums so far are plain tensors, so that an interrupted pass can go on from ``partial``.
     """
 
     stage = "flow"
     findings: Findings
 
-    def __init__(self, discovery: Discovery, partial: dict[str, Any] | None = None) -> None:
+    def __init__(self, discovery: Discovery) -> None:
         super().__init__()
         self.discovery, self.field = discovery, discovery.field
         self.moments = Moments(len(discovery.functions), len(discovery.field.terms))
-        if partial:
-            self.moments.update(Sums(**partial))
 
     def test_step(self, batch: Batch) -> None:
         if len(batch.states):
