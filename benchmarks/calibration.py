@@ -103,7 +103,7 @@ def lorenz_runs(n: int, repeats: int, seed: int) -> Law:
 
 def lorenz_pool(times: int, runs: int, seed: int, every: float) -> Tensor:
     # states near the unstable equilibria leave as exp(-0.19 t): 20 time units are too few here
-    states = Lorenz63().sample(times * runs, seed, runs=runs, transient=60.0, every=every)
+    states = Lorenz63().sample(times * runs, seed, runs=runs, transient=60.0, every=every)[0]
     return states.view(times, runs, 3)
 
 

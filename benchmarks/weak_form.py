@@ -33,7 +33,7 @@ BATCH = 8192
 def lorenz(n: int, dim: int = 3) -> Tensor:
     """Shuffled states of Lorenz-63, beside rotations of a Gaussian if ``dim`` is larger."""
     draw = torch.Generator().manual_seed(0)
-    x = Lorenz63().sample(n, seed=0)[torch.randperm(n, generator=draw)]
+    x = Lorenz63().sample(n, seed=0).states[torch.randperm(n, generator=draw)]
     return torch.cat([x, torch.randn(n, dim - 3, generator=draw, dtype=torch.double)], dim=1)
 
 

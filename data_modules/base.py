@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytorch_lightning as pl
-from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
 from eqflow.snapshots import Snapshots, check_sizes, split
+from eqflow.systems import Sample
 from eqflow.training import train_loader, val_loader
 
 
@@ -56,10 +56,10 @@ class SyntheticModule(SnapshotsModule):
         check_sizes(n, val, test)
         self.n, self.val, self.test = n, val, test
 
-    def sample(self, n: int) -> Float[Tensor, "n *shape"]:
+    def sample(self, n: int) -> Sample:
         """``n`` raw states, the same for the same seed."""
         raise NotImplementedError
 
     def load(self) -> Snapshots:
-        x = self.sample(self.n + self.val + self.test)
-        return split(x, self.val, self.test, self.seed, self.velocity)
+        x, groups = self.sample(self.n + self.val + self.test)
+        return split(x, self.val, self.test, self.seed, self.velocity, groups)

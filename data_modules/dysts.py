@@ -2,7 +2,6 @@
 
 import logging
 
-from jaxtyping import Float
 from torch import Tensor
 
 from data_modules.base import SyntheticModule
@@ -37,17 +36,17 @@ class Dysts(SyntheticModule):
         self.system, self.transient = systems.Dysts(system), transient
         self.shape, self.velocity = self.system.shape, self.system.velocity
 
-    def sample(self, n: int) -> Float[Tensor, "n dim"]:
+    def sample(self, n: int) -> systems.Sample:
         for patience in (1, 2, 4):
             sample = self.system.sample(n, self.seed, transient=patience * self.transient)
             if self._stationary(*sample):
-                return sample.states
+                return sample
         log.warning(
             "data.system=%s: the true velocity fails the test of stationarity on the sample; "
             "a longer data.transient may help",
             self.system.name,
         )
-        return sample.states
+        return sample
 
     def _stationary(self, states: Tensor, groups: Tensor) -> bool:
         units = Standardiser.of(states)

@@ -4,22 +4,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from data_modules.base import SnapshotsModule
 from eqflow.errors import InputError
 from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
 
+FEWEST_GROUPS = 30
+"""So that each part that is held out has the five that a test takes."""
+
 
 class SnapshotsFile(SnapshotsModule):
     """Snapshots from ``path``: ``.npy`` of shape ``(N, d)``, or ``.csv`` with one state a line.
 
-    Fractions ``val`` and ``test`` are held out. Raises ``InputError`` for a missing or unreadable
-    file, non-finite values and constant features; nothing is unpickled.
+    ``groups``, such a file of one label each, says which snapshots are correlated, several of one
+    run: whole groups are held out, and tests count them as one. Fractions ``val`` and ``test`` are
+    held out. Raises ``InputError`` for a missing or unreadable file, non-finite values, constant
+    features and labels that do not fit; nothing is unpickled.
     """
 
     def __init__(
-        self, path: str, val: float = 0.1, test: float = 0.2, seed: int = 0, **loader: int
+        self,
+        path: str,
+        groups: str | None = None,
+        val: float = 0.1,
+        test: float = 0.2,
+        seed: int = 0,
+        **loader: int,
     ) -> None:
         super().__init__(seed, **loader)
         for name, fraction in (("val", val), ("test", test)):
@@ -27,20 +39,39 @@ class SnapshotsFile(SnapshotsModule):
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
         self.states = read_states(Path(path))
         Standardiser.of(self.states)
+        self.groups = read_groups(Path(groups), len(self.states)) if groups else None
         self.shape = tuple(self.states.shape[1:])
         self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
         check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
 
     def load(self) -> Snapshots:
-        return split(self.states, self.val, self.test, self.seed)
+        return split(self.states, self.val, self.test, self.seed, groups=self.groups)
 
 
 def read_states(path: Path) -> Tensor:
     """Raw states of a ``.npy`` or ``.csv`` file, float64."""
-    if not path.is_file():
+    states = _read(path, "data.path")
+    if not len(states):
+        raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
+    check_states(states, f"data.path={path}")
+    return states
+
+
+def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
+    """Labels of ``n`` snapshots from a ``.npy`` or ``.csv`` file of numbers, counted from 0."""
+    labels = _read(path, "data.groups")
+    values, index = labels.flatten().unique(return_inverse=True)
+    if len(index) != n or not len(values) >= FEWEST_GROUPS:
         raise InputError(
-            f"data.path={path}: no such file; expected a .npy or .csv file of snapshots"
+            f"data.groups={path}: {len(index)} labels of {len(values)} groups found; expected one "
+            f"for each of {n} snapshots, and at least {FEWEST_GROUPS} groups"
         )
+    return index
+
+
+def _read(path: Path, option: str) -> Tensor:
+    if not path.is_file():
+        raise InputError(f"{option}={path}: no such file; expected a .npy or .csv file")
     try:
         match path.suffix:
             case ".npy":
@@ -52,15 +83,11 @@ def read_states(path: Path) -> Tensor:
                 raise ValueError(f"suffix {path.suffix}")
         if array.dtype.kind not in "iuf":
             raise ValueError(f"numbers of type {array.dtype}")
-        states = torch.from_numpy(array.astype(np.float64))
+        return torch.from_numpy(array.astype(np.float64))
     except (ValueError, TypeError, OSError) as error:
         raise InputError(
-            f"data.path={path}: {error}; expected a .npy or .csv file of numbers"
+            f"{option}={path}: {error}; expected a .npy or .csv file of numbers"
         ) from error
-    if not len(states):
-        raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
-    check_states(states, f"data.path={path}")
-    return states
 
 
 def _is_header(path: Path) -> bool:

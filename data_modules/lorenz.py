@@ -1,10 +1,7 @@
 """States on the Lorenz-63 attractor, many runs with about a Lyapunov time between states."""
 
-from jaxtyping import Float
-from torch import Tensor
-
 from data_modules.base import SyntheticModule
-from eqflow.systems import Lorenz63
+from eqflow.systems import Lorenz63, Sample
 
 
 class Lorenz(SyntheticModule):
@@ -19,5 +16,5 @@ class Lorenz(SyntheticModule):
         self.system = Lorenz63()
         self.velocity = self.system.velocity
 
-    def sample(self, n: int) -> Float[Tensor, "n 3"]:
+    def sample(self, n: int) -> Sample:
         return self.system.sample(n, self.seed)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data_modules.base import SyntheticModule
 from eqflow.processes import Stream, generator
+from eqflow.systems import Sample
 
 
 class Planar(SyntheticModule):
@@ -15,8 +16,8 @@ class Planar(SyntheticModule):
 
     shape = (2,)
 
-    def sample(self, n: int) -> Float[Tensor, "n 2"]:
-        return self.draw(n, generator(self.seed, Stream.SNAPSHOTS))
+    def sample(self, n: int) -> Sample:
+        return Sample(self.draw(n, generator(self.seed, Stream.SNAPSHOTS)))
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:

@@ -12,9 +12,11 @@ from torch.func import jvp
 
 from eqflow.errors import InputError
 from eqflow.fields import Library
+from eqflow.groups import boundary
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     ACCEPTED,
+    FEWEST,
     MOMENTS,
     Candidate,
     FourierFunctions,
@@ -46,9 +48,6 @@ APART = 2.0
 CLOSE = 0.95
 """Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
 
-
-FEWEST = 100
-"""Test functions with few snapshots; with more, there is at most one for ten snapshots."""
 
 ENOUGH = 10
 """Snapshots for each unknown that a larger library must have to be tried of itself."""
@@ -147,7 +146,8 @@ def why_not(p_value: float, dimension: int, gap: float, direction: float) -> str
 class Discovery:
     """Fit of a library field to standardised snapshots, shuffled, ``(n, dim)``.
 
-    ``groups`` label snapshots that are correlated. ``noise_std`` is the size of the measurement
+    ``groups`` label snapshots that are correlated, side by side: the fit sees all of a group or
+    nothing. ``noise_std`` is the size of the measurement
     noise, as a fraction of each feature's standard deviation in the snapshots; None has it
     estimated. With noise, no more than ``RESERVOIR`` snapshots are used. Raises ``InputError`` for
     fewer snapshots than unknowns and for terms that are not finite or not independent on the data.
@@ -167,8 +167,7 @@ class Discovery:
         self.noise_std = noise_std
         self.field, self.seed = field, seed
         field.standardiser.load_state_dict(standardiser.state_dict())
-        held = min(int(HELD_OUT * len(z)), RESERVOIR)
-        self.fitted = len(z) - held
+        self.fitted = boundary(len(z) - min(int(HELD_OUT * len(z)), RESERVOIR), groups)
         self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)

@@ -13,6 +13,7 @@ from eqflow.discovery import Discovery, Findings
 from eqflow.equations import Equations
 from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library, Network
+from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
 from eqflow.score import MLPScore
@@ -92,8 +93,9 @@ class EquilibriumFlow:
         return self._is_library or self.flow_training.get("condition") == "weak"
 
     def _discover(self, z: Tensor, groups: ArrayLike | Tensor | None) -> None:
-        order = torch.randperm(len(z), generator=generator(self.seed, Stream.DATA))
-        labels = None if groups is None else torch.as_tensor(groups).cpu()[order]
+        labels = None if groups is None else torch.as_tensor(groups).cpu()
+        order = shuffled(len(z), labels, generator(self.seed, Stream.DATA))
+        labels = None if labels is None else labels[order]
         field, units = cast(Library, self.model.field), self.model.standardiser
         options = {"seed": self.seed, **self.flow_training}
         self.model.findings = Discovery(field, z[order], units, labels, **options).run()

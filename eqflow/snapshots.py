@@ -6,10 +6,11 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from eqflow.errors import InputError
+from eqflow.groups import boundary, shuffled
 from eqflow.processes import Stream, generator
 
 Velocity = Callable[[Tensor], Tensor]
@@ -60,11 +61,15 @@ class Standardiser(nn.Module):
         return lambda x: velocity(self.standard(x).float()) * self.std.to(x.device)
 
 
+_MOVED = ("train", "val", "test", "train_groups", "test_groups")
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshots:
     """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
 
-    ``velocity`` is the true velocity in standardised units, or None.
+    ``velocity`` is the true velocity in standardised units, or None. ``train_groups`` and
+    ``test_groups`` label correlated snapshots, side by side; None if all are independent.
     """
 
     train: Tensor
@@ -72,6 +77,8 @@ class Snapshots:
     test: Tensor
     standardiser: Standardiser
     velocity: Velocity | None = None
+    train_groups: Tensor | None = None
+    test_groups: Tensor | None = None
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -83,7 +90,8 @@ class Snapshots:
         """The same snapshots on another device."""
         if self.train.device == torch.device(device):
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
+        parts = {name: getattr(self, name) for name in _MOVED}
+        moved = {name: part.to(device) for name, part in parts.items() if part is not None}
         return replace(self, **moved, memory={})
 
 
@@ -106,24 +114,31 @@ def split(
     test: int,
     seed: int = 0,
     velocity: Velocity | None = None,
+    groups: Int[Tensor, " n"] | None = None,
 ) -> Snapshots:
     """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
 
-    The standardiser sees the training split only. ``velocity`` takes and returns raw units. Raises
+    The standardiser sees the training split only. ``velocity`` takes and returns raw units.
+    ``groups`` label correlated snapshots: none is cut, so that sizes may be a few off. Raises
     ``InputError`` for non-finite values, constant features and splits that leave too few states.
     """
     check_states(x)
-    check_sizes(len(x) - val - test, val, test)
-    x = x[torch.randperm(len(x), generator=generator(seed, Stream.DATA))]
-    standardiser = Standardiser.of(x[val + test :])
+    order = shuffled(len(x), groups, generator(seed, Stream.DATA))
+    x, labels = x[order], None if groups is None else groups[order]
+    first = boundary(val, labels)
+    second = boundary(first + test, labels)
+    check_sizes(len(x) - second, first, second - first)
+    standardiser = Standardiser.of(x[second:])
     z = standardiser.standard(x).float()
 
     return Snapshots(
-        train=z[val + test :],
-        val=z[:val],
-        test=z[val : val + test],
+        train=z[second:],
+        val=z[:first],
+        test=z[first:second],
         standardiser=standardiser,
         velocity=None if velocity is None else standardiser.standard_velocity(velocity),
+        train_groups=None if labels is None else labels[second:],
+        test_groups=None if labels is None else labels[first:second],
     )
 
 

@@ -13,7 +13,7 @@ ALPHA = 1e-6
 
 
 def draw(module, n=N):
-    return module(seed=0).sample(n).double()
+    return module(seed=0).sample(n).states.double()
 
 
 def assert_mean(samples, expected):
@@ -60,7 +60,7 @@ def test_two_moons_lie_on_their_half_circles():
 def lorenz():
     runs, kept = 2000, 4
     module = Lorenz(seed=0)
-    x = module.sample(runs * kept)
+    x = module.system.sample(runs * kept, seed=0, runs=runs).states
     return x, module.system.velocity(x), runs
 
 

@@ -241,7 +241,7 @@ def test_corrected_moments_of_the_true_field_pass_the_test_and_uncorrected_ones_
 def lorenz():
     """Noisy states, standardised, and what is needed to look at a fit at clean ones."""
     generator = torch.Generator().manual_seed(0)
-    x = Lorenz63().sample(5000, seed=0, transient=10.0, dt=0.02)
+    x = Lorenz63().sample(5000, seed=0, transient=10.0, dt=0.02).states
     x = x[torch.randperm(len(x), generator=generator)]
     y = x + 0.1 * x.std(0) * torch.randn(x.shape, generator=generator, dtype=x.dtype)
     return x, y, y.mean(0), y.std(0)

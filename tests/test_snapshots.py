@@ -74,7 +74,7 @@ def test_the_split_is_shuffled():
 
 def test_true_velocity_is_the_time_derivative_in_standardised_units():
     system, h = Lorenz63(), 1e-4
-    x = system.sample(30, seed=0, transient=2.0)
+    x = system.sample(30, seed=0, transient=2.0).states
     snapshots = split(x, 5, 5, velocity=system.velocity)
     before, now, after = RK4(h)(
         system.velocity, x, torch.tensor([0, h, 2 * h], dtype=torch.float64)

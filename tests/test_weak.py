@@ -206,7 +206,7 @@ def test_a_gaussian_is_kept_by_rotations_and_their_sense_is_not_known():
 
 def test_lorenz_equations_from_unordered_states():
     system = Lorenz63()
-    x = system.sample(8000, seed=3)
+    x = system.sample(8000, seed=3).states
     field, found = discover(x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))])
     names = field.terms.names(["x", "y", "z"])
     kept = {(names[a], j) for a, j in field.coefficients.nonzero().tolist()}
@@ -219,7 +219,7 @@ def test_lorenz_equations_from_unordered_states():
 
 
 def test_a_library_that_misses_the_truth_is_rejected():
-    x = Lorenz63().sample(4000, seed=1)
+    x = Lorenz63().sample(4000, seed=1).states
     _, found = discover(x, degree=1)
     assert found.p_value < 1e-6
     assert "no library" in found.reason

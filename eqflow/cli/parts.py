@@ -68,7 +68,8 @@ def build_module(
 def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Discovery:
     """The fit of a library field, the run's own or one beside it."""
     options = cfg.flow.training if cfg.flow.family == "library" else {}
-    return Discovery(field, snapshots.train, snapshots.standardiser, seed=cfg.seed, **options)
+    data = (snapshots.train, snapshots.standardiser, snapshots.train_groups)
+    return Discovery(field, *data, seed=cfg.seed, **options)
 
 
 def noise_level(cfg: DictConfig, family: str) -> float:

@@ -34,7 +34,7 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
     """Hashes of the user's files that decide what is trained, by path."""
     from eqflow.store import file_hash
 
-    paths = filter(None, (cfg.data.get("path"), cfg.ckpt_path))
+    paths = filter(None, (cfg.data.get("path"), cfg.data.get("groups"), cfg.ckpt_path))
     return {path: file_hash(Path(path)) for path in paths if Path(path).is_file()}
 
 

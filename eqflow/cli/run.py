@@ -177,7 +177,8 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
-        data = {k: v for k, v in plain(cfg.data).items() if k not in ("path", "epoch_steps")}
+        aside = ("path", "groups", "epoch_steps")
+        data = {name: value for name, value in plain(cfg.data).items() if name not in aside}
         return store.content_hash(
             {
                 "data": data,

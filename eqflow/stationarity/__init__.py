@@ -8,13 +8,22 @@ from eqflow.stationarity.hotelling import Stationarity, hotelling
 from eqflow.stationarity.noise import NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
-from eqflow.stationarity.selection import ACCEPTED, MOMENTS, Candidate, Sample, Trial, select
+from eqflow.stationarity.selection import (
+    ACCEPTED,
+    FEWEST,
+    MOMENTS,
+    Candidate,
+    Sample,
+    Trial,
+    select,
+)
 from eqflow.stationarity.solve import Minimum, eigenfields, minimise, starts
 from eqflow.stationarity.spectrum import Spectrum, spectrum
 from eqflow.stationarity.weak import Sums, WeakForm, sums
 
 __all__ = [
     "ACCEPTED",
+    "FEWEST",
     "MAX_EXACT_DIM",
     "MOMENTS",
     "Candidate",

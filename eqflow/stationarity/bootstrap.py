@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eqflow.groups import summed
 from eqflow.processes import Stream, generator
 from eqflow.stationarity.solve import Minimum, gauge_fixed
 from eqflow.stationarity.weak import WeakForm
@@ -34,10 +35,7 @@ def draws(
 
     Exponential weights of mean one (Rubin 1981) are drawn for snapshots, or whole ``groups``.
     """
-    size = len(effects)
-    if groups is not None:
-        labels, index = groups.unique(return_inverse=True)
-        effects = effects.new_zeros(len(labels), effects.shape[1]).index_add(0, index, effects)
+    size, effects = len(effects), summed(effects, groups)
     draw = generator(seed, Stream.BOOTSTRAP)
     shape = (count, len(effects))
     weights = -torch.rand(shape, generator=draw, dtype=torch.double).log().to(effects.device)

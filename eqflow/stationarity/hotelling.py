@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.errors import InputError
+from eqflow.groups import summed
 from eqflow.stationarity.functions import FourierFunctions
 
 MAX_RANK = 60
@@ -77,7 +78,7 @@ def vanishing(
 
     Moments that are larger come first: see ``weights``.
     """
-    h = _summed(moments, groups)
+    h = summed(moments, groups)
     units = len(h)
     if units < MIN_UNITS:
         raise InputError(
@@ -99,13 +100,6 @@ def vanishing(
 
 def _largest_rank(units: int) -> int:
     return min(MAX_RANK, max(SAFE_RANK, units // 50), units // 5)
-
-
-def _summed(h: Tensor, groups: Tensor | None) -> Tensor:
-    if groups is None:
-        return h
-    labels, index = groups.unique(return_inverse=True)
-    return h.new_zeros(len(labels), h.shape[1]).index_add(0, index, h)
 
 
 def _tail(statistic: float, rank: int, units: int) -> float:

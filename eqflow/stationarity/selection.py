@@ -19,6 +19,9 @@ ACCEPTED = 0.01
 FIRST = 160
 """States for each unknown on which the starting directions are compared."""
 
+FEWEST = 100
+"""Test functions with few snapshots or unknowns."""
+
 MOMENTS = 5
 """Test functions for each unknown, where the least number is not enough."""
 
@@ -83,23 +86,35 @@ class Trial:
     total: Sums | None = None
     noisy: NoisyPolynomial | None = None
 
-    def form(self, columns: Tensor, size: int | None = None) -> WeakForm:
-        """The weak form of some of the terms, on the first ``size`` states only if given."""
-        sample, total = self.sample[:size], None
-        functions = self.functions.first(max(self.fewest, MOMENTS * self._unknowns(columns)))
-        if self.noisy is not None:
-            return NoisyWeakForm(sample.z, self.noisy[columns], functions)
-        if self.total is not None and size is None:
+    def form(self, columns: Tensor) -> WeakForm:
+        """The weak form of some of the terms."""
+        functions, total = self._functions(columns, self.fewest), None
+        if self.total is not None:
             tested, gram, states = self.total
             total = Sums(tested[: len(functions), columns], gram[columns][:, columns], states)
+        return self._form(self.sample, columns, functions, total)
+
+    def first(self, columns: Tensor) -> WeakForm:
+        """The weak form on the states, and with the functions, that starts are compared on."""
+        states = self.sample[: FIRST * self._unknowns(columns)]
+        return self._form(states, columns, self._functions(columns, FEWEST))
+
+    def _form(
+        self,
+        sample: Sample,
+        columns: Tensor,
+        functions: FourierFunctions,
+        total: Sums | None = None,
+    ) -> WeakForm:
+        if self.noisy is not None:
+            return NoisyWeakForm(sample.z, self.noisy[columns], functions)
         return WeakForm(sample.z, sample.theta[:, columns], functions, total)
+
+    def _functions(self, columns: Tensor, fewest: int) -> FourierFunctions:
+        return self.functions.first(max(fewest, MOMENTS * self._unknowns(columns)))
 
     def _unknowns(self, columns: Tensor) -> int:
         return len(columns) * self.sample.z.shape[1]
-
-    def first(self, columns: Tensor) -> WeakForm:
-        """The weak form on the states that starts are compared on."""
-        return self.form(columns, FIRST * self._unknowns(columns))
 
     def fit(self, columns: Tensor) -> Candidate:
         """Least statistic of a library, from the best of several starts on ``FIRST`` states.

@@ -4,17 +4,18 @@ import warnings
 from difflib import get_close_matches
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.processes import Stream, generator
 from eqflow.simulate import RK4
+from eqflow.systems.sample import Sample
 
 SETTLE = 10.0
 """Periods that a run goes on before its first state is kept."""
@@ -24,13 +25,6 @@ STEPS = [0.01 / 2**k for k in range(10)]
 
 TOLERANCE = 1e-4
 """Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
-
-
-class Sample(NamedTuple):
-    """States of a stationary law; those of one run are correlated and share their group."""
-
-    states: Float[Tensor, "n dim"]
-    groups: Int[Tensor, " n"]
 
 
 class Dysts:
@@ -52,7 +46,7 @@ class Dysts:
         rows = self._rhs(x.detach().cpu().double().numpy(), self._axis)
         return torch.from_numpy(rows).to(x.device)
 
-    def sample(self, n: int, seed: int, runs: int = 2000, transient: float = 100.0) -> Sample:
+    def sample(self, n: int, seed: int, runs: int = 9000, transient: float = 100.0) -> Sample:
         """``n`` raw states, float64, of the law that the orbit of the stored start explores.
 
         That orbit is followed for ``transient`` periods; in as many again it is left at random

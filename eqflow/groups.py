@@ -1,0 +1,35 @@
+"""Snapshots that are correlated, several of one run, share a label: a group.
+
+Whole groups are fitted on, held out and resampled, and the sum over a group is one observation.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Int[Tensor, " n"]:
+    """A random order of ``n`` snapshots in which those of a group stay side by side."""
+    order = torch.randperm(n, generator=draw)
+    if groups is None:
+        return order
+    labels, index = groups.unique(return_inverse=True)
+    return order[torch.randperm(len(labels), generator=draw)[index[order]].argsort(stable=True)]
+
+
+def boundary(k: int, groups: Int[Tensor, " n"] | None) -> int:
+    """The first place from ``k`` on where no group is cut, in an order such as :func:`shuffled`."""
+    if groups is None or not 0 < k < len(groups):
+        return k
+    same = groups[k:] == groups[k - 1]
+    return k + int(same.cumprod(0).sum())
+
+
+def summed(
+    values: Float[Tensor, "n k"], groups: Int[Tensor, " n"] | None
+) -> Float[Tensor, "units k"]:
+    """Sums of the rows of each group; the rows themselves where there are none."""
+    if groups is None:
+        return values
+    labels, index = groups.unique(return_inverse=True)
+    return values.new_zeros(len(labels), values.shape[1]).index_add(0, index, values)
