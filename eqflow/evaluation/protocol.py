@@ -1,0 +1,45 @@
+"""The protocol of an evaluation: horizons, numbers of states and of draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from eqflow.errors import InputError
+
+HEADLINE = 10.0
+"""Transit times after which the headline ``preservation/mmd2_ratio`` is taken."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and with how many states.
+
+    ``horizons`` in transit times; ``starts`` simulated states, compared with as many others;
+    ``splits`` random splits for the resampling floor; ``transport`` adds sliced Wasserstein-2 and
+    Sinkhorn at the headline horizon, the latter with 256 states and 50 splits.
+    """
+
+    horizons: Sequence[float | int] = (1, 2, 5, 10, 20, 50, 100)
+    starts: int = 1000
+    splits: int = 200
+    transport: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "horizons", tuple(sorted({float(h) for h in self.horizons})))
+        if not self.horizons or not 0 < self.horizons[0] <= self.horizons[-1] < inf:
+            raise InputError(f"protocol.horizons={[*self.horizons]}: expected times > 0")
+        if self.starts < 2 or self.splits < 1:
+            raise InputError(
+                f"protocol.starts={self.starts}, protocol.splits={self.splits}: "
+                "expected at least 2 starts and 1 split"
+            )
+
+    @property
+    def headline(self) -> float:
+        """The headline horizon, or the last one if the protocol is shorter."""
+        return HEADLINE if HEADLINE in self.horizons else self.horizons[-1]
+
+
+FULL = Protocol()
+"""What the evaluate stage measures unless told otherwise."""

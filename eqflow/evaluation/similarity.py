@@ -1,0 +1,62 @@
+"""Similarity: the cosine between a field and the true velocity, and that of random skew maps.
+
+A field made at ``sigma`` is compared with the true velocity ``v(x)`` at noised states and with its
+smoothed form ``E[v(x_0) | x]``, the exact target at this noise level.
+"""
+
+import torch
+from torch import Tensor
+
+from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.states import held_out
+from eqflow.fields import VelocityField, build_field
+from eqflow.metrics import Cosine
+from eqflow.score import EmpiricalScore, Score
+from eqflow.snapshots import Snapshots, remembered
+
+
+def similarity(
+    field: VelocityField, snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> dict[str, float]:
+    """Cosine to the true velocity and to its smoothed form, where it is known."""
+    if snapshots.velocity is None:
+        return {}
+    v = field(held_out(snapshots, sigma, protocol)[0])
+    truth, smoothed = true_velocities(snapshots, sigma, protocol)
+    cosine = _cosine(v, truth)
+    numbers = {"truth/cos": abs(cosine), "truth/cos_signed": cosine}
+    return numbers | ({"truth/cos_smoothed": abs(_cosine(v, smoothed))} if sigma else {})
+
+
+@torch.no_grad()
+def random_skew_similarity(
+    score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
+) -> dict[str, float]:
+    """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds."""
+    device, shape = snapshots.train.device, snapshots.shape
+    seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws)
+    fields = [build_field("random_skew", shape, score, sigma, seed) for seed in seeds]
+    found = [similarity(field.to(device), snapshots, sigma, protocol) for field in fields]
+    table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
+    return {name: values.mean().item() for name, values in table.items()} | {
+        f"{name}_std": values.std().item() for name, values in table.items()
+    }
+
+
+@remembered
+def true_velocities(
+    snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> tuple[Tensor, Tensor]:
+    """The true velocity at the starts, and its smoothed form ``E[v(x_0) | x]``."""
+    x, velocity = held_out(snapshots, sigma, protocol)[0], snapshots.velocity
+    assert velocity is not None
+    if not sigma:
+        return velocity(x), velocity(x)
+    at_train = velocity(snapshots.train)
+    return velocity(x), EmpiricalScore(snapshots.train).posterior_mean(x, sigma, at_train)
+
+
+def _cosine(v: Tensor, w: Tensor) -> float:
+    metric = Cosine().to(v.device)
+    metric.update(v, w)
+    return metric.compute().item()
