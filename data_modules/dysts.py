@@ -39,7 +39,7 @@ class Dysts(SyntheticModule):
     def sample(self, n: int) -> systems.Sample:
         for patience in (1, 2, 4):
             sample = self.system.sample(n, self.seed, transient=patience * self.transient)
-            if self._stationary(*sample):
+            if self._stationary(sample.states, sample.groups):
                 return sample
         log.warning(
             "data.system=%s: the true velocity fails the test of stationarity on the sample; "
@@ -48,7 +48,7 @@ class Dysts(SyntheticModule):
         )
         return sample
 
-    def _stationary(self, states: Tensor, groups: Tensor) -> bool:
+    def _stationary(self, states: Tensor, groups: Tensor | None) -> bool:
         units = Standardiser.of(states)
         z, v = units.standard(states), self.system.velocity(states) / units.std
         functions = FourierFunctions.of(z, seed=self.seed)

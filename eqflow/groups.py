@@ -4,7 +4,7 @@ Whole groups are fitted on, held out and resampled, and the sum over a group is 
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -15,6 +15,13 @@ def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) ->
         return order
     labels, index = groups.unique(return_inverse=True)
     return order[torch.randperm(len(labels), generator=draw)[index[order]].argsort(stable=True)]
+
+
+def half(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Bool[Tensor, " n"]:
+    """A random half of ``n`` snapshots; no group is cut but one."""
+    if groups is None:
+        return torch.randperm(n, generator=draw) < n // 2
+    return shuffled(n, groups, draw).argsort() < n // 2
 
 
 def boundary(k: int, groups: Int[Tensor, " n"] | None) -> int:

@@ -45,6 +45,7 @@ def _row(numbers: dict[str, float], findings: Findings) -> dict[str, Any]:
         "direction": "bootstrap/direction",
         "oriented": "orientation",
         "escaped": "preservation/escaped_h100",
+        "mmd2_ratio": "preservation/mmd2_ratio_h100",
         "truth_p_value": "truth/stationarity/p_value",
         "seconds": "time/flow_s",
     }

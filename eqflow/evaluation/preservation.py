@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out, noised
 from eqflow.fields import VelocityField
+from eqflow.groups import half
 from eqflow.metrics import (
     MMD2,
     Escaped,
@@ -74,15 +75,18 @@ def preservation(
 
 @remembered
 def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
-    """What two samples of the same law read: mean and 95th percentile over random splits."""
+    """What two samples of the same law read: mean and 95th percentile over random splits.
+
+    Correlated states, those of one group, are on the same side, as they are in :func:`held_out`.
+    """
     states = torch.cat(held_out(snapshots, sigma, protocol))
-    n, splits = len(states) // 2, protocol.splits
+    labels = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
     draw = generator(protocol.seed, Stream.FLOOR)
-    orders = [torch.randperm(2 * n, generator=draw).to(states.device) for _ in range(splits)]
-    first = torch.stack([order < n for order in orders], dim=1)
-    null = {"mmd2": mmd2_splits(states, main_bandwidth(snapshots, sigma, protocol), first)}
+    firsts = [half(len(states), labels, draw).to(states.device) for _ in range(protocol.splits)]
+    bandwidth = main_bandwidth(snapshots, sigma, protocol)
+    null = {"mmd2": mmd2_splits(states, bandwidth, torch.stack(firsts, dim=1))}
     if protocol.transport:
-        halves = [states[order].split(n) for order in orders]
+        halves = [(states[first], states[~first]) for first in firsts]
         null["sw2"] = torch.stack([sliced_w2(x, y) for x, y in halves])
         few = [(x[:256], y[:256]) for x, y in halves[:50]]
         null["sinkhorn"] = torch.stack([sinkhorn_divergence(x, y) for x, y in few])

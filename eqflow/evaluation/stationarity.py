@@ -7,8 +7,8 @@ from eqflow.processes import Stream
 from eqflow.snapshots import Snapshots
 from eqflow.stationarity import FourierFunctions, hotelling
 
-MIN_UNITS = 50
-"""Fewest held-out states that the test of stationarity takes."""
+FEWEST = 50
+"""Held-out states that the test of stationarity takes at least."""
 
 
 def stationarity(
@@ -16,16 +16,18 @@ def stationarity(
 ) -> dict[str, float]:
     """Test of stationarity on all held-out states, noised where the field lives there.
 
-    Where the true velocity is rejected on clean states, the sample itself is not stationary.
+    Those of one group count as one. Where the true velocity is rejected on clean states, the
+    sample itself is not stationary.
     """
-    if len(snapshots.shape) != 1 or len(snapshots.test) < MIN_UNITS:
+    if len(snapshots.shape) != 1 or len(snapshots.test) < FEWEST:
         return {}
     x = noised(snapshots.test, sigma, protocol.seed, Stream.HELD_OUT)
     functions = FourierFunctions.of(x, seed=protocol.seed)
     velocities = {"": field(x)}
     if snapshots.velocity and not sigma:
         velocities["truth/"] = snapshots.velocity(x)
-    tests = {prefix: hotelling(v, x.double(), functions) for prefix, v in velocities.items()}
+    states, labels = x.double(), snapshots.test_groups
+    tests = {prefix: hotelling(v, states, functions, labels) for prefix, v in velocities.items()}
     return {f"{prefix}stationarity/p_value": test.p_value for prefix, test in tests.items()} | {
         f"{prefix}stationarity/effect_size": test.effect_size for prefix, test in tests.items()
     }

@@ -14,8 +14,9 @@ THRESHOLDS = (0.95, 0.99, 0.999)
 
 COLUMNS = {
     "system": "system",
-    "|cos|": "cos",
+    "abs(cos)": "cos",
     "degree": "degree",
+    "of the truth": "true_degree",
     "terms": "terms",
     "p-value": "p_value",
     "p-value of the truth": "truth_p_value",
@@ -24,10 +25,11 @@ COLUMNS = {
     "bootstrap": "direction",
     "oriented": "oriented",
     "escaped": "escaped",
+    "MMD² / floor": "mmd2_ratio",
     "fit, s": "seconds",
     "why not recovered": "reason",
 }
-"""Headings of the table -> what they show of a row."""
+"""Headings of the table -> what they show of a row; those that no row has are left out."""
 
 Row = Mapping[str, Any]
 
@@ -56,8 +58,9 @@ def write_leaderboard(folder: Path, rows: Sequence[Row]) -> None:
 def table(rows: Sequence[Row]) -> str:
     """The counts, then a Markdown table with a line for each system."""
     counts = ", ".join(f"{name}: {count}" for name, count in summary(rows).items())
-    lines = [" | ".join(_cell(key, row[key]) for key in COLUMNS.values()) for row in rows]
-    head = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
+    shown = {name: key for name, key in COLUMNS.items() if any(key in row for row in rows)}
+    lines = [" | ".join(_cell(key, row.get(key)) for key in shown.values()) for row in rows]
+    head = [" | ".join(shown), " | ".join("---" for _ in shown)]
     return "\n".join([counts, "", *(f"| {line} |" for line in [*head, *lines])])
 
 
