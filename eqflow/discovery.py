@@ -3,7 +3,7 @@
 Everything is fitted on one part of the snapshots and tested on the rest (METHOD sections 5, 6).
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,14 +12,15 @@ from torch.func import jvp
 
 from eqflow.errors import InputError
 from eqflow.fields import Library
+from eqflow.findings import Findings
 from eqflow.groups import boundary
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
-    ACCEPTED,
     FEWEST,
     MOMENTS,
     Candidate,
     FourierFunctions,
+    NoiseProfile,
     NoisyPolynomial,
     Orientation,
     Sample,
@@ -39,15 +40,6 @@ from eqflow.stationarity import (
 HELD_OUT = 0.3
 """Share of the snapshots that a fit does not see."""
 
-TRUSTED = 0.05
-"""Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
-
-APART = 2.0
-"""Gap that a law must have to be called recovered."""
-
-CLOSE = 0.95
-"""Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
-
 
 ENOUGH = 10
 """Snapshots for each unknown that a larger library must have to be tried of itself."""
@@ -62,85 +54,12 @@ SINGULAR = 1e-13
 """Relative size of an eigenvalue of the terms' second moments that counts as zero."""
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What was tried and how far the data decide, in plain values (METHOD section 6).
-
-    ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
-    statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the
-    coefficients in raw units, given the terms that were kept; ``direction`` is the cosine to the
-    fit that 95 % of the bootstrap's fields reach.
-    """
-
-    degree: int
-    degrees: list[dict[str, float]]
-    path: list[dict[str, float]]
-    p_value: float
-    effect_size: float
-    spectrum: list[float]
-    error: float
-    dimension: int
-    gap: float
-    direction: float
-    divergence: float
-    divergence_error: float
-    oriented: bool
-    low: list[list[float]]
-    high: list[list[float]]
-    noise_std: float = 0.0
-
-    def numbers(self) -> dict[str, float]:
-        """What goes into the table of measures."""
-        return {
-            "selection/degree": self.degree,
-            "selection/terms": sum(
-                low != high
-                for row in zip(self.low, self.high, strict=True)
-                for low, high in zip(*row, strict=True)
-            ),
-            "selection/p_value": self.p_value,
-            "spectrum/dimension": self.dimension,
-            "spectrum/gap": self.gap,
-            "bootstrap/direction": self.direction,
-            "orientation": int(self.oriented),
-            "noise/std": self.noise_std,
-        }
-
-    @property
-    def reason(self) -> str:
-        """Why no law is determined; empty where one is."""
-        return why_not(self.p_value, self.dimension, self.gap, self.direction)
-
-    @property
-    def note(self) -> str:
-        """The statement on the sign that goes beneath the equations."""
-        evidence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
-        if self.oriented:
-            return f"The sign follows from contraction ({evidence} per transit time)."
-        return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
-
-
 def check_options(field: Library, functions: int = 250, noise_std: float | None = 0.0) -> None:
     """Refuse options of a fit that need no data to be seen as wrong."""
     if not isinstance(functions, int) or functions < 1:
         raise InputError(f"flow.training.functions={functions}: expected an integer >= 1")
     if noise_std != 0:
         check_noise(field.terms, PROBED if noise_std is None else noise_std)
-
-
-def why_not(p_value: float, dimension: int, gap: float, direction: float) -> str:
-    """Why no law is determined; empty where one is."""
-    if p_value < ACCEPTED:
-        return "no library that was tried keeps the distribution"
-    if p_value < TRUSTED:
-        return f"the held-out test leaves it in doubt, p = {p_value:.2g}"
-    if dimension != 1:
-        return f"the fields that keep the distribution span {dimension} dimensions"
-    if gap < APART:
-        return "another field keeps the distribution nearly as well"
-    if direction < CLOSE:
-        return "the bootstrap's fields point in different directions"
-    return ""
 
 
 class Discovery:
@@ -191,11 +110,13 @@ class Discovery:
             return self._findings(trial, select(trial, self.libraries))
         tried: list[tuple[Candidate, Candidate]] = []
         for columns in self.libraries:
-            trial = self._trial(self._profiled(columns))
+            profile = self._profiled(columns)
+            trial = self._trial(profile.noise_std)
             tried += select(trial, [columns])
             if tried[-1][1].accepted:
                 break
-        return self._findings(trial, tried)
+        found = self._findings(trial, tried)
+        return replace(found, noise_low=profile.low, noise_high=profile.high)
 
     def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
         parts = (self.sample, self.held_out, self.functions, self.others, self.fewest)
@@ -207,10 +128,10 @@ class Discovery:
         units = self.field.standardiser
         return NoisyPolynomial(self.field.terms, units.mean, units.std, noise_std)
 
-    def _profiled(self, columns: Tensor) -> float:
+    def _profiled(self, columns: Tensor) -> NoiseProfile:
         """The size of the noise under which a library fits best."""
         library, functions = self._noisy(PROBED)[columns], self.functions.first(FEWEST)
-        return profile_noise(self.sample.z, library, functions).noise_std
+        return profile_noise(self.sample.z, library, functions)
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
         full, law = tried[-1]
@@ -243,7 +164,7 @@ class Discovery:
             oriented=sense.determined,
             low=self._filled(where, low).tolist(),
             high=self._filled(where, high).tolist(),
-            noise_std=trial.noisy.noise_std if trial.noisy else 0.0,
+            **(_noise(trial, law) if trial.noisy else {}),
         )
 
     def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
@@ -315,8 +236,28 @@ def _singular(theta: Float[Tensor, "n terms"]) -> bool:
 
 def _direction(law: Candidate, errors: Float[Tensor, "count support"]) -> float:
     """The cosine to the fit that 95 % of the bootstrap's fields reach."""
-    xi, support = law.found.xi, law.found.support
-    metric = law.form.metric[support][:, support]
-    drawn = xi[support] + errors
-    norms = ((drawn @ metric) * drawn).sum(1).sqrt() * (xi @ law.form.metric @ xi).sqrt()
-    return float(((drawn @ metric @ xi[support]) / norms).quantile(0.05))
+    drawn = law.found.xi.repeat(len(errors), 1)
+    drawn[:, law.found.support] += errors
+    return float(_cosines(law, drawn).quantile(0.05))
+
+
+def _noise(trial: Trial, law: Candidate) -> dict[str, float]:
+    """The size of the noise, and what taking no notice of it does to a law's direction."""
+    assert trial.noisy
+    plain = replace(trial, noisy=None)
+    blurred = plain.sparse(plain.fit(law.columns))
+    scale = (law.form.rms / blurred.form.rms).repeat_interleave(law.form.dim)
+    size = trial.noisy.noise_std
+    return {
+        "noise_std": size,
+        "noise_low": size,
+        "noise_high": size,
+        "blurred": float(_cosines(law, (blurred.found.xi * scale)[None]).abs()),
+    }
+
+
+def _cosines(law: Candidate, fields: Float[Tensor, "n unknowns"]) -> Float[Tensor, " n"]:
+    """Cosines of fields, in the units of a law's unknowns, to that law."""
+    xi, metric = law.found.xi, law.form.metric
+    norms = ((fields @ metric) * fields).sum(1).sqrt() * (xi @ metric @ xi).sqrt()
+    return fields @ metric @ xi / norms

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from eqflow.discovery import Discovery, Findings
+from eqflow.discovery import Discovery
 from eqflow.equations import Equations
 from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library, Network
+from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal

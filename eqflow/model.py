@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from eqflow.discovery import Findings
 from eqflow.errors import InputError
 from eqflow.fields import build_field
+from eqflow.findings import Findings
 from eqflow.score import build_score
 from eqflow.snapshots import Standardiser
 from eqflow.store import replacing, write_json

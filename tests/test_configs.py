@@ -56,7 +56,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
-    if choice in ("flow=network",) or not choice.startswith(("flow=", "experiment=zoo")):
+    if choice.startswith("flow=network") or not choice.startswith(("flow=", "experiment=zoo")):
         overrides += ["flow.training.steps=2"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]

@@ -190,6 +190,27 @@ def test_integers_are_numbers_too(tmp_path):
     assert SnapshotsFile(str(tmp_path / "x.csv")).states[:, 1].tolist() == [i**2 for i in range(20)]
 
 
+def test_groups_come_from_a_file_of_their_own(tmp_path, table):
+    path = write(tmp_path / "x.npy", table)
+    np.save(tmp_path / "runs.npy", np.arange(50) % 40 * 7)
+    data = SnapshotsFile(path, groups=str(tmp_path / "runs.npy"))
+    data.setup()
+    s = data.snapshots
+    assert len(s.train_groups) == len(s.train)
+    assert not set(s.train_groups.tolist()) & set(s.test_groups.tolist())
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [(np.arange(49), "49 labels of 49 groups"), (np.arange(50) % 7, "50 labels of 7 groups")],
+)
+def test_groups_that_do_not_fit_are_refused(tmp_path, table, labels, says):
+    path = write(tmp_path / "x.npy", table)
+    np.save(tmp_path / "runs.npy", labels)
+    with pytest.raises(InputError, match=rf"data\.groups=.*runs\.npy: {says}"):
+        SnapshotsFile(path, groups=str(tmp_path / "runs.npy"))
+
+
 def test_complex_numbers_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((20, 2)) * 1j)
     with pytest.raises(InputError, match="complex128"):

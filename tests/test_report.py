@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from eqflow.discovery import Findings
 from eqflow.fields import Library, MinusX, VelocityField, build_field
+from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.report import gallery, write_report
 from eqflow.report.entry import Entry

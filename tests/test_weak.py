@@ -5,9 +5,11 @@ from math import comb
 import pytest
 import torch
 
-from eqflow.discovery import Discovery, Findings
+from eqflow.discovery import Discovery
 from eqflow.errors import InputError
 from eqflow.fields import Library
+from eqflow.findings import Findings
+from eqflow.groups import shuffled
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FourierFunctions,
@@ -223,6 +225,18 @@ def test_a_library_that_misses_the_truth_is_rejected():
     _, found = discover(x, degree=1)
     assert found.p_value < 1e-6
     assert "no library" in found.reason
+
+
+def test_whole_groups_are_fitted_or_held_out_and_count_as_one():
+    x, runs = Lorenz63().sample(3000, seed=0, runs=900, transient=25.0)
+    order = shuffled(len(x), runs, torch.Generator().manual_seed(0))
+    units, field = Standardiser.of(x), Library((3,), 2)
+    found = Discovery(field, units.standard(x[order]), units, runs[order])
+    fitted, tested = found.sample.groups, found.held_out.groups
+    assert not set(fitted.tolist()) & set(tested.tolist())
+    assert len(fitted) + len(tested) == len(x)
+    law = found._trial(0.0).fit(found.libraries[0])
+    assert law.test.units == len(tested.unique())
 
 
 def test_orientation_is_negative_on_average_or_undetermined():

@@ -1,4 +1,4 @@
-"""After a sweep over systems: which laws were recovered, and why others were not."""
+"""After a sweep over systems: which dynamics were recovered, and why others were not."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.resume import RESOLVED
-from eqflow.discovery import Findings
+from eqflow.findings import TRUSTED, Findings
 
 
 class Leaderboard(Callback):
@@ -25,15 +25,23 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     """What each finished job of a sweep found, by system."""
     found = []
     for metrics in sorted(folder.glob("*/metrics.json")):
-        job = metrics.parent
-        numbers = json.loads(metrics.read_text())
-        findings = Findings(**json.loads((job / "flow" / "findings.json").read_text()))
+        job, numbers = metrics.parent, json.loads(metrics.read_text())
         config = OmegaConf.load(job / RESOLVED)
-        found.append({"system": config.data.system, "job": job.name, **_row(numbers, findings)})
-    return sorted(found, key=lambda row: row["system"])
+        names = {"system": config.data.system, "family": config.flow.family, "job": job.name}
+        found.append({**names, **_row(numbers), "reason": _reason(job, numbers)})
+    return sorted(found, key=lambda row: (row["system"], row["family"]))
 
 
-def _row(numbers: dict[str, float], findings: Findings) -> dict[str, Any]:
+def _reason(job: Path, numbers: dict[str, float]) -> str:
+    """Why nothing was recovered: a law's own reason, else what the test of stationarity says."""
+    found = job / "flow" / "findings.json"
+    if found.is_file():
+        return Findings(**json.loads(found.read_text())).reason
+    p_value = numbers.get("stationarity/p_value", 0.0)
+    return "" if p_value >= TRUSTED else f"rejected on held-out snapshots, p = {p_value:.2g}"
+
+
+def _row(numbers: dict[str, float]) -> dict[str, Any]:
     names = {
         "cos": "truth/cos",
         "cos_signed": "truth/cos_signed",
@@ -41,7 +49,6 @@ def _row(numbers: dict[str, float], findings: Findings) -> dict[str, Any]:
         "terms": "selection/terms",
         "gap": "spectrum/gap",
         "dimension": "spectrum/dimension",
-        "p_value": "selection/p_value",
         "direction": "bootstrap/direction",
         "oriented": "orientation",
         "escaped": "preservation/escaped_h100",
@@ -49,4 +56,5 @@ def _row(numbers: dict[str, float], findings: Findings) -> dict[str, Any]:
         "truth_p_value": "truth/stationarity/p_value",
         "seconds": "time/flow_s",
     }
-    return {key: numbers.get(name) for key, name in names.items()} | {"reason": findings.reason}
+    p_value = numbers.get("selection/p_value", numbers.get("stationarity/p_value"))
+    return {key: numbers.get(name) for key, name in names.items()} | {"p_value": p_value}

@@ -30,10 +30,10 @@ from eqflow.cli.parts import (
     warm_start,
 )
 from eqflow.cli.resume import user_files
-from eqflow.discovery import Findings
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
 from eqflow.fields import SCORED, Library, VelocityField
+from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eqflow.discovery import Findings
 from eqflow.evaluation import HEADLINE, Protocol
 from eqflow.fields import Library, VelocityField
+from eqflow.findings import Findings
 from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER
 
 Numbers = Mapping[str, float | int]

@@ -6,11 +6,11 @@ from typing import cast
 
 import torch
 
-from eqflow.discovery import Findings
 from eqflow.equations import Coefficient, Equations
 from eqflow.fields import Library
+from eqflow.findings import Findings
 from eqflow.report.entry import Entry
-from eqflow.report.style import chance, number
+from eqflow.report.style import chance, number, percent
 from eqflow.stationarity import ACCEPTED
 from eqflow.terms import variable_names
 
@@ -72,7 +72,19 @@ class Law:
             "gap": number(found.gap),
             "bootstrap direction": number(found.direction),
             "sign": "determined" if found.oriented else "undetermined",
+            **({"measurement noise": self._noise} if found.noise_std else {}),
         }
+
+    @property
+    def _noise(self) -> str:
+        """Its size, given or estimated, and what the fit would be without the correction."""
+        found, known = self.findings, "given"
+        if found.noise_low < found.noise_high:
+            known = f"estimated, {percent(found.noise_low)} to {percent(found.noise_high)}"
+        return (
+            f"{percent(found.noise_std)} of each feature's std ({known}), corrected for; a fit "
+            f"without the correction has |cos| {number(found.blurred)} to this one"
+        )
 
     @property
     def coefficients(self) -> tuple[list[str], list[tuple[str, list[Coefficient | None]]]]:

@@ -14,6 +14,7 @@ THRESHOLDS = (0.95, 0.99, 0.999)
 
 COLUMNS = {
     "system": "system",
+    "family": "family",
     "abs(cos)": "cos",
     "degree": "degree",
     "of the truth": "true_degree",
@@ -74,6 +75,11 @@ def _cell(key: str, value: Any) -> str:
     return value if isinstance(value, str) else number(value)
 
 
+def _label(row: Row) -> str:
+    family = row.get("family", "library")
+    return row["system"] if family == "library" else f"{row['system']}, {family}"
+
+
 def _drawn(rows: Sequence[Row]) -> Any:
     """One minus ``|cos|`` of every system, best first, and whether it was called recovered."""
     ranked = sorted(rows, key=lambda row: -(row["cos"] or 0))
@@ -85,7 +91,7 @@ def _drawn(rows: Sequence[Row]) -> Any:
         colour = COLOURS["library" if recovered else "score"]
         label = "recovered" if recovered else "rejected or not determined"
         axes.plot(errors, places, mark, color=colour, label=label)
-    axes.set_yticks(range(len(ranked)), [row["system"] for row in ranked], fontsize=6)
+    axes.set_yticks(range(len(ranked)), [_label(row) for row in ranked], fontsize=6)
     axes.set(xscale="log", xlabel="1 \N{MINUS SIGN} |cos| to the true velocity, held-out states")
     axes.set_ylim(len(ranked), -1)
     axes.legend(loc="lower left")

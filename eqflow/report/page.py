@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from eqflow.discovery import Findings
 from eqflow.fields import VelocityField
+from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries

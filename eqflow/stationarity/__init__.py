@@ -5,7 +5,7 @@ from eqflow.stationarity.divergence import MAX_EXACT_DIM, check_dim, exact, hutc
 from eqflow.stationarity.elimination import Step, eliminate, path
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, hotelling
-from eqflow.stationarity.noise import NoisyPolynomial, check_noise, profile_noise
+from eqflow.stationarity.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
 from eqflow.stationarity.selection import (
@@ -29,6 +29,7 @@ __all__ = [
     "Candidate",
     "FourierFunctions",
     "Minimum",
+    "NoiseProfile",
     "NoisyPolynomial",
     "Orientation",
     "Sample",

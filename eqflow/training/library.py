@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from eqflow.discovery import Discovery, Findings
+from eqflow.discovery import Discovery
+from eqflow.findings import Findings
 from eqflow.stationarity import Sums
 from eqflow.training.batches import Batch
 

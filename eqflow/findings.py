@@ -1,0 +1,93 @@
+"""What a fit of a library found, in plain values, and whether that makes a law."""
+
+from dataclasses import dataclass
+
+from eqflow.stationarity import ACCEPTED
+
+TRUSTED = 0.05
+"""Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
+
+APART = 2.0
+"""Gap that a law must have to be called recovered."""
+
+CLOSE = 0.95
+"""Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was tried and how far the data decide, in plain values (METHOD section 6).
+
+    ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
+    statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the
+    coefficients in raw units, given the terms that were kept; ``direction`` is the cosine to the
+    fit that 95 % of the bootstrap's fields reach. ``noise_std`` is the size of the measurement
+    noise that was corrected for, between ``noise_low`` and ``noise_high`` where it was estimated
+    (95 %), and ``blurred`` the cosine to the fit of a fit that takes no notice of it.
+    """
+
+    degree: int
+    degrees: list[dict[str, float]]
+    path: list[dict[str, float]]
+    p_value: float
+    effect_size: float
+    spectrum: list[float]
+    error: float
+    dimension: int
+    gap: float
+    direction: float
+    divergence: float
+    divergence_error: float
+    oriented: bool
+    low: list[list[float]]
+    high: list[list[float]]
+    noise_std: float = 0.0
+    noise_low: float = 0.0
+    noise_high: float = 0.0
+    blurred: float = 1.0
+
+    def numbers(self) -> dict[str, float]:
+        """What goes into the table of measures."""
+        return {
+            "selection/degree": self.degree,
+            "selection/terms": sum(
+                low != high
+                for row in zip(self.low, self.high, strict=True)
+                for low, high in zip(*row, strict=True)
+            ),
+            "selection/p_value": self.p_value,
+            "spectrum/dimension": self.dimension,
+            "spectrum/gap": self.gap,
+            "bootstrap/direction": self.direction,
+            "orientation": int(self.oriented),
+            "noise/std": self.noise_std,
+            **({"noise/blurred_cos": self.blurred} if self.noise_std else {}),
+        }
+
+    @property
+    def reason(self) -> str:
+        """Why no law is determined; empty where one is."""
+        return why_not(self.p_value, self.dimension, self.gap, self.direction)
+
+    @property
+    def note(self) -> str:
+        """The statement on the sign that goes beneath the equations."""
+        evidence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
+        if self.oriented:
+            return f"The sign follows from contraction ({evidence} per transit time)."
+        return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
+
+
+def why_not(p_value: float, dimension: int, gap: float, direction: float) -> str:
+    """Why no law is determined; empty where one is."""
+    if p_value < ACCEPTED:
+        return "no library that was tried keeps the distribution"
+    if p_value < TRUSTED:
+        return f"the held-out test leaves it in doubt, p = {p_value:.2g}"
+    if dimension != 1:
+        return f"the fields that keep the distribution span {dimension} dimensions"
+    if gap < APART:
+        return "another field keeps the distribution nearly as well"
+    if direction < CLOSE:
+        return "the bootstrap's fields point in different directions"
+    return ""
