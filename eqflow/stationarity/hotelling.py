@@ -73,10 +73,13 @@ def vanishing(
     moments: Float[Tensor, "n functions"],
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
+    fit: Float[Tensor, "functions k"] | None = None,
 ) -> Stationarity:
     """Hotelling's test of mean zero for the ``moments`` of each snapshot, however estimated.
 
-    Moments that are larger come first: see ``weights``.
+    Moments that are larger come first: see ``weights``. Where the field was fitted to other
+    snapshots, ``fit fit^T`` is the covariance of the mean moments that the errors of the fit make:
+    without it a true law would be rejected too often, the more unknowns it has.
     """
     h = summed(moments, groups)
     units = len(h)
@@ -89,7 +92,11 @@ def vanishing(
     mean = h.mean(0)
     covariance = (h - mean).T @ (h - mean) / (units - 1)
     variances, axes = (part[..., -rank:] for part in torch.linalg.eigh(covariance))
-    distance = float(((mean @ axes) ** 2 / variances).sum())
+    spread = variances.diag()
+    if fit is not None:
+        root = axes.T @ fit * (len(moments) / units)  # means are those of sums over groups
+        spread = spread + units * root @ root.T
+    distance = float(mean @ axes @ torch.linalg.solve(spread, axes.T @ mean))
     return Stationarity(
         p_value=_tail(distance * units, rank, units),
         effect_size=distance * (units - rank - 2) / (units - 1) - rank / units,

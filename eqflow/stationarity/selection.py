@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.stationarity.elimination import eliminate
 from eqflow.stationarity.functions import FourierFunctions
-from eqflow.stationarity.hotelling import Stationarity, hotelling, vanishing, weights
+from eqflow.stationarity.hotelling import Stationarity, vanishing, weights
 from eqflow.stationarity.noise import NoisyPolynomial, NoisyWeakForm
-from eqflow.stationarity.solve import Minimum, minimise, starts
+from eqflow.stationarity.solve import Minimum, minimise, spread, starts
 from eqflow.stationarity.weak import Sums, WeakForm
 
 ACCEPTED = 0.01
@@ -128,17 +129,30 @@ class Trial:
         form = self.form(columns)
         return self.candidate(columns, form, minimise(form, first.found.xi))
 
+    def refined(
+        self, one: Candidate, form: WeakForm, apart: Float[Tensor, "unknowns o"]
+    ) -> Candidate:
+        """A fit continued on another form of its library, orthogonal to ``apart`` there."""
+        scale = (form.rms / one.form.rms).repeat_interleave(form.dim)
+        xi, apart = scale * one.found.xi, scale[:, None] * apart
+        dual = form.metric @ apart
+        xi = xi - apart @ torch.linalg.solve(apart.T @ dual, dual.T @ xi)
+        return self.candidate(one.columns, form, minimise(form, xi, apart=apart))
+
     def candidate(self, columns: Tensor, form: WeakForm, found: Minimum) -> Candidate:
         """A fit together with its test on the held-out snapshots."""
-        return Candidate(columns, form, found, self._test(columns, form, found.xi))
+        return Candidate(columns, form, found, self._test(columns, form, found))
 
-    def _test(self, columns: Tensor, form: WeakForm, xi: Tensor) -> Stationarity:
-        z, theta, groups = self.held_out.z, self.held_out.theta, self.held_out.groups
+    def _test(self, columns: Tensor, form: WeakForm, found: Minimum) -> Stationarity:
+        z, groups, weight = self.held_out.z, self.held_out.groups, weights(self.others)
         if self.noisy is None:
-            velocity = theta[:, columns] / form.rms @ xi.view(-1, form.dim)
-            return hotelling(velocity, z, self.others, groups)
-        held_out = NoisyWeakForm(z, self.noisy[columns], self.others, rms=form.rms)
-        return vanishing(held_out.moments(xi) * weights(self.others), groups)
+            theta = self.held_out.theta[:, columns]
+            held_out = WeakForm(z, theta, self.others, rms=form.rms)
+        else:
+            held_out = NoisyWeakForm(z, self.noisy[columns], self.others, rms=form.rms)
+        moments = weight * held_out.moments(found.xi)
+        slopes = weight[:, None] * held_out.plain_jacobian[:, found.support]
+        return vanishing(moments, groups, fit=slopes @ spread(form, found))
 
     def sparse(self, full: Candidate) -> Candidate:
         """The law left by backward elimination, if the test does not prefer the full one."""

@@ -172,6 +172,14 @@ def _complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
     return torch.linalg.qr(columns, mode="complete").Q[:, columns.shape[1] :]
 
 
+def spread(form: WeakForm, found: Minimum) -> Float[Tensor, "support support"]:
+    """A root ``R`` of the sampling covariance ``R R^T`` of the unknowns, at given speed."""
+    precision = gauge_fixed(form, found.xi, found.support, found.hessian)
+    precision.diagonal().add_(1e-10 * found.hessian.diagonal())
+    eye = torch.eye(len(precision)).to(precision)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T
+
+
 def gauge_fixed(form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
     """The second derivative with the direction of pure speed, which is free, held fast."""
     along = (form.gram @ xi.view(-1, form.dim)).flatten()[support]

@@ -48,15 +48,19 @@ class Spectrum:
 def spectrum(trial: Trial, first: Candidate, extra: int = 3) -> Spectrum:
     """From the fitted field on: fields orthogonal to all before, ``extra`` beyond the solutions.
 
-    They are fitted on the states that starts are compared on, and tested on the held-out ones.
+    Their statistics are those on the states that starts are compared on. Those that may be
+    solutions are fitted to all states, as the first was, before the held-out test.
     """
     form = trial.first(first.columns)
     found = [minimise(form, first.found.xi, tolerance=1)]
     p_values, beyond = [first.test.p_value], int(first.test.p_value < LEVEL)
     while beyond < extra and len(found) < len(first.found.xi) - 1:
         apart = torch.stack([one.xi for one in found], dim=1)
-        found.append(least(form, apart))
-        p_values.append(trial.candidate(first.columns, form, found[-1]).test.p_value)
+        one = trial.candidate(first.columns, form, least(form, apart))
+        found.append(one.found)
+        if not one.hopeless:
+            one = trial.refined(one, first.form, apart)
+        p_values.append(one.test.p_value)
         beyond += p_values[-1] < LEVEL
     values = [one.statistic / one.moments for one in found]
     return Spectrum(values, p_values, (2 / found[0].moments) ** 0.5)

@@ -4,6 +4,7 @@ A library field ``v_j = sum_a xi[a, j] theta_a`` has moments ``g(xi) = G xi``, l
 (METHOD section 5). Unknowns are flattened as ``k = a * dim + j``.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -41,9 +42,10 @@ class WeakForm:
 
     ``z`` is the sample and ``theta`` (n, terms) the values of the terms there; ``total`` the sums
     over all snapshots, those of the sample if left out. Unknowns are in standardised units, those
-    of a term scaled to unit rms, ``rms`` (terms,). The test functions are combined to ``m`` whose
-    moments are uncorrelated, with variance ``dim``, for a velocity that is isotropic and
-    independent of the state.
+    of a term scaled to unit rms, ``rms`` (terms,): to test a fit on other snapshots pass its
+    ``rms``. ``plain_jacobian`` (functions, unknowns) holds the moments of every unknown against
+    every function. The test functions are combined to ``m`` whose moments are uncorrelated, with
+    variance ``dim``, for a velocity that is isotropic and independent of the state.
     """
 
     def __init__(
@@ -52,18 +54,28 @@ class WeakForm:
         theta: Float[Tensor, "n terms"],
         functions: FourierFunctions,
         total: Sums | None = None,
+        rms: Float[Tensor, " terms"] | None = None,
     ) -> None:
         self.size, self.dim = z.shape
         self.frequencies, self.slopes = functions.frequencies, functions.slopes(z)
         tested, gram, self.total = total or Sums(self.slopes.T @ theta, theta.T @ theta, len(z))
-        self.rms = (gram.diagonal() / self.total).sqrt()
+        self.rms = (gram.diagonal() / self.total).sqrt() if rms is None else rms
         self.theta, self.gram = (
             theta / self.rms,
             gram / self.total / torch.outer(self.rms, self.rms),
         )
-        self.mix = _uncorrelated(self.slopes, self.frequencies)
         plain = (tested / self.total / self.rms)[:, :, None] * self.frequencies[:, None, :]
-        self.jacobian = self.mix.T @ plain.flatten(1)
+        self.plain_jacobian = plain.flatten(1)
+
+    @cached_property
+    def mix(self) -> Float[Tensor, "functions m"]:
+        """Coefficients of the combined functions."""
+        return _uncorrelated(self.slopes, self.frequencies)
+
+    @cached_property
+    def jacobian(self) -> Float[Tensor, "m unknowns"]:
+        """Moments of every unknown against the combined functions."""
+        return self.mix.T @ self.plain_jacobian
 
     @property
     def metric(self) -> Float[Tensor, "unknowns unknowns"]:

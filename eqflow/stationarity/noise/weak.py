@@ -50,7 +50,7 @@ class NoisyWeakForm(WeakForm):
         self.theta, self.gram, self.plain = values / self.rms, gram / scales, plain / scales
         self.products = Products.of(library, self.rms)
         self.heights, self.parts = self._waves()
-        self.jacobian = self._jacobian(tested / self.total / self.rms[:, None])
+        self.plain_jacobian = self._plain_jacobian(tested / self.total / self.rms[:, None])
 
     def _waves(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """``d^F cos`` is ``+- w^F`` times ``-sin`` or ``-cos``: the factors, and which one."""
@@ -60,12 +60,14 @@ class NoisyWeakForm(WeakForm):
         heights = sign[:, None] * (self.frequencies ** orders[:, None]).prod(2)
         return heights, [(self.slopes, size % 2 == 1), (self.curved, size % 2 == 0)]
 
-    def _jacobian(self, tested: Float[Tensor, "functions terms 2"]) -> Float[Tensor, "m unknowns"]:
+    def _plain_jacobian(
+        self, tested: Float[Tensor, "functions terms 2"]
+    ) -> Float[Tensor, "functions unknowns"]:
         p = self.products
         even = 1 - p.orders.sum(1)[p.derivative] % 2
         entries = tested[:, p.term, even].T * p.factor[:, None] * self.heights[p.derivative]
         plain = entries.new_zeros(self.unknowns, len(self.frequencies))
-        return self.mix.T @ plain.index_add(0, p.unknown, entries).T
+        return plain.index_add(0, p.unknown, entries).T
 
     @property
     def unknowns(self) -> int:
