@@ -45,6 +45,20 @@ def test_p_value_is_the_tail_of_hotellings_distribution():
     assert vanishing(h).p_value == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_p_values_allow_for_the_errors_of_a_fit(copies):
+    """Means are off by errors of two unknowns; with groups of copies as without."""
+    root = 0.2 * torch.randn(4, 2)
+    groups = torch.arange(200).repeat(copies)
+
+    def p_value(fit):
+        off = correlated(200) + root @ torch.randn(2)
+        return vanishing(off.repeat(copies, 1), groups, fit=fit).p_value
+
+    assert kstest([p_value(root) for _ in range(1000)], "uniform").pvalue > ALPHA
+    assert kstest([p_value(None) for _ in range(1000)], "uniform").pvalue < ALPHA
+
+
 @pytest.mark.parametrize("mean", [0.0, 0.2])
 def test_effect_size_is_unbiased(mean):
     sizes = torch.tensor([vanishing(correlated(30, mean)).effect_size for _ in range(2000)])
