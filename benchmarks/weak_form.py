@@ -1,33 +1,77 @@
 """Time and memory of a library fit: against the number of snapshots, dimension and library size.
 
-    python benchmarks/weak_form.py                     # fits, and a pass over a million snapshots
-    python benchmarks/weak_form.py --stream 10000000   # a longer pass
+    python benchmarks/weak_form.py                      # a pass, and fits: table and picture
+    python benchmarks/weak_form.py --stream 10000000    # a longer pass
+    python benchmarks/weak_form.py --unknowns 168       # larger fits
 
-The pass is compared, in turn on the same batches, with the bare products it consists of. A fit is
-the whole of it: degree by the test, elimination, spectrum, bootstrap, orientation; selection alone
-is beside it. Peak memory is that of the process so far.
+The pass streams batches of a pool of Lorenz states, one after the other, through the sums of a fit
+and, in turn on the same batch, through the bare matrix products of these sums: no sines, no terms,
+no memory allocated for the angles. A fit is the whole of it: the pass, degree by the test,
+elimination, spectrum, bootstrap, orientation; selection alone is beside it. Each is measured in a
+process of its own (Linux). A fit's memory is the peak of that process less its peak *before*: what
+the imports and a fit of 200 states take.
 """
 
 import argparse
 import os
-import resource
 import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from math import comb
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch  # noqa: E402
+from matplotlib import rc_context  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from eqflow.discovery import Discovery  # noqa: E402
 from eqflow.fields import Library  # noqa: E402
+from eqflow.report.style import COLOURS, OTHER, STYLE, logarithmic, sheet  # noqa: E402
 from eqflow.snapshots import Standardiser  # noqa: E402
-from eqflow.stationarity import select  # noqa: E402
+from eqflow.stationarity import Sums, select  # noqa: E402
+from eqflow.store import replacing  # noqa: E402
 from eqflow.systems import Lorenz63  # noqa: E402
 
 BATCH = 8192
+POOL = 200_000
+MIDDLE = 24_000
+
+Case = tuple[int, int, int | str]
+"""Snapshots, dimension and degree of a fit."""
+
+SERIES: dict[str, list[Case]] = {
+    "snapshots": [(n, 3, "auto") for n in (1000, 3000, 10_000, 30_000, 100_000, 300_000, 10**6)],
+    "dimension": [(MIDDLE, dim, 2) for dim in (3, 4, 5, 6)],
+    "unknowns": [(MIDDLE, 3, degree) for degree in (2, 3, 4, 5)],
+}
+"""Fits along an axis of the picture; dimensions and degrees have the same numbers of unknowns."""
+
+
+def unknowns(case: Case) -> int:
+    """Unknowns of a library; one that the test chooses counts as small."""
+    _, dim, degree = case
+    return 0 if isinstance(degree, str) else dim * comb(dim + degree, dim)
+
+
+class Row(NamedTuple):
+    """What a fit took: seconds, and MiB beside those ``before`` it."""
+
+    snapshots: int
+    dimension: int
+    degree: int | str
+    unknowns: int
+    selection: float
+    whole: float
+    memory: float
+    before: float
 
 
 def lorenz(n: int, dim: int = 3) -> Tensor:
@@ -37,74 +81,157 @@ def lorenz(n: int, dim: int = 3) -> Tensor:
     return torch.cat([x, torch.randn(n, dim - 3, generator=draw, dtype=torch.double)], dim=1)
 
 
-def discovery(x: Tensor, degree: int | str = "auto") -> Discovery:
-    """The fit of a library to raw states, not yet run."""
+def discovery(x: Tensor, degree: int | str = "auto") -> tuple[Discovery, Tensor]:
+    """The fit of a library to raw states, not yet run, and the standardised states."""
     units = Standardiser.of(x)
-    return Discovery(Library((x.shape[1],), degree), units.standard(x), units)
+    z = units.standard(x)
+    return Discovery(Library((x.shape[1],), degree), z, units), z
 
 
 def peak() -> float:
-    """Largest memory of this process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest memory of this process so far, MiB; that of ``getrusage`` can be the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kib,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(kib) / 1024
 
 
-def fit(n: int, dim: int, degree: int | str) -> None:
-    """Print a row of the table of fits."""
-    x = lorenz(n, dim)
-    discovery(x[:1000], 1).run()  # imports
+def lap(call: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
     started = time.perf_counter()
-    found = discovery(x, degree)
-    trial = found._trial(0.0)
-    law = select(trial, found.libraries)[-1][1]
-    selected = time.perf_counter() - started
+    call()
+    return time.perf_counter() - started
+
+
+# fits
+
+
+def fit(n: int, dim: int, degree: int | str, threads: int) -> Row:
+    """Fit once and measure."""
+    torch.set_num_threads(threads)
+    discovery(lorenz(200), 1)[0].run()  # imports
+    before, x = peak(), lorenz(n, dim)
+
+    def whole() -> Discovery:
+        found, z = discovery(x, degree)
+        parts = (found.sums(part) for part in z[: found.fitted].split(BATCH))
+        found.run(Sums(*map(sum, zip(*parts, strict=True))))
+        return found
+
+    seconds, memory = lap(whole), peak() - before
+    found, _ = discovery(x, degree)
     started = time.perf_counter()
-    found.run()
-    whole = time.perf_counter() - started
-    print(
-        f"| {n} | {dim} | {degree} | {len(law.found.xi)} | {selected:.1f} | {whole:.1f} "
-        f"| {peak():.0f} |",
-        flush=True,
+    law = select(found._trial(0.0), found.libraries)[-1][1]
+    selection = time.perf_counter() - started
+    return Row(n, dim, degree, len(law.found.xi), selection, seconds, memory, before)
+
+
+def middle(rows: Sequence[Row]) -> Row:
+    """The medians of repeats of one fit."""
+    return Row(*rows[0][:4], *(median(each) for each in list(zip(*rows, strict=True))[4:]))
+
+
+# the pass
+
+
+def stream(total: int, threads: int) -> str:
+    """Pass over ``total`` snapshots; a sentence on time and memory."""
+    torch.set_num_threads(threads)
+    found, z = discovery(lorenz(POOL), 2)
+    pool = z.float()  # as a run holds them
+    w, terms = found.functions.frequencies.T, len(found.field.terms)
+    sums = (torch.zeros(w.shape[1], terms).double(), torch.zeros(terms, terms).double())
+    angles = torch.empty(BATCH, w.shape[1], dtype=torch.double)
+
+    def ours(batch: Tensor) -> None:
+        for total, part in zip(sums, found.sums(batch), strict=False):
+            total += part
+
+    def bare(z: Tensor, theta: Tensor) -> None:
+        torch.mm(z, w, out=angles)
+        angles.T @ theta, theta.T @ theta
+
+    laps = []
+    for step in range(-(-total // BATCH)):
+        # the pool is no whole number of batches: every cycle starts at another state
+        batch = pool[step * BATCH % (POOL - BATCH) :][:BATCH]
+        exact = batch.double()
+        calls = [partial(ours, batch), partial(bare, exact, found.field.theta(exact))]
+        order = (0, 1) if step % 2 else (1, 0)
+        seconds = {k: lap(calls[k]) for k in order}
+        laps.append((seconds[0], seconds[1]))
+        if step == 0:
+            start = peak()
+    ours_s, bare_s = torch.tensor(laps, dtype=torch.double).T
+    shares = torch.tensor([0.05, 0.5, 0.95]).double()
+    low, ratio, high = (bare_s / ours_s).quantile(shares).tolist()
+    return (
+        f"{len(laps) * BATCH} snapshots, {w.shape[1]} functions, {terms} terms: "
+        f"{ours_s.sum():.1f} s, bare products {bare_s.sum():.1f} s, bare / ours {ratio:.2f} "
+        f"[{low:.2f}, {high:.2f}]; peak {start:.0f} MiB after a batch, {peak():.0f} at the end"
     )
 
 
-def stream(total: int) -> None:
-    """Print how a pass compares with its bare products."""
-    found = discovery(lorenz(30_000), 2)
-    batch = found.sample.z[:BATCH]
-    w, b, terms = found.functions.frequencies, found.functions.phases, found.field
-    before, ours, bare = peak(), 0.0, 0.0
-    tested, gram = 0.0, 0.0
-    for _ in range(-(-total // BATCH)):
-        started = time.perf_counter()
-        part = found.sums(batch)
-        tested, gram = tested + part.tested, gram + part.gram
-        ours += time.perf_counter() - started
-        started = time.perf_counter()
-        theta = terms.theta(batch)
-        torch.sin(batch @ w.T + b).T @ theta, theta.T @ theta
-        bare += time.perf_counter() - started
-    print(
-        f"{total} snapshots, {len(b)} functions, {theta.shape[1]} terms: {ours:.1f} s, bare "
-        f"products {bare:.1f} s, ratio {bare / ours:.2f}; memory {before:.0f} -> {peak():.0f} MiB"
-    )
+# the picture
+
+
+def draw(path: Path, rows: dict[Case, Row]) -> None:
+    """Time above memory, against each of the axes."""
+    titles = {
+        "snapshots": "3 dimensions, degree by the test",
+        "dimension": f"{MIDDLE:,} snapshots, degree 2",
+        "unknowns": f"{MIDDLE:,} snapshots, 3 dimensions, degree 2 and up",
+    }
+    with rc_context(STYLE), replacing(path) as temporary:
+        figure = sheet(10.5, 5.2)
+        grid = figure.subplots(2, 3, sharex="col", sharey="row")
+        for (time_axes, memory_axes), (axis, cases) in zip(grid.T, SERIES.items(), strict=True):
+            shown = [rows[case] for case in cases if case in rows]
+            x = [getattr(row, axis) for row in shown]
+            whole, selection = [row.whole for row in shown], [row.selection for row in shown]
+            time_axes.plot(x, whole, "o-", color=COLOURS["library"], label="whole fit")
+            time_axes.plot(x, selection, "s--", color=OTHER, label="selection alone")
+            memory_axes.plot(x, [row.memory for row in shown], "o-", color=COLOURS["library"])
+            time_axes.set_title(titles[axis])
+            memory_axes.set_xlabel(axis)
+            if axis == "snapshots":
+                memory_axes.set_xscale("log")
+            else:
+                memory_axes.set_xticks(x)
+        measured = list(rows.values())
+        logarithmic(grid[0, 0], [s for row in measured for s in (row.whole, row.selection)])
+        logarithmic(grid[1, 0], [row.memory for row in measured])
+        grid[0, 0].set_ylabel("seconds")
+        grid[1, 0].set_ylabel("memory beside imports, MiB")
+        grid[0, 0].legend(loc="lower right")
+        figure.savefig(temporary, format="png")
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the pass and the table of fits, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stream", type=int, default=1_000_000)
+    parser.add_argument("--unknowns", type=int, default=105, help="of the largest fit")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("outputs/weak_form"))
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    stream(args.stream)
-    print("\n| N | d | degree | unknowns | selection, s | whole fit, s | peak, MiB |")
-    print("|---|---|---|---|---|---|---|")
-    for n in (1000, 3000, 24_000, 100_000):
-        fit(n, 3, "auto")
-    for degree in (2, 3):
-        fit(24_000, 3, degree)
-    for dim in (4, 6):
-        fit(24_000, dim, 2)
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
+        print(alone.submit(stream, args.stream, args.threads).result(), flush=True)
+        print("\n| N | d | degree | unknowns | selection, s | whole fit, s | MiB | before |")
+        print("|---|---|---|---|---|---|---|---|")
+        rows = {}
+        for case in dict.fromkeys(case for cases in SERIES.values() for case in cases):
+            if unknowns(case) > args.unknowns:
+                continue
+            repeats = [alone.submit(fit, *case, args.threads) for _ in range(args.repeats)]
+            row = rows[case] = middle([repeat.result() for repeat in repeats])
+            print(
+                f"| {row.snapshots} | {row.dimension} | {row.degree} | {row.unknowns} "
+                f"| {row.selection:.1f} | {row.whole:.1f} | {row.memory:.0f} "
+                f"| {row.before:.0f} |",
+                flush=True,
+            )
+    draw(args.out / "weak_form.png", rows)
 
 
 if __name__ == "__main__":

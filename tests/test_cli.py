@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import eqflow
-from eqflow.cli import main
+from eqflow.cli import main, run
+from eqflow.discovery import RESERVOIR, Discovery
+from eqflow.training import library
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -32,6 +34,8 @@ TINY = [
     "beside=[]",
     "nulls=[minus_x]",
 ]
+LAW = [option for option in TINY if "training" not in option]
+LAW += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
 
 
 def call(monkeypatch, *overrides: str) -> int:
@@ -327,6 +331,54 @@ def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monke
         for name in ("cut", "whole")
     )
     assert one["history"] == other["history"]
+
+
+def test_one_process_and_two_find_the_same_law_also_when_cut_short(tmp_path, monkeypatch):
+    uneven = [*LAW, f"data.n={library.EVERY * run.PASS + RESERVOIR + 1001}"]
+    for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
+        folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/cache"]
+        assert call(monkeypatch, *uneven, f"trainer={trainer}", *folder) == 0
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert metrics(two) == pytest.approx(metrics(one), rel=1e-9)
+    torch.testing.assert_close(coefficients(two), coefficients(one), rtol=1e-9, atol=0)
+    # as if both had been killed after they wrote their sums
+    (two / "checkpoints" / "flow.ckpt").unlink()
+    assert call(monkeypatch, f"run_dir={two}", "resume=true") == 0
+    assert metrics(two) == pytest.approx(metrics(one), rel=1e-9)
+    torch.testing.assert_close(coefficients(two), coefficients(one), rtol=1e-9, atol=0)
+
+
+def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(run, "PASS", 500)
+    monkeypatch.setattr(library, "EVERY", 2)
+    sums, seen, most = Discovery.sums, [], 100
+
+    def counted(self, z):
+        seen.append(len(z))
+        if len(seen) > most:
+            raise RuntimeError("cut")
+        return sums(self, z)
+
+    monkeypatch.setattr(Discovery, "sums", counted)
+    options = [*LAW, "data.n=10001", f"cache_dir={tmp_path}/cache"]
+    assert call(monkeypatch, *options, f"run_dir={tmp_path}/whole") == 0
+    assert sum(seen) == 7001  # those that are not held out
+    seen, most = [], 7
+    assert call(monkeypatch, *options, f"run_dir={tmp_path}/cut") == 1
+    last = f"{tmp_path}/cut/checkpoints/last.ckpt"
+    assert call(monkeypatch, *options, f"run_dir={tmp_path}/other", f"ckpt_path={last}") == 2
+    assert "unfinished stage" in capfd.readouterr().err
+    seen, most = [], 100
+    assert call(monkeypatch, f"run_dir={tmp_path}/cut", "resume=true") == 0
+    assert sum(seen) == 7001 - 6 * 500
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    assert torch.equal(coefficients(tmp_path / "cut"), coefficients(tmp_path / "whole"))
+
+
+def coefficients(folder: Path) -> torch.Tensor:
+    """Those of the law that a run found."""
+    path = folder / "checkpoints" / "flow.ckpt"
+    return torch.load(path, weights_only=True)["state_dict"]["coefficients"]
 
 
 def stage_and_step(path: Path) -> tuple[str, int]:

@@ -91,7 +91,7 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
         return None
     option = f"ckpt_path={cfg.ckpt_path}"
     content = store.load_stage(Path(cfg.ckpt_path), option)
-    if "optimizer_states" in content:
+    if "history" not in content:
         raise InputError(f"{option} is an unfinished stage; expected score.ckpt or flow.ckpt")
     part = model.score if content["stage"] == "score" else model.field
     store.fill(part, content["state_dict"], option)

@@ -130,9 +130,11 @@ class Run:
     def _discover(self, field: Library, path: Path) -> None:
         """Fit a library: one pass over the snapshots, then the choice of its terms."""
         started = time.perf_counter()
-        module = LibraryModule(build_discovery(self.cfg, field, self.data.snapshots))
+        discovery = build_discovery(self.cfg, field, self.data.snapshots)
+        module = LibraryModule(discovery, self._checkpoint("last"))
+        seen = module.resume() if self._last("flow") else 0
         trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
-        states = self.data.snapshots.train[: module.discovery.fitted]
+        states = self.data.snapshots.train[seen : discovery.fitted]
         trainer.test(module, val_loader(states, PASS), verbose=False)
         if rank_and_world()[0] == 0:
             found = asdict(module.findings)

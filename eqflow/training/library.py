@@ -1,14 +1,21 @@
 """The closed form under Lightning: one pass of sums in the evaluation loop, then the solve."""
 
+from pathlib import Path
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from eqflow import store
 from eqflow.discovery import Discovery
 from eqflow.findings import Findings
+from eqflow.processes import rank_and_world
 from eqflow.stationarity import Sums
 from eqflow.training.batches import Batch
+
+EVERY = 32
+"""Batches between two writings of the sums, which cost less than a percent of their time."""
 
 
 class Moments(Metric):
@@ -22,9 +29,13 @@ class Moments(Metric):
     def __init__(self, functions: int, terms: int) -> None:
         super().__init__()
         self.set_dtype(torch.double)
-        self.add_state("tested", torch.zeros(functions, terms).double(), dist_reduce_fx="sum")
-        self.add_state("gram", torch.zeros(terms, terms).double(), dist_reduce_fx="sum")
-        self.add_state("states", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        zeros = {
+            "tested": torch.zeros(functions, terms).double(),
+            "gram": torch.zeros(terms, terms).double(),
+            "states": torch.zeros((), dtype=torch.long),
+        }
+        for name, zero in zeros.items():
+            self.add_state(name, zero, dist_reduce_fx="sum", persistent=True)
 
     def update(self, sums: Sums) -> None:
         self.tested += sums.tested
@@ -39,19 +50,36 @@ class LibraryModule(pl.LightningModule):
     """Fits a library field: accumulates its moments batch by batch, then chooses the terms.
 
     Runs in the test loop: ``fit`` refuses what has no trained parameters under several processes.
+    Every ``EVERY`` batches the sums of all processes go to ``last``; ``resume`` goes on from there,
+    with any number of processes.
     """
 
     stage = "flow"
     findings: Findings
 
-    def __init__(self, discovery: Discovery) -> None:
+    def __init__(self, discovery: Discovery, last: Path) -> None:
         super().__init__()
-        self.discovery, self.field = discovery, discovery.field
+        self.discovery, self.field, self.last = discovery, discovery.field, last
         self.moments = Moments(len(discovery.functions), len(discovery.field.terms))
 
-    def test_step(self, batch: Batch) -> None:
+    def resume(self) -> int:
+        """Take up the sums written to ``last``; how many states, the first ones, are in them."""
+        written = store.load_stage(self.last, "resume")["state_dict"]
+        if rank_and_world()[0] == 0:  # they are those of all processes
+            store.fill(self.moments, written, f"{self.last}")
+        return int(written["states"])
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx and batch_idx % EVERY == 0:  # before a batch: one is always left to resume
+            self._write()
         if len(batch.states):
             self.moments.update(self.discovery.sums(batch.states))
+
+    def _write(self) -> None:
+        with self.moments.sync_context():
+            if rank_and_world()[0] == 0:
+                sums = self.moments.state_dict()
+                store.save_stage(self.last, self.stage, {"state_dict": sums})
 
     def on_test_epoch_end(self) -> None:
         self.findings = self.discovery.run(self.moments.compute())
