@@ -18,6 +18,9 @@ from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FEWEST,
     MOMENTS,
+    MOST,
+    RESERVOIR,
+    SCARCE,
     Candidate,
     FourierFunctions,
     NoiseProfile,
@@ -46,9 +49,6 @@ ENOUGH = 10
 
 PROBED = 0.1
 """Size of the noise that an estimate of it starts from."""
-
-RESERVOIR = 20_000
-"""States on which covariances are taken; means are those of all snapshots."""
 
 SINGULAR = 1e-13
 """Relative size of an eigenvalue of the terms' second moments that counts as zero."""
@@ -91,7 +91,8 @@ class Discovery:
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
         self.fewest = min(functions, max(FEWEST, self.fitted // 10))
-        count = max(self.fewest, MOMENTS * len(self.libraries[-1]) * field.dim)
+        finest = min(MOST, self.fitted // SCARCE)
+        count = max(self.fewest, finest, MOMENTS * len(self.libraries[-1]) * field.dim)
         self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
         self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
 
@@ -135,10 +136,10 @@ class Discovery:
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
         full, law = tried[-1]
-        form, found = law.form, law.found
-        errors = draws(
-            influence(form, found), form.total, groups=self.sample.groups, seed=self.seed
-        )
+        if law.accepted:
+            law = trial.finished(law)
+        form, found, groups = law.form, law.found, trial.whole[: law.form.size].groups
+        errors = draws(influence(form, found), form.total, groups=groups, seed=self.seed)
         rate = (self.field.standardiser.std / form.rms[:, None]).flatten()[found.support]
         values = found.xi[found.support] * rate
         where = self._place(law)

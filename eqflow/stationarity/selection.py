@@ -1,7 +1,7 @@
 """Which terms: the smallest library that the stationarity test accepts (METHOD section 5)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, vanishing, weights
 from eqflow.stationarity.noise import NoisyPolynomial, NoisyWeakForm
 from eqflow.stationarity.solve import Minimum, minimise, spread, starts
-from eqflow.stationarity.weak import Sums, WeakForm
+from eqflow.stationarity.weak import Sums, WeakForm, sums
 
 ACCEPTED = 0.01
 """Level of the test that accepts a library: a true one is passed over once in a hundred times."""
@@ -25,6 +25,17 @@ FEWEST = 100
 
 MOMENTS = 5
 """Test functions for each unknown, where the least number is not enough."""
+
+MOST = 600
+"""Test functions that an accepted law is fitted with at last; one for ``SCARCE`` snapshots."""
+
+SCARCE = 40
+
+RESERVOIR = 20_000
+"""States on which covariances are taken; means are those of all snapshots."""
+
+FINE = 1e-6
+"""Ridge of the last fit: close to its minimum the precision counts."""
 
 SMOOTH = 0.1
 """Ridge under which the statistic has few local minima, for the way to the lowest."""
@@ -47,6 +58,16 @@ class Sample:
     def __getitem__(self, rows: slice) -> "Sample":
         groups = None if self.groups is None else self.groups[rows]
         return Sample(self.z[rows], self.theta[rows], groups)
+
+    def __add__(self, other: "Sample") -> "Sample":
+        groups = None
+        if self.groups is not None and other.groups is not None:
+            groups = torch.cat([self.groups, other.groups])
+        return Sample(torch.cat([self.z, other.z]), torch.cat([self.theta, other.theta]), groups)
+
+    def sums(self, functions: FourierFunctions) -> Sums:
+        """Its part of the moments."""
+        return sums(self.z, self.theta, functions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +108,15 @@ class Trial:
     total: Sums | None = None
     noisy: NoisyPolynomial | None = None
 
+    @property
+    def whole(self) -> Sample:
+        """The sample, then what was held out."""
+        return self.sample + self.held_out
+
     def form(self, columns: Tensor) -> WeakForm:
         """The weak form of some of the terms."""
-        functions, total = self._functions(columns, self.fewest), None
-        if self.total is not None:
-            tested, gram, states = self.total
-            total = Sums(tested[: len(functions), columns], gram[columns][:, columns], states)
-        return self._form(self.sample, columns, functions, total)
+        functions = self._functions(columns, self.fewest)
+        return self._form(self.sample, columns, functions, self.total)
 
     def first(self, columns: Tensor) -> WeakForm:
         """The weak form on the states, and with the functions, that starts are compared on."""
@@ -109,6 +132,9 @@ class Trial:
     ) -> WeakForm:
         if self.noisy is not None:
             return NoisyWeakForm(sample.z, self.noisy[columns], functions)
+        if total is not None:
+            tested, gram, states = total
+            total = Sums(tested[: len(functions), columns], gram[columns][:, columns], states)
         return WeakForm(sample.z, sample.theta[:, columns], functions, total)
 
     def _functions(self, columns: Tensor, fewest: int) -> FourierFunctions:
@@ -133,8 +159,7 @@ class Trial:
         self, one: Candidate, form: WeakForm, apart: Float[Tensor, "unknowns o"]
     ) -> Candidate:
         """A fit continued on another form of its library, orthogonal to ``apart`` there."""
-        scale = (form.rms / one.form.rms).repeat_interleave(form.dim)
-        xi, apart = scale * one.found.xi, scale[:, None] * apart
+        xi, apart = _in_units(form, one), _scale(form, one)[:, None] * apart
         dual = form.metric @ apart
         xi = xi - apart @ torch.linalg.solve(apart.T @ dual, dual.T @ xi)
         return self.candidate(one.columns, form, minimise(form, xi, apart=apart))
@@ -159,6 +184,28 @@ class Trial:
         found = eliminate(full.form, full.found)
         law = self.candidate(full.columns, full.form, found)
         return law if law.accepted or not full.accepted else full
+
+    def finished(self, law: Candidate) -> Candidate:
+        """A law fitted again to all snapshots, those held out too, with all functions.
+
+        Its test stays that of the fit that had not seen them.
+        """
+        states, total, functions = self.whole[:RESERVOIR], None, self.functions.first(self.fewest)
+        if self.noisy is None:
+            functions = self.functions
+            total = (self.total or self.sample.sums(functions)).plus(self.held_out.sums(functions))
+        form = self._form(states, law.columns, functions, total)
+        start, support = _in_units(form, law), law.found.support
+        return replace(law, form=form, found=minimise(form, start, support, ridge=FINE, steps=3))
+
+
+def _in_units(form: WeakForm, one: Candidate) -> Float[Tensor, " unknowns"]:
+    return _scale(form, one) * one.found.xi
+
+
+def _scale(form: WeakForm, one: Candidate) -> Float[Tensor, " unknowns"]:
+    """From the units of a fit's unknowns to those of another form of its library."""
+    return (form.rms / one.form.rms).repeat_interleave(form.dim)
 
 
 def select(trial: Trial, libraries: Sequence[Tensor]) -> list[tuple[Candidate, Candidate]]:

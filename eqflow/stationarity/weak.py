@@ -25,6 +25,11 @@ class Sums(NamedTuple):
     gram: Float[Tensor, "terms terms"]
     states: int
 
+    def plus(self, other: "Sums") -> "Sums":
+        """Sums over the states of both."""
+        tested, gram = self.tested + other.tested, self.gram + other.gram
+        return Sums(tested, gram, self.states + other.states)
+
 
 NEGLIGIBLE = 1e-5
 """Relative variance below which a combination of test functions is left out."""
