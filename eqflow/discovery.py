@@ -99,7 +99,7 @@ class Discovery:
     def sums(self, z: Float[Tensor, "n dim"]) -> Sums:
         """What a batch of standardised states adds to the moments."""
         z = z.double()
-        return sums(z, self.field.theta(z), self.functions)
+        return sums(z, self.field.theta(z), self.functions.to(z.device))
 
     def run(self, total: Sums | None = None) -> Findings:
         """Choose the terms, set the field's coefficients and say how far the data decide.

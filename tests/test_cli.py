@@ -14,7 +14,8 @@ import torch
 
 import eqflow
 from eqflow.cli import main, run
-from eqflow.discovery import RESERVOIR, Discovery
+from eqflow.discovery import Discovery
+from eqflow.stationarity import RESERVOIR
 from eqflow.training import library
 
 ROOT = Path(__file__).parents[1]

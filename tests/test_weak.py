@@ -239,6 +239,26 @@ def test_whole_groups_are_fitted_or_held_out_and_count_as_one():
     assert law.test.units == len(tested.unique())
 
 
+def test_an_accepted_law_is_fitted_again_to_all_snapshots_and_keeps_its_test():
+    system = Lorenz63()
+    x = system.sample(6000, seed=2, runs=6000).states
+    units, field = Standardiser.of(x), Library((3,), 2)
+    found = Discovery(field, units.standard(x), units)
+    trial = found._trial(0.0)
+    law = trial.sparse(trial.fit(found.libraries[0]))
+    last = trial.finished(law)
+    assert (law.form.total, last.form.total) == (4200, 6000)
+    assert last.test == law.test
+    assert torch.equal(last.found.support, law.found.support)
+    truth = system.velocity(x) / units.std
+
+    def miss(one):
+        v = field.theta(units.standard(x)) / one.form.rms @ one.found.xi.view(-1, 3)
+        return 1 - abs(float((v * truth).sum() / (v.norm() * truth.norm())))
+
+    assert miss(last) < 0.5 * miss(law)
+
+
 def test_orientation_is_negative_on_average_or_undetermined():
     z = gaussian(4000, 1)[:, 0]
     assert orientation(z - 1).sign == 1

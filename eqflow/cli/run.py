@@ -137,7 +137,7 @@ class Run:
         states = self.data.snapshots.train[seen : discovery.fitted]
         trainer.test(module, val_loader(states, PASS), verbose=False)
         if rank_and_world()[0] == 0:
-            found = asdict(module.findings)
+            found = asdict(discovery.run(module.total))
             content = {"state_dict": field.state_dict(), "history": [], "findings": found}
             seconds = time.perf_counter() - started
             store.save_stage(path, "flow", {**content, "seconds": seconds})

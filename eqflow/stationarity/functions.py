@@ -50,6 +50,10 @@ class FourierFunctions:
         phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
         return cls(w.to(z.device), phases.to(z.device))
 
+    def to(self, device: torch.device | str) -> "FourierFunctions":
+        """The same functions on another device."""
+        return FourierFunctions(self.frequencies.to(device), self.phases.to(device))
+
     def first(self, count: int) -> "FourierFunctions":
         """The first ``count`` of them."""
         return FourierFunctions(self.frequencies[:count], self.phases[:count])

@@ -1,4 +1,4 @@
-"""The closed form under Lightning: one pass of sums in the evaluation loop, then the solve."""
+"""The closed form under Lightning: one pass of sums in the evaluation loop."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from torchmetrics import Metric
 
 from eqflow import store
 from eqflow.discovery import Discovery
-from eqflow.findings import Findings
 from eqflow.processes import rank_and_world
 from eqflow.stationarity import Sums
 from eqflow.training.batches import Batch
@@ -43,11 +42,11 @@ class Moments(Metric):
         self.states += sums.states
 
     def compute(self) -> Sums:
-        return Sums(self.tested, self.gram, int(self.states))
+        return Sums(self.tested.cpu(), self.gram.cpu(), int(self.states))
 
 
 class LibraryModule(pl.LightningModule):
-    """Fits a library field: accumulates its moments batch by batch, then chooses the terms.
+    """Accumulates the moments of a library field batch by batch: ``total`` after the pass.
 
     Runs in the test loop: ``fit`` refuses what has no trained parameters under several processes.
     Every ``EVERY`` batches the sums of all processes go to ``last``; ``resume`` goes on from there,
@@ -55,7 +54,7 @@ class LibraryModule(pl.LightningModule):
     """
 
     stage = "flow"
-    findings: Findings
+    total: Sums
 
     def __init__(self, discovery: Discovery, last: Path) -> None:
         super().__init__()
@@ -82,4 +81,4 @@ class LibraryModule(pl.LightningModule):
                 store.save_stage(self.last, self.stage, {"state_dict": sums})
 
     def on_test_epoch_end(self) -> None:
-        self.findings = self.discovery.run(self.moments.compute())
+        self.total = self.moments.compute()
