@@ -136,7 +136,7 @@ class Equations:
         )
 
     def readable(self) -> "Equations":
-        """Scaled so that as many coefficients as possible are 1 or -1, to within 5 %.
+        """Scaled so that as many coefficients as possible are 1 or -1, to within 5 %, one exactly.
 
         That is the unit of time in which equations are usually written; Lorenz's come out with
         10, 28 and 8/3.
@@ -145,7 +145,7 @@ class Equations:
         if not len(sizes):
             return self
         alike = (sizes[:, None] - sizes).abs() < 0.05
-        return self.scaled(torch.exp(-sizes[alike[alike.sum(1).argmax()]].mean()).item())
+        return self.scaled(torch.exp(-sizes[alike[alike.sum(1).argmax()]].median()).item())
 
     def _columns(self) -> list[list[float]]:
         return self.coefficients.T.tolist()
