@@ -253,7 +253,7 @@ def _noise(trial: Trial, law: Candidate) -> dict[str, float]:
         "noise_std": size,
         "noise_low": size,
         "noise_high": size,
-        "blurred": float(_cosines(law, (blurred.found.xi * scale)[None]).abs()),
+        "blurred": min(1.0, float(_cosines(law, (blurred.found.xi * scale)[None]).abs())),
     }
 
 
