@@ -91,8 +91,8 @@ class Discovery:
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
         self.fewest = min(functions, max(FEWEST, self.fitted // 10))
-        finest = min(MOST, self.fitted // SCARCE)
-        count = max(self.fewest, finest, MOMENTS * len(self.libraries[-1]) * field.dim)
+        self.most = max(self.fewest, min(MOST, self.fitted // SCARCE))
+        count = max(self.most, MOMENTS * len(self.libraries[-1]) * field.dim)
         self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
         self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
 
@@ -120,7 +120,7 @@ class Discovery:
         return replace(found, noise_low=profile.low, noise_high=profile.high)
 
     def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
-        parts = (self.sample, self.held_out, self.functions, self.others, self.fewest)
+        parts = (self.sample, self.held_out, self.functions, self.others, self.fewest, self.most)
         if not noise_std:
             return Trial(*parts, total)
         return Trial(*parts, noisy=self._noisy(noise_std))

@@ -8,7 +8,11 @@ from eqflow.stationarity.hotelling import Stationarity, hotelling
 from eqflow.stationarity.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
-from eqflow.stationarity.selection import (
+from eqflow.stationarity.selection import select
+from eqflow.stationarity.solve import Minimum, minimise
+from eqflow.stationarity.spectrum import Spectrum, spectrum
+from eqflow.stationarity.starts import eigenfields, starts
+from eqflow.stationarity.trial import (
     ACCEPTED,
     FEWEST,
     MOMENTS,
@@ -18,10 +22,7 @@ from eqflow.stationarity.selection import (
     Candidate,
     Sample,
     Trial,
-    select,
 )
-from eqflow.stationarity.solve import Minimum, eigenfields, minimise, starts
-from eqflow.stationarity.spectrum import Spectrum, spectrum
 from eqflow.stationarity.weak import Sums, WeakForm, sums
 
 __all__ = [

@@ -51,48 +51,6 @@ class _Point:
     statistic: float
 
 
-def starts(
-    form: WeakForm, count: int = 3, apart: Float[Tensor, "unknowns o"] | None = None
-) -> list[Float[Tensor, " unknowns"]]:
-    """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
-
-    ``A`` is the squared moments, ``B`` their sampling noise: unlike in ``xi . A xi / xi . S xi``
-    noise does not favour fields whose moments are small. The weights go from those of an isotropic
-    velocity to those of the field itself. With ``apart``, fields orthogonal to these.
-    """
-    eye = torch.eye(form.jacobian.shape[0]).to(form.jacobian)
-    first = eigenfields(form, eye, apart)[1][:, :count]
-    return [_refined(form, xi, apart) for xi in first.T]
-
-
-def _refined(form: WeakForm, xi: Tensor, apart: Tensor | None) -> Tensor:
-    for ridge in (1.0, 0.1):
-        covariance = form.covariance(form.normalised(xi))[0]
-        variances, axes = torch.linalg.eigh(covariance)
-        root = axes * (variances.clamp_min(0) + ridge).rsqrt()
-        xi = eigenfields(form, root, apart)[1][:, 0]
-    return xi
-
-
-def eigenfields(
-    form: WeakForm, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns o"] | None = None
-) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
-    """Squared moments in units of their sampling noise, increasing, and the fields that have them.
-
-    Weights are ``root root^T``. Fields that vanish on the data are left out.
-    """
-    mean = root.T @ form.jacobian
-    noise = form.noise(root)
-    scale = noise.diagonal().clamp_min(1e-300).rsqrt()
-    sizes, axes = torch.linalg.eigh(noise * torch.outer(scale, scale))
-    kept = sizes > 1e-11 * sizes[-1]
-    basis = scale[:, None] * axes[:, kept] * sizes[kept].rsqrt()
-    if apart is not None:
-        basis = basis @ _complement(basis.T @ form.metric @ apart)
-    squares, fields = torch.linalg.eigh(form.total * (mean @ basis).T @ (mean @ basis))
-    return squares, basis @ fields
-
-
 def minimise(
     form: WeakForm,
     xi: Float[Tensor, " unknowns"],
@@ -163,11 +121,11 @@ def _newton(
     damped.diagonal().add_(damping * hessian.diagonal())
     if apart is None:
         return torch.linalg.solve(damped, gradient)
-    free = _complement((form.metric @ apart)[support])
+    free = complement((form.metric @ apart)[support])
     return free @ torch.linalg.solve(free.T @ damped @ free, free.T @ gradient)
 
 
-def _complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
+def complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
     """An orthonormal basis of what is orthogonal to ``columns``."""
     return torch.linalg.qr(columns, mode="complete").Q[:, columns.shape[1] :]
 

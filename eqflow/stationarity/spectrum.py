@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from eqflow.stationarity.selection import Candidate, Trial, least
 from eqflow.stationarity.solve import minimise
+from eqflow.stationarity.starts import least
+from eqflow.stationarity.trial import Candidate, Trial
 
 LEVEL = 1e-3
 """Level of the tests in turn: lower than that of one, as there is one for each dimension."""

@@ -14,7 +14,8 @@ from torch import Tensor
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.noise.polynomial import LARGEST, NoisyPolynomial
 from eqflow.stationarity.noise.weak import NoisyWeakForm
-from eqflow.stationarity.solve import Minimum, minimise, starts
+from eqflow.stationarity.solve import Minimum, minimise
+from eqflow.stationarity.starts import starts
 
 COARSE = 2000
 """States on which the levels of the noise are first compared."""
