@@ -37,8 +37,9 @@ RESERVOIR = 20_000
 FINE = 1e-6
 """Ridge of the last fit: close to its minimum the precision counts."""
 
-HOPELESS = 20.0
-"""Statistic per moment, about 1 for a law that holds, beyond which a fit is not refined."""
+HOPELESS = 6.0
+"""Statistic per moment beyond which a fit is given up. It is about 1 for a law that holds, and up
+to 4 where speeds are so uneven that few snapshots decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,11 @@ class Candidate:
 
     @property
     def accepted(self) -> bool:
-        """Whether the held-out snapshots are compatible with the fit."""
-        return self.test.p_value >= ACCEPTED
+        """Whether held-out snapshots are compatible with the fit, and those it was fitted to.
+
+        The test looks at few moments; a fit that is hopeless on many is none, whatever it says.
+        """
+        return self.test.p_value >= ACCEPTED and not self.hopeless
 
     @property
     def hopeless(self) -> bool:

@@ -17,8 +17,12 @@ from eqflow.processes import Stream, generator
 from eqflow.simulate import RK4
 from eqflow.systems.sample import Sample
 
-SETTLE = 10.0
+SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
+
+KICK = 0.01
+"""Standard deviations that runs are moved by where they leave the orbit: else they would follow it,
+and be no runs of their own."""
 
 STEPS = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
@@ -50,9 +54,9 @@ class Dysts:
         """``n`` raw states, float64, of the law that the orbit of the stored start explores.
 
         That orbit is followed for ``transient`` periods; in as many again it is left at random
-        times by ``runs`` that go on side by side (RK4, the step such that halving it changes
-        little); after ``SETTLE`` periods a state of each is kept at random times, a period apart
-        on average. Raises ``InputError`` if an orbit leaves or comes to rest.
+        times, with a small kick, by ``runs`` that go on side by side (RK4, the step such that
+        halving it changes little); after ``SETTLE`` periods a state of each is kept at random
+        times, a period apart on average. Raises ``InputError`` if an orbit leaves or comes to rest.
         """
         runs, draw = min(runs, n), generator(seed, Stream.SNAPSHOTS)
         if not transient > 0:
@@ -61,6 +65,7 @@ class Dysts:
         u = torch.rand(runs + kept, generator=draw, dtype=torch.float64)
         leaves, spacing = u.split([runs, kept])
         starts = self._orbit(transient * (1 + leaves.sort().values))
+        starts = starts + KICK * torch.randn(starts.shape, generator=draw, dtype=torch.float64)
         times = torch.cat([torch.zeros(1), SETTLE + (0.5 + spacing).cumsum(0)])
         path = RK4(self._step(starts))(self._scaled_velocity, starts, times)[1:]
         if not path.isfinite().all():
