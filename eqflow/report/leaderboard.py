@@ -27,6 +27,7 @@ COLUMNS = {
     "oriented": "oriented",
     "escaped": "escaped",
     "MMD² / floor": "mmd2_ratio",
+    "the truth's": "true_mmd2_ratio",
     "fit, s": "seconds",
     "why not recovered": "reason",
 }
