@@ -136,7 +136,8 @@ class Discovery:
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
         full, law = tried[-1]
-        if law.accepted:
+        shape, accepted = spectrum(trial, law), law.accepted
+        if accepted:
             law = trial.finished(law)
         form, found, groups = law.form, law.found, trial.whole[: law.form.size].groups
         errors = draws(influence(form, found), form.total, groups=groups, seed=self.seed)
@@ -148,7 +149,6 @@ class Discovery:
         if sense.sign < 0:
             low, high = -high, -low
         self.field.coefficients.copy_(self._filled(where, sense.sign * values))
-        shape = spectrum(trial, full)
         return Findings(
             degree=self._degree(full),
             degrees=[self._row(*pair) for pair in tried],
@@ -157,7 +157,7 @@ class Discovery:
             effect_size=law.test.effect_size,
             spectrum=shape.values,
             error=shape.error,
-            dimension=shape.dimension if law.accepted else 0,
+            dimension=shape.dimension if accepted else 0,
             gap=shape.gap,
             direction=_direction(law, errors),
             divergence=sense.sign * sense.divergence,

@@ -14,7 +14,8 @@ from eqflow.stationarity.noise import (
     noisy_sums,
     profile_noise,
 )
-from eqflow.stationarity.solve import minimise, starts
+from eqflow.stationarity.solve import minimise
+from eqflow.stationarity.starts import starts
 from eqflow.stationarity.weak import WeakForm
 from eqflow.systems import Lorenz63
 from eqflow.terms import Expressions, Polynomial, Trigonometric

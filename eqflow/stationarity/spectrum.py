@@ -46,21 +46,21 @@ class Spectrum:
         return max(excess[1], 0) / max(excess[0], self.error)
 
 
-def spectrum(trial: Trial, first: Candidate, extra: int = 3) -> Spectrum:
-    """From the fitted field on: fields orthogonal to all before, ``extra`` beyond the solutions.
+def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:
+    """From a law on: fields of its library orthogonal to all before, ``extra`` beyond solutions.
 
     Their statistics are those on the states that starts are compared on. Those that may be
-    solutions are fitted to all states, as the first was, before the held-out test.
+    solutions are fitted to all states, as the law was, before the held-out test.
     """
-    form = trial.first(first.columns)
-    found = [minimise(form, first.found.xi, tolerance=1)]
-    p_values, beyond = [first.test.p_value], int(first.test.p_value < LEVEL)
-    while beyond < extra and len(found) < len(first.found.xi) - 1:
+    form = trial.first(law.columns)
+    found = [minimise(form, law.found.xi, law.found.support, tolerance=1)]
+    p_values, beyond = [law.test.p_value], int(law.test.p_value < LEVEL)
+    while beyond < extra and len(found) < len(law.found.xi) - 1:
         apart = torch.stack([one.xi for one in found], dim=1)
-        one = trial.candidate(first.columns, form, least(form, apart))
+        one = trial.candidate(law.columns, form, least(form, apart))
         found.append(one.found)
         if not one.hopeless:
-            one = trial.refined(one, first.form, apart)
+            one = trial.refined(one, law.form, apart)
         p_values.append(one.test.p_value)
         beyond += p_values[-1] < LEVEL
     values = [one.statistic / one.moments for one in found]

@@ -21,8 +21,8 @@ SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
 
 KICK = 0.01
-"""Standard deviations that runs are moved by where they leave the orbit: else they would follow it,
-and be no runs of their own."""
+"""Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
+they leave the orbit: else they would follow it, and be no runs of their own."""
 
 STEPS = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
@@ -65,7 +65,9 @@ class Dysts:
         u = torch.rand(runs + kept, generator=draw, dtype=torch.float64)
         leaves, spacing = u.split([runs, kept])
         starts = self._orbit(transient * (1 + leaves.sort().values))
-        starts = starts + KICK * torch.randn(starts.shape, generator=draw, dtype=torch.float64)
+        sizes = (starts + torch.from_numpy(self._mean / self._std)).abs().clamp(max=1)
+        kicks = torch.randn(starts.shape, generator=draw, dtype=torch.float64)
+        starts = starts + KICK * sizes * kicks  # what is not negative stays so
         times = torch.cat([torch.zeros(1), SETTLE + (0.5 + spacing).cumsum(0)])
         path = RK4(self._step(starts))(self._scaled_velocity, starts, times)[1:]
         if not path.isfinite().all():
