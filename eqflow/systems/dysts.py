@@ -20,9 +20,10 @@ from eqflow.systems.sample import Sample
 SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
 
-KICK = 0.01
+KICKS = (0.01, 0.001)
 """Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
-they leave the orbit: else they would follow it, and be no runs of their own."""
+they leave the orbit: else they would follow it, and be no runs of their own. The second is for
+systems whose attractor is near the edge of its basin."""
 
 STEPS = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
@@ -67,10 +68,13 @@ class Dysts:
         starts = self._orbit(transient * (1 + leaves.sort().values))
         sizes = (starts + torch.from_numpy(self._mean / self._std)).abs().clamp(max=1)
         kicks = torch.randn(starts.shape, generator=draw, dtype=torch.float64)
-        starts = starts + KICK * sizes * kicks  # what is not negative stays so
         times = torch.cat([torch.zeros(1), SETTLE + (0.5 + spacing).cumsum(0)])
-        path = RK4(self._step(starts))(self._scaled_velocity, starts, times)[1:]
-        if not path.isfinite().all():
+        for kick in KICKS:
+            left = starts + kick * sizes * kicks  # what is not negative stays so
+            path = RK4(self._step(left))(self._scaled_velocity, left, times)[1:]
+            if path.isfinite().all():
+                break
+        else:
             raise self._refusal("some of its orbits run to infinity")
         states = self._mean + self._std * path.flatten(0, 1).numpy()
         return Sample(torch.from_numpy(states)[:n], torch.arange(runs).repeat(kept)[:n])
