@@ -20,9 +20,9 @@ from eqflow.systems.sample import Sample
 SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
 
-KICKS = (0.01, 0.001)
+KICKS = (0.01, 0.001, 0.0001)
 """Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
-they leave the orbit: else they would follow it, and be no runs of their own. The second is for
+they leave the orbit: else they would follow it, and be no runs of their own. The smaller are for
 systems whose attractor is near the edge of its basin."""
 
 STEPS = [0.01 / 2**k for k in range(10)]
