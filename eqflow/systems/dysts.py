@@ -20,10 +20,10 @@ from eqflow.systems.sample import Sample
 SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
 
-KICKS = (0.01, 0.001, 0.0001)
+KICKS = (0.01, 0.001, 0.0)
 """Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
-they leave the orbit: else they would follow it, and be no runs of their own. The smaller are for
-systems whose attractor is near the edge of its basin."""
+they leave the orbit: else they would follow it, and be no runs of their own. The smaller, at last
+none, are for attractors so near the edge of their basin that some runs would leave."""
 
 STEPS = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
