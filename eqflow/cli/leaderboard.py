@@ -33,12 +33,14 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _reason(job: Path, numbers: dict[str, float]) -> str:
-    """Why nothing was recovered: a law's own reason, else what the test of stationarity says."""
+    """Why no law was recovered: its own reason; without terms no field is the only one."""
     found = job / "flow" / "findings.json"
     if found.is_file():
         return Findings(**json.loads(found.read_text())).reason
     p_value = numbers.get("stationarity/p_value", 0.0)
-    return "" if p_value >= TRUSTED else f"rejected on held-out snapshots, p = {p_value:.2g}"
+    if p_value >= TRUSTED:
+        return "the distribution is kept, but by how many other fields is not known"
+    return f"the held-out test leaves it in doubt or rejects it, p = {p_value:.2g}"
 
 
 def _row(numbers: dict[str, float]) -> dict[str, Any]:
