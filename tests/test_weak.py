@@ -181,10 +181,13 @@ def test_bootstrap_of_duplicated_states_by_group_is_that_of_single_ones():
     torch.testing.assert_close(single, double)
 
 
-@pytest.mark.parametrize("dim", [2, 3])
-def test_linear_fields_that_preserve_a_gaussian(dim):
+@pytest.mark.parametrize(
+    ("dim", "n"),
+    [(2, 6000), (3, 6000), *(pytest.param(d, 24_000, marks=pytest.mark.slow) for d in (4, 5))],
+)
+def test_linear_fields_that_preserve_a_gaussian(dim, n):
     mixing = gaussian(dim, dim, seed=dim)
-    _field, found = discover(gaussian(6000, dim) @ mixing, degree=1)
+    _field, found = discover(gaussian(n, dim) @ mixing, degree=1)
     assert found.dimension == comb(dim, 2)
 
 
