@@ -2,7 +2,7 @@
 
 ``J(xi) = N g . C(xi)^-1 g`` weighs the moments ``g = G xi`` by the inverse of their covariance at
 the same ``xi``: it does not change with speed (continuously updated GMM; Hansen, Heaton & Yaron
-1996). It has local minima, so starts come from generalised eigenproblems, which have none.
+1996). It has local minima: see ``starts``.
 """
 
 from dataclasses import dataclass

@@ -27,9 +27,10 @@ MOMENTS = 5
 """Test functions for each unknown, where the least number is not enough."""
 
 MOST = 600
-"""Test functions that an accepted law is fitted with at last; one for ``SCARCE`` snapshots."""
+"""Test functions that an accepted law is fitted with at last, where snapshots are many."""
 
 SCARCE = 40
+"""Snapshots for each of these functions, where they are few."""
 
 RESERVOIR = 20_000
 """States on which covariances are taken; means are those of all snapshots."""
