@@ -32,9 +32,8 @@ from torch import Tensor  # noqa: E402
 from data_modules import Lorenz  # noqa: E402
 from eqflow.evaluation import Protocol, escape_radius, stationarity  # noqa: E402
 from eqflow.fields import Network, VelocityField, build_field  # noqa: E402
-from eqflow.metrics.escape import inside  # noqa: E402
 from eqflow.score import EmpiricalScore  # noqa: E402
-from eqflow.simulate import RK4  # noqa: E402
+from eqflow.simulate import RK4, inside  # noqa: E402
 from eqflow.snapshots import Snapshots  # noqa: E402
 from eqflow.training import CONDITIONS, Batch, WeakModule, flow_module, train_loader  # noqa: E402
 

@@ -14,6 +14,7 @@ from eqflow.errors import InputError
 from eqflow.fields import Library
 from eqflow.findings import Findings
 from eqflow.groups import boundary
+from eqflow.simulate import RK4, inside, reach
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FEWEST,
@@ -49,6 +50,12 @@ ENOUGH = 10
 
 PROBED = 0.1
 """Size of the noise that an estimate of it starts from."""
+
+STARTS = 200
+"""Held-out states that a law is simulated from."""
+
+HORIZON = 100.0
+"""Transit times that it is simulated for."""
 
 SINGULAR = 1e-13
 """Relative size of an eigenvalue of the terms' second moments that counts as zero."""
@@ -163,6 +170,7 @@ class Discovery:
             divergence=sense.sign * sense.divergence,
             divergence_error=sense.error,
             oriented=sense.determined,
+            escaped=self._escaped(),
             low=self._filled(where, low).tolist(),
             high=self._filled(where, high).tolist(),
             **(_noise(trial, law) if trial.noisy else {}),
@@ -213,6 +221,13 @@ class Discovery:
             columns.append(slope[:, terms] * (variables == j))
         each = torch.stack(columns).sum(0)
         return orientation(each @ values, errors @ each.mean(0))
+
+    def _escaped(self) -> float:
+        """Share of states that leave the data when the law is simulated."""
+        times = torch.tensor([0.0, HORIZON])
+        with torch.no_grad():
+            end = RK4()(self.field, self.held_out.z[:STARTS], times)[-1]
+        return 1 - inside(end, reach(self.sample.z)).double().mean().item()
 
     def _degree(self, full: Candidate) -> int:
         sizes = [len(columns) for columns in self.libraries]

@@ -7,6 +7,9 @@ from eqflow.stationarity import ACCEPTED
 TRUSTED = 0.05
 """Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
 
+STRAYED = 0.01
+"""Share of the states that may leave the data when a law that is called recovered is simulated."""
+
 APART = 2.0
 """Gap that a law must have to be called recovered."""
 
@@ -21,7 +24,8 @@ class Findings:
     ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
     statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the
     coefficients in raw units, given the terms that were kept; ``direction`` is the cosine to the
-    fit that 95 % of the bootstrap's fields reach. ``noise_std`` is the size of the measurement
+    fit that 95 % of the bootstrap's fields reach. ``escaped`` is the share of held-out states that
+    leave the data when the law is simulated. ``noise_std`` is the size of the measurement
     noise that was corrected for, between ``noise_low`` and ``noise_high`` where it was estimated
     (95 %), and ``blurred`` the cosine to the fit of a fit that takes no notice of it.
     """
@@ -39,6 +43,7 @@ class Findings:
     divergence: float
     divergence_error: float
     oriented: bool
+    escaped: float
     low: list[list[float]]
     high: list[list[float]]
     noise_std: float = 0.0
@@ -59,6 +64,7 @@ class Findings:
             "spectrum/dimension": self.dimension,
             "spectrum/gap": self.gap,
             "bootstrap/direction": self.direction,
+            "selection/escaped": self.escaped,
             "orientation": int(self.oriented),
             "noise/std": self.noise_std,
             **({"noise/blurred_cos": self.blurred} if self.noise_std else {}),
@@ -67,7 +73,19 @@ class Findings:
     @property
     def reason(self) -> str:
         """Why no law is determined; empty where one is."""
-        return why_not(self.p_value, self.dimension, self.gap, self.direction)
+        if self.p_value < ACCEPTED:
+            return "no library that was tried keeps the distribution"
+        if self.p_value < TRUSTED:
+            return f"the held-out test leaves it in doubt, p = {self.p_value:.2g}"
+        if self.dimension != 1:
+            return f"the fields that keep the distribution span {self.dimension} dimensions"
+        if self.gap < APART:
+            return "another field keeps the distribution nearly as well"
+        if self.direction < CLOSE:
+            return "the bootstrap's fields point in different directions"
+        if self.escaped > STRAYED:
+            return f"{self.escaped:.0%} of the states leave the data when it is simulated"
+        return ""
 
     @property
     def note(self) -> str:
@@ -76,18 +94,3 @@ class Findings:
         if self.oriented:
             return f"The sign follows from contraction ({evidence} per transit time)."
         return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
-
-
-def why_not(p_value: float, dimension: int, gap: float, direction: float) -> str:
-    """Why no law is determined; empty where one is."""
-    if p_value < ACCEPTED:
-        return "no library that was tried keeps the distribution"
-    if p_value < TRUSTED:
-        return f"the held-out test leaves it in doubt, p = {p_value:.2g}"
-    if dimension != 1:
-        return f"the fields that keep the distribution span {dimension} dimensions"
-    if gap < APART:
-        return "another field keeps the distribution nearly as well"
-    if direction < CLOSE:
-        return "the bootstrap's fields point in different directions"
-    return ""

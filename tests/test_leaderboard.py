@@ -23,6 +23,7 @@ FINDINGS = Findings(
     divergence=-1.0,
     divergence_error=0.01,
     oriented=True,
+    escaped=0.0,
     low=[[0.0]],
     high=[[1.0]],
 )

@@ -9,13 +9,13 @@ from eqflow.metrics import (
     RelativeResidual,
     SinkhornDivergence,
     SlicedW2,
-    inside,
     median_bandwidth,
     mmd2,
     mmd2_splits,
     sinkhorn_divergence,
     sliced_w2,
 )
+from eqflow.simulate import inside
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -86,6 +86,7 @@ def law_of(dim=2):
         divergence=0.0,
         divergence_error=0.1,
         oriented=False,
+        escaped=0.0,
         low=low,
         high=high,
     )

@@ -27,7 +27,7 @@ from eqflow.metrics import (
 )
 from eqflow.processes import Stream, generator, normal, rows
 from eqflow.score import Score
-from eqflow.simulate import Integrator
+from eqflow.simulate import Integrator, reach
 from eqflow.snapshots import Snapshots, remembered
 
 
@@ -97,9 +97,8 @@ def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> 
 
 @remembered
 def escape_radius(snapshots: Snapshots, sigma: float) -> float:
-    """Twice the largest norm of the training states at the level the field lives at."""
-    x = noised(snapshots.train, sigma, 0, Stream.NORMALISATION)
-    return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()
+    """Beyond which states have left the training states at the level the field lives at."""
+    return reach(noised(snapshots.train, sigma, 0, Stream.NORMALISATION))
 
 
 @remembered

@@ -1,6 +1,6 @@
 """Measures of a field: what it preserves, its residual, and what it resembles."""
 
-from eqflow.metrics.escape import Escaped, inside
+from eqflow.metrics.escape import Escaped
 from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
 from eqflow.metrics.moments import Cosine, RelativeResidual
 from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
@@ -13,7 +13,6 @@ __all__ = [
     "RelativeResidual",
     "SinkhornDivergence",
     "SlicedW2",
-    "inside",
     "median_bandwidth",
     "mmd2",
     "mmd2_splits",

@@ -1,15 +1,11 @@
-"""Which simulated states have left the data."""
+"""How many simulated states have left the data."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-
-def inside(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:
-    """States that are finite and within ``radius`` of the origin, standardised units."""
-    flat = x.flatten(1)
-    return flat.isfinite().all(1) & (torch.linalg.vector_norm(flat, dim=1) <= radius)
+from eqflow.simulate import inside
 
 
 class Escaped(Metric):

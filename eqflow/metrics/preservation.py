@@ -6,9 +6,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from eqflow.metrics.escape import inside
 from eqflow.metrics.kernel import mmd2
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2
+from eqflow.simulate import inside
 
 
 class TwoSample(Metric):

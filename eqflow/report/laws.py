@@ -71,6 +71,7 @@ class Law:
             "dimension of the solution space": f"{found.dimension}",
             "gap": number(found.gap),
             "bootstrap direction": number(found.direction),
+            "leave when simulated": percent(found.escaped),
             "sign": "determined" if found.oriented else "undetermined",
             **({"measurement noise": self._noise} if found.noise_std else {}),
         }

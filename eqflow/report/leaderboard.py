@@ -26,6 +26,7 @@ COLUMNS = {
     "bootstrap": "direction",
     "oriented": "oriented",
     "escaped": "escaped",
+    "escaped later": "escaped_later",
     "MMD² / floor": "mmd2_ratio",
     "the truth's": "true_mmd2_ratio",
     "fit, s": "seconds",

@@ -1,7 +1,8 @@
-"""Integration of velocity fields: ODE and SDE."""
+"""Integration of velocity fields: ODE and SDE, and which states have left the data."""
 
 from eqflow.simulate.adaptive import Dopri5
 from eqflow.simulate.base import Integrator
+from eqflow.simulate.escape import inside, reach
 from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
 
@@ -13,4 +14,13 @@ INTEGRATORS: dict[str, type[Integrator]] = {
 }
 """Name -> integrator class."""
 
-__all__ = ["INTEGRATORS", "RK4", "Dopri5", "EulerMaruyama", "HeunSDE", "Integrator"]
+__all__ = [
+    "INTEGRATORS",
+    "RK4",
+    "Dopri5",
+    "EulerMaruyama",
+    "HeunSDE",
+    "Integrator",
+    "inside",
+    "reach",
+]
