@@ -170,7 +170,7 @@ class Discovery:
             divergence=sense.sign * sense.divergence,
             divergence_error=sense.error,
             oriented=sense.determined,
-            escaped=self._escaped(),
+            escaped=escaped(self.field, self.held_out.z[:STARTS], reach(self.sample.z)),
             low=self._filled(where, low).tolist(),
             high=self._filled(where, high).tolist(),
             **(_noise(trial, law) if trial.noisy else {}),
@@ -222,13 +222,6 @@ class Discovery:
         each = torch.stack(columns).sum(0)
         return orientation(each @ values, errors @ each.mean(0))
 
-    def _escaped(self) -> float:
-        """Share of states that leave the data when the law is simulated."""
-        times = torch.tensor([0.0, HORIZON])
-        with torch.no_grad():
-            end = RK4()(self.field, self.held_out.z[:STARTS], times)[-1]
-        return 1 - inside(end, reach(self.sample.z)).double().mean().item()
-
     def _degree(self, full: Candidate) -> int:
         sizes = [len(columns) for columns in self.libraries]
         return self.field.degrees[sizes.index(len(full.columns))]
@@ -242,6 +235,13 @@ class Discovery:
             "p_value": law.test.p_value,
             "effect_size": law.test.effect_size,
         }
+
+
+@torch.no_grad()
+def escaped(field: Library, starts: Float[Tensor, "n dim"], radius: float) -> float:
+    """Share of states, standardised, that leave the data when a law is simulated."""
+    end = RK4()(field, starts, torch.tensor([0.0, HORIZON]))[-1]
+    return (~inside(end, radius)).double().mean().item()
 
 
 def _singular(theta: Float[Tensor, "n terms"]) -> bool:

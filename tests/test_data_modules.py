@@ -7,6 +7,7 @@ from scipy.stats import kstest
 
 from data_modules import Dysts, Lorenz, Ring, SnapshotsFile, TwoMoons, TwoPeaks
 from eqflow.errors import InputError
+from eqflow.systems import Sample
 
 N = 20_000
 ALPHA = 1e-6
@@ -124,6 +125,22 @@ def test_a_system_of_dysts_has_its_shape_before_setup_and_its_true_velocity():
     torch.testing.assert_close(
         s.velocity(s.test), (module.system.velocity(raw) / s.standardiser.std).float()
     )
+
+
+def test_of_samples_that_all_fail_the_one_that_fails_least_is_taken(monkeypatch, caplog):
+    """The true velocity is made to look wrong, least where the transient is twice the first."""
+    p_values, transients = iter([1e-9, 1e-5, 1e-7]), []
+
+    def sample(n, seed, transient):
+        transients.append(transient)
+        return Sample(torch.full((n, 3), transient), None)
+
+    module = Dysts("Lorenz", n=20, val=5, test=5, transient=10.0)
+    monkeypatch.setattr(module.system, "sample", sample)
+    monkeypatch.setattr(module, "_p_value", lambda states, groups: next(p_values))
+    assert module.sample(20).states.unique().tolist() == [20.0]
+    assert transients == [10.0, 20.0, 40.0]
+    assert "data.system=Lorenz" in caplog.text
 
 
 def test_a_system_that_is_not_known_is_refused_by_its_option():

@@ -1,15 +1,17 @@
 """The weak form, its statistic and the solve: identities and known solutions."""
 
+from dataclasses import replace
 from math import comb
 
 import pytest
 import torch
 
-from eqflow.discovery import Discovery
+from eqflow.discovery import Discovery, escaped
 from eqflow.errors import InputError
 from eqflow.fields import Library
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
+from eqflow.simulate import reach
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FourierFunctions,
@@ -39,10 +41,10 @@ def form_of(z: torch.Tensor, degree: int = 2, count: int = 60) -> WeakForm:
 
 
 def discover(
-    x: torch.Tensor, degree: int | str = "auto", seed: int = 0
+    x: torch.Tensor, degree: int | str = "auto", noise_std: float | None = 0.0
 ) -> tuple[Library, Findings]:
     units, field = Standardiser.of(x), Library((x.shape[1],), degree)
-    return field, Discovery(field, units.standard(x), units, seed=seed).run()
+    return field, Discovery(field, units.standard(x), units, noise_std=noise_std).run()
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +223,33 @@ def test_lorenz_equations_from_unordered_states():
     assert found.reason == ""
     assert found.oriented
     assert found.dimension == 1
+
+
+def test_noise_is_estimated_and_what_ignoring_it_costs_is_told():
+    """The cosine of the two fits, at noisy states, is that of their fields."""
+    x, added = Lorenz63().sample(2000, seed=0, runs=2000).states, 0.15
+    y = x + added * x.std(0) * gaussian(len(x), 3, seed=1)
+    law, found = discover(y, degree=2, noise_std=None)
+    truth = added / (1 + added**2) ** 0.5
+    assert found.noise_low < found.noise_std < found.noise_high < 0.25
+    assert abs(found.noise_std - truth) < found.noise_high - found.noise_low
+    given, known = discover(y, degree=2, noise_std=found.noise_std)
+    assert known.noise_low == known.noise_high == known.noise_std
+    assert known.blurred == found.blurred < 0.95
+    torch.testing.assert_close(law.coefficients, given.coefficients)
+    assert discover(x, degree=2)[1].blurred == 1
+
+
+def test_a_law_that_states_leave_is_not_recovered():
+    """An attractor repels when time runs backwards (METHOD section 1: most states leave)."""
+    field, found = discover(Lorenz63().sample(4000, seed=0, runs=4000).states)
+    z = field.standardiser.standard(Lorenz63().sample(100, seed=1).states)
+    assert escaped(field, z, reach(z)) == found.escaped == 0
+    field.coefficients *= -1
+    assert escaped(field, z, reach(z)) > 0.8
+    assert found.reason == ""
+    assert replace(found, escaped=0.01).reason == ""
+    assert replace(found, escaped=0.015).reason.startswith("2% of the states leave")
 
 
 def test_a_library_that_misses_the_truth_is_rejected():
