@@ -3,5 +3,6 @@
 from callbacks.history import History
 from callbacks.loggers import Wandb, finish, log_result
 from callbacks.preservation import Preservation
+from callbacks.pruning import Pruning
 
-__all__ = ["History", "Preservation", "Wandb", "finish", "log_result"]
+__all__ = ["History", "Preservation", "Pruning", "Wandb", "finish", "log_result"]

@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake."""
+"""What ends a run and is no bug."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The command line prints the sentence alone and exits with code 2; every other exception is a
     bug and keeps its traceback.
     """
+
+
+class Pruned(Exception):  # noqa: N818 - it is no error
+    """A search gave this job up: others were better at the same step."""

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-import hydra
+from hydra import main as hydra_main
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,17 +19,23 @@ CONF = next(
 """The configuration: inside the installed package, or beside it in a checkout."""
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(cfg: DictConfig) -> float | None:
-    """Run one composed configuration; its folder exists, its checks are done."""
-    from eqflow.cli.checks import check
+@hydra_main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(cfg: DictConfig) -> float | list[float] | None:
+    """Run one composed configuration, and keep in its folder how it stands."""
     from eqflow.cli.launch import launch
+    from eqflow.cli.member import finished_value, joined
+    from eqflow.cli.status import recorded
 
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
-        check(cfg)
-    cfg.run_dir = HydraConfig.get().runtime.output_dir
-    OmegaConf.resolve(cfg)
-    return launch(cfg)
+    hydra = HydraConfig.get()
+    cfg.run_dir, member = hydra.runtime.output_dir, hydra.mode is RunMode.MULTIRUN
+    if member and (value := finished_value(cfg)) is not None:
+        return value
+    with recorded(Path(cfg.run_dir)) as state:
+        if member:
+            joined(cfg)
+        OmegaConf.resolve(cfg)
+        state.value = launch(cfg)
+    return state.value
 
 
 def main() -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
 from eqflow.cli.exits import exit_codes
+from eqflow.cli.nodes import check_nodes, node_rank
 from eqflow.cli.resume import check_unchanged
 from eqflow.errors import InputError
 
@@ -15,13 +17,19 @@ STAGES = ("score", "flow", "evaluate")
 
 
 class Checks(Callback):
-    """Hydra's hook before a single run; Hydra only warns of exceptions here, hence the exits."""
+    """Hydra's hook before a run; Hydra only warns of exceptions here, hence the exits.
+
+    A sweep is checked by its sweeper, which reads ``${hydra:...}`` before Hydra has it set.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        HydraConfig.instance().set_config(config)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         HydraConfig.instance().set_config(config)
         with exit_codes():
             check(config)
-            claim(Path(config.run_dir), config.resume)
+            claim(Path(config.run_dir), config.resume or node_rank() > 0)
 
 
 def check(cfg: DictConfig) -> None:
@@ -37,6 +45,9 @@ def check(cfg: DictConfig) -> None:
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
     check_devices(cfg.trainer)
+    hydra = HydraConfig.get()
+    named = any(o.startswith("run_dir=") for o in hydra.overrides.task)
+    check_nodes(cfg.trainer, named or hydra.mode is RunMode.MULTIRUN)
     check_parts(cfg)
 
 
@@ -66,17 +77,17 @@ def check_devices(trainer: DictConfig) -> None:
         )
 
 
-def claim(folder: Path, resume: bool) -> None:
-    """Create a new run's folder, which no other run can then take; on resume it must be there."""
+def claim(folder: Path, resume: bool, option: str = "run_dir") -> None:
+    """Create a new folder, which no other run can then take; on resume it must be there."""
     if resume:
         return
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise InputError(
-            f"run_dir={folder} exists; expected a new folder, or resume=true to continue it"
+            f"{option}={folder} exists; expected a new folder, or resume=true to continue it"
         ) from None
     except OSError as error:
         raise InputError(
-            f"run_dir={folder}: {error.strerror}; expected a folder to write to"
+            f"{option}={folder}: {error.strerror}; expected a folder to write to"
         ) from None

@@ -6,38 +6,55 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
+from eqflow.cli.nodes import node_rank, rendezvous
 from eqflow.cli.resume import RESOLVED, user_files
-from eqflow.errors import InputError
+from eqflow.cli.status import Value
+from eqflow.errors import InputError, Pruned
 
 METRICS = ("residual/relative", "stationarity/effect_size")
 """What a job returns if no metric is named: the first that was measured."""
 
+FAILURE = "TORCHELASTIC_ERROR_FILE"
+"""Variable that names the file in which torchrun keeps why a rank failed."""
 
-def launch(cfg: DictConfig) -> float | None:
+
+def launch(cfg: DictConfig) -> Value:
     """Run the job here, or in one process per device, and return the tuned metric."""
     from eqflow.store import replacing
 
     folder = Path(cfg.run_dir)
-    stored = OmegaConf.merge(
-        OmegaConf.create(OmegaConf.to_container(cfg)), {"files": user_files(cfg)}
-    )
-    with replacing(folder / RESOLVED) as temporary:
-        OmegaConf.save(stored, temporary)
+    if node_rank() == 0:
+        stored = OmegaConf.create(OmegaConf.to_container(cfg))
+        with replacing(folder / RESOLVED) as temporary:
+            OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
     _keep_caches_in(Path(cfg.cache_dir).resolve())
-    devices = cfg.trainer.devices
-    if devices > 1 and "LOCAL_RANK" not in os.environ:
-        _spawn(folder, devices)
+    if cfg.trainer.devices * cfg.trainer.num_nodes > 1:
+        _spawn(folder, cfg.trainer)
     else:
         work(cfg)
     metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
-    if cfg.metric and metrics and cfg.metric not in metrics:
-        raise InputError(
-            f"metric={cfg.metric} was not measured; expected one of {', '.join(metrics)}"
-        )
-    return next((metrics[name] for name in (cfg.metric, *METRICS) if name in metrics), None)
+    return tuned(cfg.metric, metrics)
+
+
+def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
+    """The values of the metrics that a search asks for; the first of ``METRICS`` for None.
+
+    Raises ``InputError`` for one that was not measured.
+    """
+    names = [metric] if isinstance(metric, str) else metric
+    if names is None or not metrics:
+        return next((metrics[name] for name in METRICS if name in metrics), None)
+    for name in names:
+        if name not in metrics:
+            raise InputError(
+                f"metric={name} was not measured; expected one of {', '.join(metrics)}"
+            )
+    values = [metrics[name] for name in names]
+    return values[0] if isinstance(metric, str) else values
 
 
 def _keep_caches_in(folder: Path) -> None:
@@ -53,18 +70,35 @@ def work(cfg: DictConfig) -> None:
     Run(cfg, Path(cfg.run_dir)).execute()
 
 
-def _spawn(folder: Path, processes: int) -> None:
-    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def _spawn(folder: Path, trainer: DictConfig) -> None:
+    """Run this machine's ranks; what ended the first that failed comes out as itself."""
+    command = ["torch.distributed.run", *rendezvous(trainer.num_nodes)]
+    command += [f"--nproc-per-node={trainer.devices}", "-m", "eqflow.cli.rank", str(folder)]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    arguments = [sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)]
+    with TemporaryDirectory() as place:
+        failure = Path(place) / "failure.json"
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, FAILURE: str(failure)}
+        code = _waited([sys.executable, "-m", *command], os.environ | environment)
+        if code:
+            raise _reason(failure, code)
+
+
+def _waited(arguments: list[str], environment: dict[str, str]) -> int:
     ranks = subprocess.Popen(arguments, env=environment)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        code = ranks.wait()
+        return ranks.wait()
     finally:
         ranks.terminate()
         signal.signal(signal.SIGTERM, before)
-    if code:
-        raise RuntimeError(f"a process of {folder} failed with exit code {code}")
+
+
+def _reason(failure: Path, code: int) -> Exception:
+    """What torchrun keeps of the rank that failed first."""
+    if not failure.is_file():
+        return RuntimeError(f"a process ended with code {code}")
+    message = json.loads(failure.read_text())["message"]
+    name, _, text = (message if isinstance(message, str) else message["message"]).partition(": ")
+    known = {kind.__name__: kind for kind in (InputError, Pruned)}
+    return known[name](text) if name in known else RuntimeError(f"a process failed: {name}: {text}")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.launch import work
 from eqflow.cli.resume import RESOLVED
 
 
+@record
 def main(folder: Path) -> None:
     """Join the process group and run the folder's stages."""
     cfg = DictConfig(OmegaConf.load(folder / RESOLVED))

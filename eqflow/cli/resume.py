@@ -9,7 +9,19 @@ from eqflow.errors import InputError
 RESOLVED = Path(".hydra") / "resolved.yaml"
 """Where a run's folder keeps its config with every interpolation resolved."""
 
-TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path", "trainer.precision")
+STORED = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
+"""What holds the overrides that a folder was made with, by the option that names the folder."""
+
+TRAINED = (
+    "data",
+    "score",
+    "flow",
+    "seed",
+    "batch_size",
+    "ckpt_path",
+    "trainer.precision",
+    "trainer.max_steps",
+)
 """Parts of a config that decide what was trained: they cannot change on resume."""
 
 
@@ -18,16 +30,28 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if given.get("resume", "false").lower() != "true":
         return arguments
-    if "run_dir" not in given:
-        raise InputError("resume=true needs run_dir=<folder>; found none")
-    stored = Path(given["run_dir"]) / ".hydra" / "overrides.yaml"
+    folders = [name for name in STORED if name in given]
+    if len(folders) != 1:
+        raise InputError(
+            "resume=true needs run_dir=<folder> or sweep_dir=<folder>; found "
+            f"{' and '.join(folders) or 'none'}"
+        )
+    (option,) = folders
+    stored = Path(given[option]) / STORED[option]
     if not stored.is_file():
         raise InputError(
-            f"run_dir={given['run_dir']}: no run to resume; expected its .hydra/overrides.yaml"
+            f"{option}={given[option]}: no run to resume; expected its {STORED[option]}"
         )
-    overrides = [str(override) for override in OmegaConf.load(stored)]
-    before = [o for o in overrides if o.split("=", 1)[0] not in ("run_dir", "resume")]
+    before = [o for o in _overrides(stored) if o.split("=", 1)[0] not in (option, "resume")]
     return [*(o for o in before if o not in arguments), *arguments]
+
+
+def _overrides(stored: Path) -> list[str]:
+    content = OmegaConf.load(stored)
+    if isinstance(content, DictConfig):  # a sweep's
+        given = [*content.hydra.overrides.hydra, *content.hydra.overrides.task]
+        return [str(o) for o in given if not o.startswith("hydra.sweep.dir=")]
+    return [str(override) for override in content]
 
 
 def user_files(cfg: DictConfig) -> dict[str, str]:

@@ -148,16 +148,18 @@ class Run:
         states = self.data.snapshots.train
         if module := build_module(self.cfg, self.model, stage, states):
             callbacks = build_all(self.cfg.callbacks)
+            limit = self.cfg.trainer.max_steps
+            steps = module.steps if limit < 0 else min(limit, module.steps)
             trainer = build(
                 self.cfg.trainer,
-                max_steps=module.steps,
+                max_steps=steps,
                 logger=self.loggers,
                 callbacks=callbacks,
                 default_root_dir=str(self.folder),
             )
             trainer.fit(module, datamodule=self.data, ckpt_path=self._last(stage))
-            if trainer.global_step != module.steps:
-                raise RuntimeError(f"{stage} ended at step {trainer.global_step} of {module.steps}")
+            if trainer.global_step != steps:
+                raise RuntimeError(f"{stage} ended at step {trainer.global_step} of {steps}")
             rows = next(c.rows for c in callbacks if isinstance(c, History))
         part.requires_grad_(False).float()
         if stage == "flow":
@@ -187,6 +189,7 @@ class Run:
                 "score": plain(cfg.score),
                 "seed": cfg.seed,
                 "precision": cfg.trainer.precision,
+                "limits": [cfg.trainer.max_steps, cfg.trainer.get("limit_train_batches")],
                 "version": __version__,
                 "files": sorted(files.values()),
             }

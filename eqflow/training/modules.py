@@ -65,7 +65,9 @@ class StageModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         loader = cast(DataLoader, self.trainer.train_dataloader)
-        cast(BatchSampler, loader.sampler).first_step = self.global_step
+        # where an epoch is cut short, by debug=overfit, it is for the same batches again
+        whole = self.trainer.limit_train_batches == 1.0
+        cast(BatchSampler, loader.sampler).first_step = self.global_step if whole else 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["stage"] = self.stage

@@ -1,0 +1,1 @@
+"""Hydra sweepers: a grid that survives its failures, and a search with Optuna."""

@@ -1,0 +1,49 @@
+"""What both sweepers do before the first job and after the last."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from eqflow.cli.checks import check, claim
+
+
+def pin_folder(config: DictConfig) -> None:
+    """Give every job the sweep's own folder: its name may depend on what is swept."""
+    folder = str(config.hydra.sweep.dir)
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.sweep.dir = folder
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+
+
+def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
+    """Compose and check every job; raises ``InputError`` for the first that cannot run."""
+    before = HydraConfig.instance().cfg
+    try:
+        for overrides in jobs:
+            job = context.config_loader.load_sweep_config(config, list(overrides))
+            HydraConfig.instance().set_config(job)
+            check(job)
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def open_folder(config: DictConfig) -> Path:
+    """Create the sweep's folder, which no other sweep can then take, and store its config."""
+    folder = Path(config.hydra.sweep.dir)
+    claim(folder, config.resume, "sweep_dir")
+    OmegaConf.save(config, folder / "multirun.yaml")
+    return folder
+
+
+@contextmanager
+def closing(context: HydraContext, config: DictConfig) -> Iterator[None]:
+    """Have the callbacks called after a sweep also where it failed; Hydra does not."""
+    try:
+        yield
+    except Exception:
+        context.callbacks.on_multirun_end(config=config, config_name=None)
+        raise

@@ -1,0 +1,391 @@
+"""Sweeps and searches: what becomes of jobs that end, fail, or were stopped half-way."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import optuna
+import pytest
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from callbacks import Pruning
+from callbacks.pruning import open_storage
+from eqflow.cli import launch, main
+from eqflow.cli.launch import tuned
+from eqflow.cli.member import take_gpu
+from eqflow.cli.resume import RESOLVED
+from eqflow.cli.status import Status, read_status, recorded
+from eqflow.errors import InputError, Pruned
+from hydra_plugins.eqflow_sweepers.space import parse
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "experiment=ring",
+    "data.n=300",
+    "data.val=20",
+    "data.test=200",
+    "score.training.steps=4",
+    "flow.training.steps=4",
+    "epoch_steps=2",
+    "protocol={horizons: [1], starts: 50, splits: 8, transport: false}",
+    "nulls=[minus_x]",
+    "beside=[]",
+    "threads=1",
+    "logger=none",
+]
+RATE = "flow.training.learning_rate"
+SEARCH = ["sweep=optuna", "hydra.sweeper.n_trials=6"]
+
+
+def call(monkeypatch, *overrides: str) -> int:
+    """Run a sweep in this process and return the exit code."""
+    monkeypatch.setattr(sys, "argv", ["run.py", "-m", *TINY, *overrides])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+class Jobs:
+    """In place of jobs that train: learning rates that were asked for, and what becomes of them."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+        self.becomes = lambda cfg: cfg.flow.training.learning_rate
+
+    def __call__(self, cfg):
+        self.seen.append(cfg.flow.training.learning_rate)
+        OmegaConf.save(cfg, Path(cfg.run_dir) / RESOLVED)
+        return self.becomes(cfg)
+
+
+@pytest.fixture
+def jobs(monkeypatch) -> Jobs:
+    found = Jobs()
+    monkeypatch.setattr(launch, "launch", found)
+    return found
+
+
+def study(folder: Path, name: str = "ring") -> optuna.Study:
+    storage = open_storage(str(folder / "search.journal"))
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+# grid
+
+
+def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch):
+    options = [f"{RATE}=0.1,0.2", "experiment=ring,two_moons", f"sweep_dir={tmp_path}/s"]
+    assert call(monkeypatch, *options) == 0
+    assert sorted(jobs.seen) == [0.1, 0.1, 0.2, 0.2]
+    assert {read_status(tmp_path / "s" / str(k)).status for k in range(4)} == {"finished"}
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_jobs_of_a_sweep_share_its_name_as_group(jobs, tmp_path, monkeypatch):
+    groups = []
+    jobs.becomes = lambda cfg: groups.append(cfg.group)
+    assert call(monkeypatch, "seed=0,1", f"sweep_dir={tmp_path}/mine") == 0
+    assert groups == ["mine", "mine"]
+
+
+def test_a_job_that_fails_ends_no_other_and_the_sweep_says_so(jobs, tmp_path, monkeypatch, capfd):
+    def becomes(cfg):
+        if cfg.flow.training.learning_rate == 0.2:
+            raise InputError("flow.training: broken")
+        return 1.0
+
+    jobs.becomes = becomes
+    assert call(monkeypatch, f"{RATE}=0.1,0.2,0.3", f"sweep_dir={tmp_path}/s") == 2
+    assert "error: flow.training: broken" in capfd.readouterr().err
+    found = [read_status(tmp_path / "s" / str(k)) for k in range(3)]
+    assert [s.status for s in found] == ["finished", "failed", "finished"]
+    assert found[1].error == "flow.training: broken"
+
+
+def test_nothing_starts_if_one_job_of_a_grid_is_wrong(jobs, tmp_path, monkeypatch, capfd):
+    assert call(monkeypatch, "flow.sigma=0.1,-0.1", f"sweep_dir={tmp_path}/s") == 2
+    assert "flow.sigma=-0.1" in capfd.readouterr().err
+    assert not jobs.seen
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweeps_folder_is_taken_once(jobs, tmp_path, monkeypatch, capfd):
+    options = ["seed=0,1", f"sweep_dir={tmp_path}/s"]
+    assert call(monkeypatch, *options) == 0
+    assert call(monkeypatch, *options) == 2
+    assert f"sweep_dir={tmp_path}/s exists" in capfd.readouterr().err
+    assert len(jobs.seen) == 2
+
+
+def test_a_sweep_that_goes_on_runs_only_what_was_not_finished(jobs, tmp_path, monkeypatch):
+    def becomes(cfg):
+        if cfg.flow.training.learning_rate == 0.2:
+            raise RuntimeError("the disk burnt down")
+        return 1.0
+
+    jobs.becomes = becomes
+    assert call(monkeypatch, f"{RATE}=0.1,0.2", f"sweep_dir={tmp_path}/s") == 1
+    resumed = []
+    jobs.becomes = lambda cfg: resumed.append(cfg.resume)
+    monkeypatch.setattr(sys, "argv", ["run.py", "resume=true", f"sweep_dir={tmp_path}/s"])
+    main()
+    assert jobs.seen == [0.1, 0.2, 0.2]
+    assert resumed == [True]
+    monkeypatch.setattr(
+        sys, "argv", ["run.py", "resume=true", f"sweep_dir={tmp_path}/s", "protocol.starts=40"]
+    )
+    main()  # another protocol: all are evaluated anew
+    assert jobs.seen == [0.1, 0.2, 0.2, 0.1, 0.2]
+
+
+# search
+
+
+def test_a_search_keeps_to_its_space_and_is_the_same_for_the_same_seed(jobs, tmp_path, monkeypatch):
+    options = [*SEARCH, f"{RATE}=tag(log,interval(0.001,0.1))", "flow.field.width=choice(8,16)"]
+    for name in ("one", "two"):
+        assert call(monkeypatch, *options, f"sweep_dir={tmp_path}/{name}") == 0
+    one, two = study(tmp_path / "one").trials, study(tmp_path / "two").trials
+    assert [t.params for t in one] == [t.params for t in two]
+    assert all(0.001 <= t.params[RATE] <= 0.1 for t in one)
+    assert {t.params["flow.field.width"] for t in one} <= {8, 16}
+    assert [t.value for t in one] == [t.params[RATE] for t in one] == jobs.seen[:6]
+    figures = {path.name for path in (tmp_path / "one" / "figures").iterdir()}
+    assert figures == {"history_tuned_metric.png", "importances_tuned_metric.png"}
+
+
+def test_failed_trials_and_those_without_a_number_are_recorded_and_survived(
+    jobs, tmp_path, monkeypatch
+):
+    def becomes(cfg):
+        if len(jobs.seen) == 2:
+            raise RuntimeError("out of luck")
+        return {3: float("nan"), 4: None}.get(len(jobs.seen), 1.0)
+
+    jobs.becomes = becomes
+    assert call(monkeypatch, *SEARCH, f"sweep_dir={tmp_path}/s") == 0
+    trials = study(tmp_path / "s").trials
+    failed = {t.number: t.user_attrs["error"] for t in trials if t.state is TrialState.FAIL}
+    assert set(failed) == {1, 2, 3}
+    assert "out of luck" in failed[1]
+    assert "no finite number" in failed[2]
+    assert len(trials) == 6
+
+
+def test_a_search_without_any_value_fails(jobs, tmp_path, monkeypatch, capfd):
+    jobs.becomes = lambda cfg: float("nan")
+    assert call(monkeypatch, *SEARCH, f"sweep_dir={tmp_path}/s") == 1
+    assert "no trial gave a value" in capfd.readouterr().err
+
+
+def test_a_search_that_was_stopped_goes_on_in_the_folder_of_the_trial_it_was_at(
+    jobs, tmp_path, monkeypatch
+):
+    """The trial that was running is run again with its own parameters, and counted once."""
+
+    def killed(cfg):
+        if len(jobs.seen) == 3:
+            raise KeyboardInterrupt
+        return 1.0
+
+    jobs.becomes = killed
+    with pytest.raises(KeyboardInterrupt):
+        call(monkeypatch, *SEARCH, f"sweep_dir={tmp_path}/s")
+    (left,) = [t for t in study(tmp_path / "s").trials if t.state is TrialState.RUNNING]
+    # as if it had been another process, which is gone
+    storage = study(tmp_path / "s")._storage
+    storage.set_trial_user_attr(left._trial_id, "process", f"{os.uname().nodename}:{2**22 + 1}")
+    folders = []
+    jobs.becomes = lambda cfg: folders.append(Path(cfg.run_dir).name) or 1.0
+    monkeypatch.setattr(sys, "argv", ["run.py", "resume=true", f"sweep_dir={tmp_path}/s"])
+    main()
+    assert folders == ["2", "4", "5", "6"]
+    assert jobs.seen[3] == jobs.seen[2] == left.params[RATE]
+    done = [t for t in study(tmp_path / "s").trials if t.state is TrialState.COMPLETE]
+    assert len(done) == 6
+
+
+def test_a_search_for_two_metrics_keeps_both(jobs, tmp_path, monkeypatch):
+    jobs.becomes = lambda cfg: [cfg.flow.training.learning_rate, -1.0]
+    metric = "metric=[residual/relative,preservation/mmd2_ratio]"
+    assert call(monkeypatch, *SEARCH, metric, f"sweep_dir={tmp_path}/s") == 0
+    assert all(t.values == [t.params[RATE], -1.0] for t in study(tmp_path / "s").trials)
+    assert (tmp_path / "s" / "figures" / "pareto_front.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("hydra.sweeper.params={}", "nothing to search for"),
+        (f"{RATE}=interval(0.1,0.01)", f"{RATE}=interval(0.1,0.01)"),
+        (f"{RATE}=tag(log,interval(-1,1))", f"{RATE}=tag(log,interval(-1,1))"),
+        (f"{RATE}=range(0.1,1,0.2)", "range(...) of whole numbers"),
+        ("flow.sigma=choice(-1,-2)", "expected sigma > 0"),
+        ("hydra.sweeper.storage=nosql://nowhere", "hydra.sweeper.storage=nosql://nowhere"),
+        ("hydra.sweeper.direction=up", "hydra.sweeper.direction=up"),
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper: n_trials=0"),
+    ],
+)
+def test_a_search_that_cannot_run_is_refused(options, says, tmp_path, jobs, monkeypatch, capfd):
+    assert call(monkeypatch, *SEARCH, *options.split(), f"sweep_dir={tmp_path}/s") == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert says in line
+    assert not jobs.seen
+    assert not list(tmp_path.iterdir())
+
+
+class Trainer(NamedTuple):
+    """What the callback reads of a trainer at the end of a validation."""
+
+    callback_metrics: dict[str, torch.Tensor]
+    global_step: int
+
+
+def validated(folder: Path, number: int, values: list[float], monitor="flow/val_loss") -> int:
+    """Report values to a trial as validations do; how many until it was pruned."""
+    name = {"storage": str(folder / "search.journal"), "study": "ring", "number": number}
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=1)
+    callback = Pruning(trial=name, pruner=pruner)
+    callback.setup(None, None, "fit")
+    for step, value in enumerate(values):
+        try:
+            callback.on_validation_end(Trainer({monitor: torch.tensor(value)}, step), None)
+        except Pruned:
+            return step + 1
+    return len(values)
+
+
+@pytest.mark.parametrize(
+    ("directions", "monitor", "last"),
+    [
+        (["minimize"], "flow/val_loss", 2),
+        (["minimize"], "score/val_loss", 4),
+        (["minimize"] * 2, "flow/val_loss", 4),
+    ],
+)
+def test_a_trial_that_does_worse_is_pruned(directions, monitor, last, tmp_path):
+    """By the median of the others at the same step; not for several objectives."""
+    storage = open_storage(str(tmp_path / "search.journal"))
+    found = optuna.create_study(study_name="ring", storage=storage, directions=directions)
+    for number in range(2):
+        trial = found.ask()
+        assert validated(tmp_path, number, [4.0, 3.0, 2.0, 1.0], monitor) == 4
+        found.tell(trial, [1.0] * len(directions))
+    found.ask()
+    assert validated(tmp_path, 2, [5.0, 3.5, 2.5, 1.5], monitor) == last
+
+
+# parts
+
+
+def test_the_space_is_written_as_hydra_writes_sweeps():
+    texts = [
+        "a=interval(1.0,2.0)",
+        "b=tag(log,int(interval(1,8)))",
+        "c=range(1,6,2)",
+        "d=x,y",
+        "e=3",
+    ]
+    fixed, space = parse([*texts, "e=4", "f=choice([1,2],true)"], OverridesParser.create())
+    assert fixed == ["e=4"]
+    assert space == {
+        "a": FloatDistribution(1.0, 2.0),
+        "b": IntDistribution(1, 8, log=True),
+        "c": IntDistribution(1, 5, step=2),
+        "d": CategoricalDistribution(["x", "y"]),
+        "f": CategoricalDistribution(["[1,2]", True]),
+    }
+
+
+def test_the_tuned_metric_is_the_one_named_or_the_first_there():
+    metrics = {"residual/relative": 0.1, "other": 2.0}
+    assert tuned(None, metrics) == 0.1
+    assert tuned("other", metrics) == 2.0
+    assert tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
+    assert tuned("other", {}) is None
+    with pytest.raises(InputError, match="metric=nope was not measured"):
+        tuned("nope", metrics)
+
+
+def test_a_status_tells_how_a_job_ended(tmp_path):
+    with recorded(tmp_path) as state:
+        assert read_status(tmp_path).status == "running"
+        state.value = 2.0
+    assert read_status(tmp_path).status == "finished"
+    assert read_status(tmp_path).value == 2.0
+    for error, status in ((Pruned("worse"), "pruned"), (KeyError("x"), "failed")):
+        with pytest.raises(type(error)), recorded(tmp_path):
+            raise error
+        assert read_status(tmp_path).status == status
+    with pytest.raises(KeyboardInterrupt), recorded(tmp_path):
+        raise KeyboardInterrupt
+    assert read_status(tmp_path).status == "running"
+    (tmp_path / "status.json").write_text('{"status": "fin')
+    assert read_status(tmp_path) == Status()
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "visible", "taken"),
+    [
+        ("gpu", 1, "", "1"),
+        ("auto", 1, "4,5,6", "6"),
+        ("cpu", 1, "4,5,6", "4,5,6"),
+        ("gpu", 2, "4,5,6", "4,5,6"),
+        ("gpu", 1, "4", "4"),
+    ],
+)
+def test_each_of_several_jobs_takes_a_gpu(accelerator, devices, visible, taken, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    count = len(visible.split(",")) if visible else 2
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    trainer = OmegaConf.create({"accelerator": accelerator, "devices": devices})
+    take_gpu(trainer, 5)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == taken
+
+
+# every way to start jobs with every number of processes
+
+SWEEPS = {
+    "basic": ["seed=0,1"],
+    "joblib": ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit_local": ["seed=0,1", "hydra/launcher=submitit_local"],
+    "optuna": ["sweep=optuna", "hydra.sweeper.n_trials=2"],
+    "optuna on joblib": ["sweep=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"],
+}
+SWEEPS["optuna on joblib"] += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+CELLS = [
+    pytest.param(*cell, marks=() if cell == ("joblib", "cpu") else pytest.mark.slow)
+    for cell in product(SWEEPS, ("cpu", "ddp_cpu"))
+]
+
+
+@pytest.mark.parametrize(("launcher", "trainer"), CELLS)
+def test_jobs_come_to_their_end_whatever_starts_them(launcher, trainer, tmp_path):
+    folders = [f"sweep_dir={tmp_path}/s", f"cache_dir={tmp_path}/c", f"trainer={trainer}"]
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *TINY, *SWEEPS[launcher], *folders]
+    subprocess.run(command, check=True, capture_output=True)
+    seeds = set()
+    for job in (tmp_path / "s" / "0", tmp_path / "s" / "1"):
+        assert read_status(job).status == "finished"
+        metrics = json.loads((job / "metrics.json").read_text())
+        assert read_status(job).value == metrics["residual/relative"]
+        seeds.add(metrics["residual/relative"])
+    assert len(seeds) == 2  # no job did another's work
+
+
+@pytest.mark.slow
+def test_what_ends_a_rank_ends_the_job_in_one_sentence(tmp_path, monkeypatch, capfd):
+    options = ["trainer=ddp_cpu", "metric=nope", f"sweep_dir={tmp_path}/s", "data.n=40"]
+    assert call(monkeypatch, *options, "stages=[flow,evaluate]", f"cache_dir={tmp_path}/c") == 2
+    assert "error: stages: no score trained" in capfd.readouterr().err
+    assert "no score trained" in read_status(tmp_path / "s" / "0").error
