@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers.wandb import WandbLogger
@@ -52,24 +52,25 @@ class Wandb(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> "Run":
         """The W&B run, started when first asked for."""
-        # not Lightning's: that sets WANDB_MODE for all later jobs of the process, and another axis
         if self._experiment is None:
             self._experiment = self._start()
-            _define_metrics(self._experiment)
-            self._id_file.parent.mkdir(exist_ok=True)
-            self._id_file.write_text(self._experiment.id)
-        return self._experiment
+        return cast("Run", self._experiment)
 
     def _start(self) -> Any:
         import wandb
 
         try:
-            return wandb.init(**self._wandb_init)
+            # not Lightning's way, which sets WANDB_MODE for all later jobs, and one axis for all
+            run = wandb.init(**self._wandb_init)
         except wandb.errors.UsageError as error:
             raise InputError(
                 f"logger.wandb.offline={self._offline}, W&B found: {error} Expected an account, or "
                 "logger.wandb.offline=true"
             ) from error
+        _define_metrics(run)
+        self._id_file.parent.mkdir(exist_ok=True)
+        self._id_file.write_text(run.id)
+        return run
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -102,7 +103,7 @@ def _check_tags(tags: Sequence[str]) -> None:
         raise InputError(f"tags={tags}: expected a list of texts of 1 to 64 characters")
 
 
-def _define_metrics(run: "Run") -> None:
+def _define_metrics(run: Any) -> None:
     """Give every training curve the axis of its stage; no axis is a result."""
     run.define_metric("epoch", summary="none")
     for stage, lowest in CURVES.items():
