@@ -38,8 +38,8 @@ def pictures(folder: Path) -> dict[str, Any]:
 
 def learned(name: str, folder: Path, metrics: Mapping[str, float]) -> wandb.Artifact:
     """What a run learned, as a model named after it, with its measures."""
-    # W&B takes these characters alone
-    artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), "model", metadata=dict(metrics))
+    allowed = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+    artifact = wandb.Artifact(allowed, "model", metadata=dict(metrics))
     for part in LEARNED:
         artifact.add_dir(str(folder / part), name=part)
     return artifact
