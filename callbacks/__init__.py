@@ -1,8 +1,9 @@
 """What is watched while training, and what every logger is told."""
 
 from callbacks.history import History
-from callbacks.loggers import Wandb, finish, log_result
+from callbacks.loggers import finish, log_result
 from callbacks.preservation import Preservation
 from callbacks.pruning import Pruning
+from callbacks.wandb_run import Wandb
 
 __all__ = ["History", "Preservation", "Pruning", "Wandb", "finish", "log_result"]

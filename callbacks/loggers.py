@@ -1,35 +1,25 @@
 """The last word to every logger: the full numbers, the figures, and how the run ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.loggers.wandb import WandbLogger
+
+from callbacks.wandb_run import Wandb
 
 
-class Wandb(WandbLogger):
-    """W&B logger that leaves out the unset ``anonymous``, of which W&B would warn."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._wandb_init.pop("anonymous", None)
-
-
-def log_result(
-    loggers: Sequence[Logger], metrics: dict[str, float], figures: Sequence[Path]
-) -> None:
-    """Log the full evaluation's numbers, and its figures where a logger shows them."""
+def log_result(loggers: Sequence[Logger], metrics: Mapping[str, float], folder: Path) -> None:
+    """Log the full evaluation of the run in ``folder``: numbers, and all that W&B can show."""
     for logger in loggers:
-        logger.log_metrics(metrics)
-        if isinstance(logger, WandbLogger):
-            for figure in figures:
-                logger.log_image(f"figures/{figure.stem}", [str(figure)])
+        if isinstance(logger, Wandb):
+            logger.log_result(metrics, folder)
+        else:
+            logger.log_metrics(dict(metrics))
 
 
 def finish(loggers: Sequence[Logger], failed: bool) -> None:
     """End every logger with the run's status, so that the next job of a sweep starts its own."""
     for logger in loggers:
         logger.finalize("failed" if failed else "success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=int(failed))
+        if isinstance(logger, Wandb):
+            logger.finish(failed)

@@ -265,41 +265,6 @@ def test_a_score_is_trained_once_and_found_again(done, tmp_path, monkeypatch):
     assert cached.stat().st_mtime_ns == written
 
 
-def test_wandb_stores_the_resolved_config_and_the_full_numbers_offline(done):
-    (file,) = done.glob("wandb/offline-run-*/run-*.wandb")
-    stored = list(wandb_records(file))
-    keys = {item.key for record in stored for item in record.config.update}
-    assert {"seed", "flow", "run_dir"} <= keys
-    history = [
-        ("/".join(item.nested_key) or item.key, item.value_json)
-        for record in stored
-        for item in record.history.item
-    ]
-    logged = {name: json.loads(value) for name, value in history}
-    assert logged["residual/relative"] == pytest.approx(metrics(done)["residual/relative"])
-    assert "flow/train_loss" in logged
-    assert any(name.startswith("figures/") for name in logged)
-    assert [r.exit.exit_code for r in stored if r.WhichOneof("record_type") == "exit"] == [0]
-
-
-def wandb_records(path: Path):
-    """Records of an offline W&B file: a 7-byte header, then LevelDB's log format."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, at, part = path.read_bytes(), 7, b""
-    while at + 7 <= len(data):
-        room = 32768 - at % 32768
-        if room < 7:
-            at += room
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        part += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # the whole of a record, or its last part
-            yield Record.FromString(part)
-            part = b""
-
-
 def test_csv_holds_training_and_the_full_numbers(done):
     (file,) = done.glob("csv/**/metrics.csv")
     header = file.read_text().splitlines()[0].split(",")

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import data_modules
+from callbacks import Wandb
 from eqflow import simulate
 from eqflow.cli import CONF
 from eqflow.cli.launch import launch
@@ -21,7 +22,9 @@ from eqflow.training import FlowModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
-    f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml") if path.parent != CONF
+    f"{path.parent.name}={path.stem}"
+    for path in CONF.glob("*/*.yaml")
+    if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
 TINY = [
     "threads=1",
@@ -100,6 +103,7 @@ DEFAULTS = {
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],
     "integrator/euler_maruyama": [(simulate.EulerMaruyama, "")],
+    "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
     "data/lorenz": [(data_modules.Lorenz, "")],
     "data/ring": [(data_modules.Ring, "")],

@@ -107,6 +107,7 @@ def check_parts(cfg: DictConfig) -> None:
             f"integrator.eta={integrator.eta} needs the score of noised states, found a field of "
             "the snapshots themselves; expected integrator=rk4 or dopri5"
         )
+    build_all(cfg.logger)
     Protocol(**cfg.protocol)
     states = torch.zeros(2, *data.shape)
     model = build_model(cfg, states)

@@ -223,7 +223,7 @@ class Run:
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
             model.save(self.folder / "flow")
-            figures = write_report(
+            write_report(
                 self.folder,
                 plain(cfg),
                 self.metrics,
@@ -233,7 +233,7 @@ class Run:
                 snapshots,
                 self.findings,
             )
-            log_result(self.loggers, self.metrics, figures)
+            log_result(self.loggers, self.metrics, self.folder)
 
     def _fields(self, model: FlowModel, snapshots: Snapshots) -> dict[str, VelocityField]:
         """The run's field, those beside it and the nulls, by the prefix of their measures."""

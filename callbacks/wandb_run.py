@@ -1,0 +1,114 @@
+"""A run of ours as one run of Weights & Biases, offline or not, also when it is resumed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers.wandb import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from eqflow.errors import InputError
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+CURVES = {
+    "score": ("train_loss", "val_loss"),
+    "flow": ("train_loss", "val_loss", "preservation/mmd2_ratio"),
+}
+"""The stages with training curves, and the curves whose lowest value the summary keeps."""
+
+
+class Wandb(WandbLogger):
+    """W&B logger of the run folder ``save_dir``, which keeps its run's id in ``wandb/id``.
+
+    So a resumed folder goes on with its W&B run, also offline: ``wandb sync`` joins the parts.
+    ``stages`` become the job type; with ``artifacts`` what was learned is logged as a model; other
+    ``settings`` are those of ``WandbLogger`` and ``wandb.init``. Raises ``InputError`` for tags
+    that W&B does not take, and without an account when not ``offline``.
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        stages: Sequence[str],
+        tags: Sequence[str] = (),
+        offline: bool = True,
+        artifacts: bool = False,
+        **settings: Any,
+    ) -> None:
+        _check_tags(tags)
+        self.artifacts, self._id_file = artifacts, Path(save_dir) / "wandb" / "id"
+        if self._id_file.is_file():
+            settings["id"] = self._id_file.read_text()
+        if offline:
+            settings["mode"] = "offline"
+        settings |= {"job_type": "+".join(stages), "tags": tags}
+        super().__init__(save_dir=save_dir, offline=offline, **settings)
+        self._wandb_init.pop("anonymous", None)  # unset, yet W&B would warn of it
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "Run":
+        """The W&B run, started when first asked for."""
+        if self._experiment is None:
+            self._experiment = self._start()
+        return cast("Run", self._experiment)
+
+    def _start(self) -> Any:
+        import wandb
+
+        try:
+            # not Lightning's way, which sets WANDB_MODE for all later jobs, and one axis for all
+            run = wandb.init(**self._wandb_init)
+        except wandb.errors.UsageError as error:
+            raise InputError(
+                f"logger.wandb.offline={self._offline}, W&B found: {error} Expected an account, or "
+                "logger.wandb.offline=true"
+            ) from error
+        _define_metrics(run)
+        self._id_file.parent.mkdir(exist_ok=True)
+        self._id_file.write_text(run.id)
+        return run
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers of a training against the steps of their own stage."""
+        steps = {f"{name.split('/')[0]}/step": step for name in metrics if "/" in name}
+        self.experiment.log({**metrics, **steps})
+
+    @rank_zero_only
+    def log_result(self, metrics: Mapping[str, float], folder: Path) -> None:
+        """Put the final numbers into the summary, and show the table, figures and films."""
+        from callbacks.results import fields_table, learned, pictures
+
+        run = self.experiment
+        run.log({"fields": fields_table(metrics), **pictures(folder)})
+        run.summary.update(dict(metrics))
+        if self.artifacts:
+            model = learned(run.name or run.id, folder, metrics)
+            run.log_artifact(model, aliases=["latest", run.id])
+
+    def finish(self, failed: bool) -> None:
+        """End the W&B run, if it was started, with the status it deserves."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=int(failed))
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    """Refuse what W&B would."""
+    listed = isinstance(tags, list | tuple)
+    if not listed or not all(isinstance(tag, str) and 1 <= len(tag) <= 64 for tag in tags):
+        raise InputError(f"tags={tags}: expected a list of texts of 1 to 64 characters")
+
+
+def _define_metrics(run: Any) -> None:
+    """Give every training curve the axis of its stage; no axis is a result."""
+    run.define_metric("epoch", summary="none")
+    for stage, lowest in CURVES.items():
+        axis = f"{stage}/step"
+        run.define_metric(axis, summary="none")
+        run.define_metric(f"{stage}/*", step_metric=axis)
+        for name in lowest:
+            run.define_metric(f"{stage}/{name}", step_metric=axis, summary="min")
