@@ -30,7 +30,7 @@ from eqflow.cli.parts import (
     warm_start,
 )
 from eqflow.cli.resume import user_files
-from eqflow.errors import InputError
+from eqflow.errors import InputError, Pruned
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
 from eqflow.fields import SCORED, Library, VelocityField
 from eqflow.findings import Findings
@@ -72,6 +72,9 @@ class Run:
             if "evaluate" in self.cfg.stages:
                 self._evaluate()
             failed = False
+        except Pruned:
+            failed = False
+            raise
         finally:
             finish(self.loggers, failed)
 
