@@ -1,11 +1,11 @@
 """The page of a large sweep: seconds to write it, and for Chromium to open and to sort it.
 
-    python benchmarks/sweep_page.py [--jobs N] [--out FOLDER]
+    python benchmarks/sweep_page.py [--jobs N] [--repeats N] [--out FOLDER]
 
 The sweep is made up: jobs of a search over words and numbers, most of them finished, some failed,
-pruned or cut off. A browser is timed from its start to its end, in turn with an empty page, so
-that what the page itself costs can be seen; the last click is on the metric, whose first cells must
-come out in order.
+pruned or cut off. A browser is timed from its start to its end, in turn with an empty page, and by
+its own clock until the page is laid out, and again after a click on the metric's heading; the first
+cells must then come out in order.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from eqflow.cli.sweep import Page, jobs, rebuild
 from eqflow.errors import InputError
 from eqflow.jobs import Job
 from eqflow.report.comparison import Comparison
-from eqflow.report.parallel import FEW, parallel, scale
+from eqflow.report.parallel import FEW, NONE, parallel, scale
 from eqflow.report.sweep import write_sweep
 
 METRIC = "residual/relative"
@@ -153,9 +153,11 @@ def test_nothing_is_loaded_and_everything_is_escaped(tmp_path):
 
 
 def test_the_metric_is_the_named_one_or_the_first_that_was_measured(sweep):
-    (sweep / "multirun.yaml").write_text("metric: truth/cos\nname: ${nothing}\n")
+    stored = "metric: truth/cos\nname: ${nothing}\nhydra: {sweeper: {direction: maximize}}\n"
+    (sweep / "multirun.yaml").write_text(stored)
     rebuild(sweep)
-    assert written(sweep)[4]["summary"]["metric"] == "truth/cos"
+    summary = written(sweep)[4]["summary"]
+    assert (summary["metric"], summary["direction"]) == ("truth/cos", "maximise")
     (sweep / "multirun.yaml").unlink()
     (sweep / "1" / ".hydra" / "resolved.yaml").write_text("metric: time/flow_s\n")
     rebuild(sweep)
@@ -206,18 +208,20 @@ def test_scales_are_bands_of_words_and_few_numbers_linear_or_logarithmic():
     assert np.diff(even.heights) == pytest.approx(1 / FEW)
     decades = scale([f"1e-{k}" for k in range(FEW + 2)])
     assert np.diff(decades.heights) == pytest.approx(-1 / (FEW + 1))
-    assert scale(["skew", "0.1", "nan"]).band > 0
+    conditional = scale([NONE, *(f"1e-{k}" for k in range(FEW + 2))])
+    assert np.array_equal(conditional.heights[1:], decades.heights)
+    assert conditional.heights[0] < 0
+    assert len(scale([f"job {k}" for k in range(500)]).ticks) < 100
+    assert list(scale(["skew", "0.1", "nan", "-2"]).ticks.values()) == ["-2", "0.1", "nan", "skew"]
 
 
 @pytest.mark.parametrize("maximise", [False, True])
 def test_lines_are_drawn_of_measured_jobs_the_best_last(maximise):
     metrics = {"a": 1.0, "b": 3.0, "c": 2.0}
-    made = [
-        Job(n, {"n": n, "k": "$\\bad"[k:]}, metrics={"m": v})
-        for k, (n, v) in enumerate(metrics.items())
-    ]
-    compared = Comparison([*made, Job("d", {"n": "d"})], "m", maximise)
-    grey, lines = parallel(compared).axes[0].collections[:2]
-    assert (len(grey.get_paths()), len(lines.get_paths())) == (1, 3)
-    assert lines.get_array()[-1] == (1 if maximise else 0)
+    made = [Job(n, {"n": n, "k": n}, metrics={"m": value}) for n, value in metrics.items()]
+    for others in ([], [Job("d", {"n": "d"})]):
+        figure = parallel(Comparison([*made, *others], "m", maximise))
+        grey, lines = figure.axes[0].collections[:2]
+        assert (len(grey.get_paths()), len(lines.get_paths())) == (len(others), 3)
+        assert lines.get_array()[-1] == (1 if maximise else 0)
     assert parallel(Comparison(made[:1], "m")) is None

@@ -36,7 +36,8 @@ def rebuild(folder: Path) -> None:
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
     stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in found))
-    _write(folder, found, next((config for path in stored if (config := _yaml(path))), {}))
+    config = next(filter(None, map(_yaml, stored)), {})
+    _write(folder, found, OmegaConf.create(config))
 
 
 def jobs(folder: Path) -> list[Job]:
@@ -45,14 +46,16 @@ def jobs(folder: Path) -> list[Job]:
     return [_job(place) for place in sorted(places, key=lambda place: _natural(place.name))]
 
 
-def _write(folder: Path, found: list[Job], config: Any) -> None:
+def _write(folder: Path, found: list[Job], config: DictConfig) -> None:
     """``config`` is that of the sweep or of one of its jobs; figures are those of a search."""
     from eqflow.report.sweep import write_sweep
 
     measured = {name for job in found for name in job.metrics}
     metric = config.get("metric") or next((name for name in METRICS if name in measured), None)
+    maximise = OmegaConf.select(config, "hydra.sweeper.direction") == "maximize"
     figures = sorted((folder / "figures").glob("*.png"))
-    write_sweep(folder, found, metric, pictures={path.stem: path.read_bytes() for path in figures})
+    pictures = {path.stem: path.read_bytes() for path in figures}
+    write_sweep(folder, found, metric, maximise=maximise, pictures=pictures)
 
 
 def _job(place: Path) -> Job:

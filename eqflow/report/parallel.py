@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
@@ -21,6 +21,9 @@ Heights = Float[np.ndarray, "jobs"]
 NONE = number(None)
 """What stands for an override that a job does not have."""
 
+BELOW = -0.07
+"""Height of jobs that have no number, on an axis of numbers."""
+
 FEW = 8
 """Different numbers up to which an axis gives each a band of its own, as it does to words."""
 
@@ -30,6 +33,9 @@ of the values are in the lowest quarter."""
 
 MANY = 100
 """Lines above which they are drawn thin."""
+
+WORDS = 90
+"""Bands of an axis above which not all are named."""
 
 LONG = 24
 """Letters after which a name or a value is cut."""
@@ -61,7 +67,7 @@ def parallel(sweep: Comparison) -> Figure | None:
     metric = _numbers(np.array([sweep.value(job) for job in ranked]))
     most = max(len(axis.ticks) for axis in scales)
     figure = sheet(max(7.0, 1.7 * (len(scales) + 1)), max(4.0, 0.17 * most))
-    axes = figure.add_subplot(xlim=(-0.6, len(scales) + 0.6), ylim=(-0.02, 1.02))
+    axes = figure.add_subplot(xlim=(-0.6, len(scales) + 0.6), ylim=(BELOW - 0.03, 1.02))
     _lines(axes, scales, metric, sweep.maximise)
     for column, (name, one) in enumerate(zip(sweep.varying, scales, strict=True)):
         _axis(axes, column, one, name)
@@ -73,9 +79,19 @@ def parallel(sweep: Comparison) -> Figure | None:
 def scale(values: Sequence[str]) -> Scale:
     """Bands for words and for few numbers, a linear or logarithmic scale for many numbers."""
     parsed = np.array([_parsed(value) for value in values])
-    if np.isfinite(parsed).all() and len(set(parsed)) > FEW:
-        return _numbers(parsed)
+    known = np.array([value != NONE for value in values])
+    if np.isfinite(parsed[known]).all() and len(set(parsed[known])) > FEW:
+        return _beside_none(_numbers(parsed[known]), known)
     return _bands(values)
+
+
+def _beside_none(one: Scale, known: Bool[np.ndarray, "jobs"]) -> Scale:
+    """A scale of numbers for all jobs: below it those that have none."""
+    if known.all():
+        return one
+    heights = np.full(len(known), BELOW)
+    heights[known] = one.heights
+    return Scale(heights, {BELOW: NONE, **one.ticks})
 
 
 def _parsed(value: str) -> float:
@@ -83,6 +99,11 @@ def _parsed(value: str) -> float:
         return float(value)
     except ValueError:
         return float("nan")
+
+
+def _words_last(value: str) -> tuple[bool, float, str]:
+    parsed = _parsed(value)
+    return not isfinite(parsed), parsed if isfinite(parsed) else 0.0, value
 
 
 def _numbers(values: Heights) -> Scale:
@@ -98,13 +119,14 @@ def _numbers(values: Heights) -> Scale:
 
 def _bands(values: Sequence[str]) -> Scale:
     """Inside a band lines keep the order they are given in, so that none hides another."""
-    kinds = sorted(set(values), key=lambda value: (np.nan_to_num(_parsed(value)), value))
+    kinds = sorted(set(values), key=_words_last)
     heights, band = np.empty(len(values)), 0.7 / len(kinds)
     centres = (np.arange(len(kinds)) + 0.5) / len(kinds)
     for kind, centre in zip(kinds, centres, strict=True):
         members = [row for row, value in enumerate(values) if value == kind]
         heights[members] = centre + band * ((np.arange(len(members)) + 0.5) / len(members) - 0.5)
-    return Scale(heights, dict(zip(centres, kinds, strict=True)), band)
+    step = -(-len(kinds) // WORDS)
+    return Scale(heights, dict(zip(centres[::step], kinds[::step], strict=True)), band)
 
 
 def _lines(axes: Axes, scales: Sequence[Scale], metric: Scale, maximise: bool) -> None:
@@ -133,7 +155,7 @@ def _curves(heights: Float[np.ndarray, "jobs axes"]) -> list[Float[np.ndarray, "
     x = (np.arange(count - 1)[:, None] + BENDS).ravel()
     step = BENDS**2 * (3 - 2 * BENDS)
     starts, rises = heights[:, :-1, None], np.diff(heights)[..., None]
-    curves = (starts + rises * step).reshape(len(heights), -1)
+    curves = (starts + rises * step).reshape(len(heights), len(x))
     return [np.column_stack([x, y]) for y in curves]
 
 
