@@ -13,7 +13,8 @@ from eqflow.cli.sweep import Page, jobs, rebuild
 from eqflow.errors import InputError
 from eqflow.jobs import Job
 from eqflow.report.comparison import Comparison
-from eqflow.report.parallel import FEW, NONE, parallel, scale
+from eqflow.report.parallel import parallel
+from eqflow.report.scale import FEW, NONE, scale
 from eqflow.report.sweep import write_sweep
 
 METRIC = "residual/relative"

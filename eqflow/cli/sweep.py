@@ -36,7 +36,7 @@ def rebuild(folder: Path) -> None:
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
     stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in found))
-    config = next(filter(None, map(_yaml, stored)), {})
+    config: Any = next(filter(None, map(_yaml, stored)), {})
     _write(folder, found, OmegaConf.create(config))
 
 

@@ -1,56 +1,28 @@
 """Parallel coordinates: each job is a line through its overrides to its metric."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from eqflow.report.comparison import Comparison
-from eqflow.report.style import DATA, TRUTH, number, sheet
-
-Heights = Float[np.ndarray, "jobs"]
-
-NONE = number(None)
-"""What stands for an override that a job does not have."""
-
-BELOW = -0.07
-"""Height of jobs that have no number, on an axis of numbers."""
-
-FEW = 8
-"""Different numbers up to which an axis gives each a band of its own, as it does to words."""
-
-WIDE = 30.0
-"""Quotient of the 95 % and the 5 % quantile above which a scale is logarithmic, as it is where half
-of the values are in the lowest quarter."""
+from eqflow.report.scale import BELOW, NONE, Scale, numbers, scale
+from eqflow.report.style import DATA, TRUTH, sheet
 
 MANY = 100
 """Lines above which they are drawn thin."""
-
-WORDS = 90
-"""Bands of an axis above which not all are named."""
 
 LONG = 24
 """Letters after which a name or a value is cut."""
 
 BENDS = np.linspace(0, 1, 24)
 """Where a curve between two axes is drawn; straight lines would cross in one point."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where the jobs are on an axis, 0 the lowest and 1 the highest, and what is written there."""
-
-    heights: Heights
-    ticks: dict[float, str]
-    band: float = 0.0
 
 
 def parallel(sweep: Comparison) -> Figure | None:
@@ -64,7 +36,7 @@ def parallel(sweep: Comparison) -> Figure | None:
     ranked = sweep.ranked[::-1] if sweep.maximise else sweep.ranked
     jobs = [*ranked, *(job for job in sweep.jobs if not isfinite(sweep.value(job)))]
     scales = [scale([job.overrides.get(n, NONE) for job in jobs]) for n in sweep.varying]
-    metric = _numbers(np.array([sweep.value(job) for job in ranked]))
+    metric = numbers(np.array([sweep.value(job) for job in ranked]))
     most = max(len(axis.ticks) for axis in scales)
     figure = sheet(max(7.0, 1.7 * (len(scales) + 1)), max(4.0, 0.17 * most))
     axes = figure.add_subplot(xlim=(-0.6, len(scales) + 0.6), ylim=(BELOW - 0.03, 1.02))
@@ -74,59 +46,6 @@ def parallel(sweep: Comparison) -> Figure | None:
     _colours(axes, len(scales), metric, sweep.metric or "", sweep.maximise)
     axes.axis("off")
     return figure
-
-
-def scale(values: Sequence[str]) -> Scale:
-    """Bands for words and for few numbers, a linear or logarithmic scale for many numbers."""
-    parsed = np.array([_parsed(value) for value in values])
-    known = np.array([value != NONE for value in values])
-    if np.isfinite(parsed[known]).all() and len(set(parsed[known])) > FEW:
-        return _beside_none(_numbers(parsed[known]), known)
-    return _bands(values)
-
-
-def _beside_none(one: Scale, known: Bool[np.ndarray, "jobs"]) -> Scale:
-    """A scale of numbers for all jobs: below it those that have none."""
-    if known.all():
-        return one
-    heights = np.full(len(known), BELOW)
-    heights[known] = one.heights
-    return Scale(heights, {BELOW: NONE, **one.ticks})
-
-
-def _parsed(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return float("nan")
-
-
-def _words_last(value: str) -> tuple[bool, float, str]:
-    parsed = _parsed(value)
-    return not isfinite(parsed), parsed if isfinite(parsed) else 0.0, value
-
-
-def _numbers(values: Heights) -> Scale:
-    low, high = values.min(), values.max()
-    few, middle, many = np.quantile(np.unique(values), (0.05, 0.5, 0.95))
-    logarithmic = low > 0 and (many > WIDE * few or middle < low + (high - low) / 4)
-    norm = LogNorm(low, high) if logarithmic else Normalize(low, high)
-    subs = (1.0,) if high > 100 * low else (1.0, 2.0, 5.0)
-    locator = LogLocator(subs=subs) if logarithmic else MaxNLocator(5)
-    inside = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] or [low]
-    return Scale(np.asarray(norm(values)), {float(norm(tick)): number(tick) for tick in inside})
-
-
-def _bands(values: Sequence[str]) -> Scale:
-    """Inside a band lines keep the order they are given in, so that none hides another."""
-    kinds = sorted(set(values), key=_words_last)
-    heights, band = np.empty(len(values)), 0.7 / len(kinds)
-    centres = (np.arange(len(kinds)) + 0.5) / len(kinds)
-    for kind, centre in zip(kinds, centres, strict=True):
-        members = [row for row, value in enumerate(values) if value == kind]
-        heights[members] = centre + band * ((np.arange(len(members)) + 0.5) / len(members) - 0.5)
-    step = -(-len(kinds) // WORDS)
-    return Scale(heights, dict(zip(centres[::step], kinds[::step], strict=True)), band)
 
 
 def _lines(axes: Axes, scales: Sequence[Scale], metric: Scale, maximise: bool) -> None:
