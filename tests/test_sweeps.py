@@ -87,6 +87,10 @@ def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch
     options = [f"{RATE}=0.1,0.2", "experiment=ring,two_moons", f"sweep_dir={tmp_path}/s"]
     assert call(monkeypatch, *options) == 0
     assert sorted(jobs.seen) == [0.1, 0.1, 0.2, 0.2]
+    (tmp_path / "s" / "report.html").unlink()
+    monkeypatch.setattr(sys, "argv", ["run.py", f"report={tmp_path}/s"])
+    main()
+    assert (tmp_path / "s" / "report.html").is_file()
     assert {read_status(tmp_path / "s" / str(k)).status for k in range(4)} == {"finished"}
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
@@ -110,6 +114,7 @@ def test_a_job_that_fails_ends_no_other_and_the_sweep_says_so(jobs, tmp_path, mo
     found = [read_status(tmp_path / "s" / str(k)) for k in range(3)]
     assert [s.status for s in found] == ["finished", "failed", "finished"]
     assert found[1].error == "flow.training: broken"
+    assert "flow.training: broken" in (tmp_path / "s" / "report.html").read_text()
 
 
 def test_nothing_starts_if_one_job_of_a_grid_is_wrong(jobs, tmp_path, monkeypatch, capfd):

@@ -44,5 +44,15 @@ def main() -> None:
     # threads that spin while they wait make small layers tens of times slower on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with exit_codes():
+        for argument in sys.argv[1:]:
+            if argument.startswith("report="):
+                return _rebuild(Path(argument.removeprefix("report=")))
         sys.argv[1:] = with_stored_overrides(sys.argv[1:])
         job()
+
+
+def _rebuild(folder: Path) -> None:
+    """Write the page of a sweep again; nothing is run."""
+    from eqflow.cli.sweep import rebuild
+
+    rebuild(folder)

@@ -1,6 +1,7 @@
 """After a sweep over systems: which dynamics were recovered, and why others were not."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.resume import RESOLVED
+from eqflow.cli.sweep import jobs
 from eqflow.findings import TRUSTED, Findings
 
 
@@ -24,17 +26,19 @@ class Leaderboard(Callback):
 def rows(folder: Path) -> list[dict[str, Any]]:
     """What each finished job of a sweep found, by system."""
     found = []
-    for metrics in sorted(folder.glob("*/metrics.json")):
-        job, numbers = metrics.parent, json.loads(metrics.read_text())
-        config = OmegaConf.load(job / RESOLVED)
+    for job in jobs(folder):
+        if not job.metrics:
+            continue
+        place = folder / job.name
+        config = OmegaConf.load(place / RESOLVED)
         names = {"system": config.data.system, "family": config.flow.family, "job": job.name}
-        found.append({**names, **_row(numbers), "reason": _reason(job, numbers)})
+        found.append({**names, **_row(job.metrics), "reason": _reason(place, job.metrics)})
     return sorted(found, key=lambda row: (row["system"], row["family"]))
 
 
-def _reason(job: Path, numbers: dict[str, float]) -> str:
+def _reason(place: Path, numbers: Mapping[str, float]) -> str:
     """Why no law was recovered: its own reason; without terms no field is the only one."""
-    found = job / "flow" / "findings.json"
+    found = place / "flow" / "findings.json"
     if found.is_file():
         return Findings(**json.loads(found.read_text())).reason
     p_value = numbers.get("stationarity/p_value", 0.0)
@@ -43,7 +47,7 @@ def _reason(job: Path, numbers: dict[str, float]) -> str:
     return f"the held-out test leaves it in doubt or rejects it, p = {p_value:.2g}"
 
 
-def _row(numbers: dict[str, float]) -> dict[str, Any]:
+def _row(numbers: Mapping[str, float]) -> dict[str, Any]:
     names = {
         "cos": "truth/cos",
         "cos_signed": "truth/cos_signed",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -20,10 +19,10 @@ from eqflow.report.gallery import draw
 from eqflow.report.laws import laws
 from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
+from eqflow.report.template import write_page
 from eqflow.report.verdict import NOISE, levels, table, verdict
 from eqflow.snapshots import Snapshots
 from eqflow.store import replacing
-from eqflow.version import __version__
 
 
 @torch.no_grad()
@@ -49,12 +48,12 @@ def write_report(
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
     headings, rows = table(run, model.field.dim)
     times = {n.removeprefix("time/"): v for n, v in metrics.items() if n.startswith("time/")}
-    page = _template().render(
+    write_page(
+        folder / "report.html",
+        "page.html.j2",
         run=run,
         config=config,
         snapshots=snapshots,
-        version=__version__,
-        number=number,
         levels=list(levels(run)),
         laws=laws(run),
         verdict=verdict(run),
@@ -65,8 +64,6 @@ def write_report(
         pictures={name: b64encode(path.read_bytes()).decode() for name, path in paths.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
-    with replacing(folder / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
     return list(paths.values())
 
 
@@ -76,15 +73,3 @@ def _save(figure: Figure, folder: Path, name: str) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return path
-
-
-def _template() -> Template:
-    # autoescape by hand: the default decides by the file's name, and ours ends in .j2
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")

@@ -1,0 +1,228 @@
+"""The page of a sweep, from folders as jobs leave them."""
+
+import csv
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from eqflow.cli.sweep import Page, jobs, rebuild
+from eqflow.errors import InputError
+from eqflow.jobs import Job
+from eqflow.report.comparison import Comparison
+from eqflow.report.parallel import parallel
+from eqflow.report.scale import FEW, NONE, scale
+from eqflow.report.sweep import write_sweep
+
+METRIC = "residual/relative"
+EVIL = "<script>alert(1)</script>$\\bad$"
+
+
+def leave(folder, name, overrides, state=None, metrics=None, page=True):
+    """What a job leaves in its folder; text is written as it is, even if it is no JSON."""
+    place = folder / name
+    (place / ".hydra").mkdir(parents=True)
+    (place / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
+    for file, content in (("status.json", state), ("metrics.json", metrics)):
+        if content is not None:
+            (place / file).write_text(content if isinstance(content, str) else json.dumps(content))
+    (place / ("report.html" if page else "run.log")).touch()
+
+
+def ended(status, error=""):
+    """A job's ``status.json``."""
+    return {"status": status, "error": error, "started": "2025-01-01T00:00:00", "seconds": 12.5}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    folder = tmp_path / "lorenz" / "2025-01-01"
+    nulls = {f"null/random/{METRIC}": 0.9, f"null/score/{METRIC}": 0.7, "null/score/truth/cos": 0.1}
+    good = {METRIC: 0.25, "truth/cos": 0.75, "time/flow_s": 3.0, **nulls}
+    leave(folder, "0", ["seed=0", "flow=skew", "+note=a"], ended("finished"), good)
+    leave(folder, "1", ["seed=1", "flow=skew", "+note=a"], ended("finished"), good | {METRIC: 0.5})
+    leave(folder, "2", ["seed=2", f"flow={EVIL}"], ended("failed", f"Error: {EVIL}"), page=False)
+    leave(folder, "3", ["seed=3", "flow=skew"], ended("pruned"))
+    leave(folder, "4", ["seed=4", "flow=skew"], ended("running"))
+    leave(folder, "5", ["seed=5", "flow=skew"], '{"status": "fin', '{"resid')
+    leave(folder, "10", ["seed=10", "flow=skew"], ended("finished"), {METRIC: float("nan")})
+    (folder / "5" / ".hydra" / "overrides.yaml").write_text("- ['")
+    (folder / "7").mkdir()  # no job has begun here
+    for job in "0", "1", "2", "3", "4", "10":
+        path = folder / job / ".hydra" / "overrides.yaml"
+        path.write_text(json.dumps(["experiment=lorenz", *json.loads(path.read_text())]))
+    return folder
+
+
+def written(folder):
+    """The page, its table by rows of raw values, and the programs' two versions of it."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    names = [unescape(n) for n in re.findall(r'<th scope="col"[^>]* title="([^"]*)" aria', page)]
+    body = page[page.index('id="jobs"') :].partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = [re.findall(r"<t[hd]([^>]*)>", row) for row in body.split("<tr>")[1:]]
+    values = [[re.search('data-value="([^"]*)"', cell) for cell in row] for row in rows]
+    table = [[unescape(value[1]) if value else "" for value in row] for row in values]
+    with (folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        return (
+            page,
+            names,
+            table,
+            list(csv.DictReader(file)),
+            json.loads((folder / "sweep.json").read_text()),
+        )
+
+
+def test_jobs_are_read_in_their_order_whatever_is_broken(sweep):
+    found = {job.name: job for job in jobs(sweep)}
+    assert list(found) == ["0", "1", "2", "3", "4", "5", "10"]
+    assert [found[n].status for n in found] == [
+        *["finished", "finished", "failed", "pruned", "unfinished", "unfinished", "finished"]
+    ]
+    assert found["0"].overrides == {
+        "experiment": "lorenz",
+        "seed": "0",
+        "flow": "skew",
+        "note": "a",
+    }
+    assert found["5"] == Job("5", opens="report.html")
+    assert (found["2"].opens, found["2"].seconds) == ("run.log", 12.5)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "", '{"status": ["x"]}', "\x00"])
+def test_a_status_that_makes_no_sense_is_that_of_an_unfinished_job(tmp_path, content):
+    leave(tmp_path, "0", ["seed=0"], content, content)
+    assert jobs(tmp_path)[0].status == "unfinished"
+
+
+def test_the_page_says_how_jobs_ended_and_which_is_best(sweep):
+    rebuild(sweep)
+    page = written(sweep)[0]
+    text = " ".join(unescape(re.sub("<[^>]*>", " ", page)).split())
+    assert "lorenz 2025-01-01" in text
+    assert "7 jobs: 3 finished, 1 failed, 1 pruned, 2 unfinished." in text
+    assert "The least residual/relative is 0.25, of job 0 (seed=0, flow=skew, note=a)" in text
+    assert "the best null there has 0.7" in text
+    assert "all jobs experiment=lorenz metric" in text
+    assert f"Error: {EVIL} 1 job: 2" in text
+    assert 'href="10/report.html"' in page
+    assert 'href="2/run.log"' in page
+
+
+def test_the_table_is_the_same_on_the_page_and_in_both_files(sweep):
+    rebuild(sweep)
+    _, names, table, lines, stored = written(sweep)
+    assert names[:5] == ["job", "seed", "flow", "note", "status"]
+    assert names[5:] == [
+        METRIC,
+        f"null/best/{METRIC}",
+        "truth/cos",
+        "null/best/truth/cos",
+        "seconds",
+    ]
+    assert [list(line) for line in lines] == [[*names, "error"]] * 7
+    shown = [["" if line[n] == "nan" else line[n] for n in names] for line in lines]
+    assert shown == table
+    assert table[0] == ["0", "0", "skew", "a", "finished", "0.25", "0.7", "0.75", "0.1", "12.5"]
+    for row, line in zip(stored["jobs"], lines, strict=True):
+        assert {n: "" if row[n] is None else str(row[n]) for n in line} == line
+    assert stored["jobs"][0]["metrics"]["time/flow_s"] == 3.0
+    assert stored["summary"] == {
+        "metric": METRIC,
+        "direction": "minimise",
+        "best": ["0", "1"],
+        "counts": {"finished": 3, "failed": 1, "pruned": 1, "unfinished": 2},
+        "overrides": {"experiment": "lorenz"},
+    }
+
+
+def test_nothing_is_loaded_and_everything_is_escaped(tmp_path):
+    given = {"a": EVIL, '"b><script>': "1"}
+    made = [
+        Job('"0><script>#', given, "finished", metrics={EVIL: 1.0}, opens="report.html"),
+        Job("javascript:1", {"a": "b"}, "failed", EVIL, opens="run.log"),
+        Job("2", {"a": "c"}, "finished", metrics={EVIL: 2.0}),
+    ]
+    write_sweep(tmp_path, made, EVIL, pictures={EVIL: b"png"})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<script>") == 1
+    assert not re.search(r"https?://|<link|@import|url\(", page)
+    assert 'href="javascript%3A1/run.log"' in page
+    assert 'href="%220%3E%3Cscript%3E%23/report.html"' in page
+
+
+def test_the_metric_is_the_named_one_or_the_first_that_was_measured(sweep):
+    stored = "metric: truth/cos\nname: ${nothing}\nhydra: {sweeper: {direction: maximize}}\n"
+    (sweep / "multirun.yaml").write_text(stored)
+    rebuild(sweep)
+    summary = written(sweep)[4]["summary"]
+    assert (summary["metric"], summary["direction"]) == ("truth/cos", "maximise")
+    (sweep / "multirun.yaml").unlink()
+    (sweep / "1" / ".hydra" / "resolved.yaml").write_text("metric: time/flow_s\n")
+    rebuild(sweep)
+    assert written(sweep)[4]["summary"]["metric"] == "time/flow_s"
+
+
+def test_the_hook_writes_the_page_of_its_sweep_with_a_searchs_pictures(sweep):
+    (sweep / "figures").mkdir()
+    (sweep / "figures" / "history.png").write_bytes(b"png")
+    config = OmegaConf.create({"metric": None, "hydra": {"sweep": {"dir": str(sweep)}}})
+    Page().on_multirun_end(config)
+    assert "<figcaption>history</figcaption>" in (sweep / "report.html").read_text()
+
+
+def test_a_folder_without_jobs_is_refused_in_a_sentence(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(
+            InputError, match=f"report={folder}: found no jobs of a sweep; expected"
+        ):
+            rebuild(folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_measured_still_gives_a_page(tmp_path):
+    write_sweep(tmp_path, [Job("0", {"seed": "0"}), Job("1", {"seed": "1"})], None)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No job has measured a metric." in page
+    assert "<img" not in page
+
+
+def test_the_best_of_a_maximised_metric_and_of_its_nulls_is_the_largest():
+    made = [
+        Job(str(k), {"seed": str(k)}, metrics={"m": k, "null/a/m": 3.0, "null/b/m": 4.0})
+        for k in range(3)
+    ]
+    compared = Comparison([*made, Job("3", metrics={"m": float("inf")})], "m", maximise=True)
+    assert [job.name for job in compared.ranked] == ["2", "1", "0"]
+    assert compared.rows["0"]["null/best/m"] == 4.0
+    assert "The largest m is 2, of job 2 (seed=2); the best null there has 4." in compared.headline
+
+
+def test_scales_are_bands_of_words_and_few_numbers_linear_or_logarithmic():
+    few = scale(["128", "64", "128", "9"])
+    assert list(few.ticks.values()) == ["9", "64", "128"]
+    assert few.heights[3] < few.heights[1] < few.heights[0] < few.heights[2]
+    assert np.diff(list(few.ticks)) == pytest.approx(1 / 3)
+    even = scale([str(k) for k in range(1, FEW + 2)])
+    assert np.diff(even.heights) == pytest.approx(1 / FEW)
+    decades = scale([f"1e-{k}" for k in range(FEW + 2)])
+    assert np.diff(decades.heights) == pytest.approx(-1 / (FEW + 1))
+    conditional = scale([NONE, *(f"1e-{k}" for k in range(FEW + 2))])
+    assert np.array_equal(conditional.heights[1:], decades.heights)
+    assert conditional.heights[0] < 0
+    assert len(scale([f"job {k}" for k in range(500)]).ticks) < 100
+    assert list(scale(["skew", "0.1", "nan", "-2"]).ticks.values()) == ["-2", "0.1", "nan", "skew"]
+
+
+@pytest.mark.parametrize("maximise", [False, True])
+def test_lines_are_drawn_of_measured_jobs_the_best_last(maximise):
+    metrics = {"a": 1.0, "b": 3.0, "c": 2.0}
+    made = [Job(n, {"n": n, "k": n}, metrics={"m": value}) for n, value in metrics.items()]
+    for others in ([], [Job("d", {"n": "d"})]):
+        figure = parallel(Comparison([*made, *others], "m", maximise))
+        grey, lines = figure.axes[0].collections[:2]
+        assert (len(grey.get_paths()), len(lines.get_paths())) == (len(others), 3)
+        assert lines.get_array()[-1] == (1 if maximise else 0)
+    assert parallel(Comparison(made[:1], "m")) is None
