@@ -79,10 +79,10 @@ def measure_sde(name: str, seed: int, folder: Path) -> None:
     write_json(folder / "sde.json", {f"sde/{key}": value for key, value in numbers.items()})
 
 
-def summarise(out: Path, seeds: list[int]) -> None:
+def summarise(out: Path, data: list[str], seeds: list[int]) -> None:
     """Print and save the median and range of every ratio."""
     table = {}
-    for name, (field, prefix), horizon in product(DATA, FIELDS.items(), HORIZONS):
+    for name, (field, prefix), horizon in product(data, FIELDS.items(), HORIZONS):
         key = f"{prefix}preservation/mmd2_ratio_h{horizon}"
         runs = [out / f"{name}_{seed}" for seed in seeds]
         found = [
@@ -106,6 +106,7 @@ def main() -> None:
     """Run what is missing, two jobs at a time, and summarise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/preservation"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
@@ -120,11 +121,11 @@ def main() -> None:
         jobs = [
             pool.submit(run, name, seed, out / f"{name}_{seed}", 100 if i == 0 else 10)
             for i, seed in enumerate(arguments.seeds)
-            for name in DATA
+            for name in arguments.data
         ]
         for job in jobs:
             job.result()
-    summarise(out, arguments.seeds)
+    summarise(out, arguments.data, arguments.seeds)
     return None
 
 
