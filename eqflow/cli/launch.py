@@ -31,6 +31,8 @@ def launch(cfg: DictConfig) -> Value:
         stored = OmegaConf.create(OmegaConf.to_container(cfg))
         with replacing(folder / RESOLVED) as temporary:
             OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
+        if cfg.print_config:
+            show(cfg)
     _keep_caches_in(Path(cfg.cache_dir).resolve())
     if cfg.trainer.devices * cfg.trainer.num_nodes > 1:
         _spawn(folder, cfg.trainer)
@@ -38,6 +40,23 @@ def launch(cfg: DictConfig) -> Value:
         work(cfg)
     metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
     return tuned(cfg.metric, metrics)
+
+
+def show(cfg: DictConfig) -> None:
+    """Print a config as a tree, a branch for each of its parts."""
+    from rich import print as printed
+    from rich.syntax import Syntax
+    from rich.tree import Tree
+
+    from eqflow.cli.parts import plain
+
+    tree = Tree("config")
+    for name, part in plain(cfg).items():
+        if isinstance(part, dict):
+            tree.add(name).add(Syntax(OmegaConf.to_yaml(part), "yaml"))
+        else:
+            tree.add(f"{name}: {part}")
+    printed(tree)
 
 
 def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
