@@ -142,7 +142,8 @@ def test_a_sweep_that_goes_on_runs_only_what_was_not_finished(jobs, tmp_path, mo
     assert call(monkeypatch, f"{RATE}=0.1,0.2", f"sweep_dir={tmp_path}/s") == 1
     resumed = []
     jobs.becomes = lambda cfg: resumed.append(cfg.resume)
-    monkeypatch.setattr(sys, "argv", ["run.py", "resume=true", f"sweep_dir={tmp_path}/s"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "resume=true", "sweep_dir=s"])
     main()
     assert jobs.seen == [0.1, 0.2, 0.2]
     assert resumed == [True]

@@ -10,7 +10,7 @@ from eqflow.cli.checks import check
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Value, read_status
 
-ASIDE = ("files", "resume", "run_dir", "group", "trial")
+ASIDE = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
 """What may differ between a finished job's stored config and the same job asked for again."""
 
 ONE_BY_ONE = "BasicLauncher"
