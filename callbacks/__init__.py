@@ -2,6 +2,7 @@
 
 from callbacks.history import History
 from callbacks.loggers import Wandb, finish, log_result
+from callbacks.preemption import Preemption
 from callbacks.preservation import Preservation
 
-__all__ = ["History", "Preservation", "Wandb", "finish", "log_result"]
+__all__ = ["History", "Preemption", "Preservation", "Wandb", "finish", "log_result"]

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig
 
 from eqflow.cli.exits import exit_codes
-from eqflow.cli.resume import check_unchanged
+from eqflow.cli.resume import RESOLVED, check_unchanged
 from eqflow.errors import InputError
 
 STAGES = ("score", "flow", "evaluate")
@@ -21,7 +22,10 @@ class Checks(Callback):
         HydraConfig.instance().set_config(config)
         with exit_codes():
             check(config)
-            claim(Path(config.run_dir), config.resume)
+            self.lock = claim(Path(config.run_dir), config.resume)
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        self.lock.release()
 
 
 def check(cfg: DictConfig) -> None:
@@ -66,17 +70,31 @@ def check_devices(trainer: DictConfig) -> None:
         )
 
 
-def claim(folder: Path, resume: bool) -> None:
-    """Create a new run's folder, which no other run can then take; on resume it must be there."""
-    if resume:
-        return
+def claim(folder: Path, resume: bool) -> FileLock:
+    """Lock a run's folder, a new one or on resume its own, which ends with this process."""
+    from eqflow.store import locked
+
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
+        if not (resume or _is_new(folder)):
+            raise InputError(
+                f"run_dir={folder} exists; expected a new folder, or resume=true to continue it"
+            )
+        lock = locked(folder / ".hydra" / "run")
+        lock.acquire(blocking=False)
+        return lock
+    except Timeout:
         raise InputError(
-            f"run_dir={folder} exists; expected a new folder, or resume=true to continue it"
+            f"run_dir={folder} is in use by another process; expected to run after its end"
         ) from None
     except OSError as error:
         raise InputError(
             f"run_dir={folder}: {error.strerror}; expected a folder to write to"
         ) from None
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether a folder is absent, or holds only what a run killed before its start leaves."""
+    if not folder.exists():
+        return True
+    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log"}
+    return not others and not (folder / RESOLVED).exists()

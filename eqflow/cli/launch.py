@@ -2,13 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from eqflow.cli.exits import on_sigterm, stop
 from eqflow.cli.resume import RESOLVED, user_files
 from eqflow.errors import InputError
 
@@ -50,7 +50,8 @@ def work(cfg: DictConfig) -> None:
     """Run the stages in this process."""
     from eqflow.cli.run import Run
 
-    Run(cfg, Path(cfg.run_dir)).execute()
+    with on_sigterm(stop):
+        Run(cfg, Path(cfg.run_dir)).execute()
 
 
 def _spawn(folder: Path, processes: int) -> None:
@@ -60,11 +61,11 @@ def _spawn(folder: Path, processes: int) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     arguments = [sys.executable, "-m", *command, "-m", "eqflow.cli.rank", str(folder)]
     ranks = subprocess.Popen(arguments, env=environment)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        code = ranks.wait()
+        with on_sigterm(stop):
+            code = ranks.wait()
     finally:
         ranks.terminate()
-        signal.signal(signal.SIGTERM, before)
+        ranks.wait()  # they save what they trained
     if code:
         raise RuntimeError(f"a process of {folder} failed with exit code {code}")

@@ -7,7 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from eqflow.errors import InputError
 
 RESOLVED = Path(".hydra") / "resolved.yaml"
-"""Where a run's folder keeps its config with every interpolation resolved."""
+"""Where a run's folder keeps its config with every interpolation resolved: the first thing that a
+run writes, after Hydra's own files; without it a folder holds no run."""
+
+_OVERRIDES = Path(".hydra") / "overrides.yaml"
 
 TRAINED = ("data", "score", "flow", "seed", "batch_size", "ckpt_path", "trainer.precision")
 """Parts of a config that decide what was trained: they cannot change on resume."""
@@ -20,14 +23,13 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
         return arguments
     if "run_dir" not in given:
         raise InputError("resume=true needs run_dir=<folder>; found none")
-    stored = Path(given["run_dir"]) / ".hydra" / "overrides.yaml"
-    if not stored.is_file():
-        raise InputError(
-            f"run_dir={given['run_dir']}: no run to resume; expected its .hydra/overrides.yaml"
-        )
-    overrides = [str(override) for override in OmegaConf.load(stored)]
+    folder = Path(given["run_dir"])
+    if not (folder / RESOLVED).is_file():
+        raise InputError(f"run_dir={folder}: no run to resume; expected its {RESOLVED}")
+    overrides = [str(override) for override in OmegaConf.load(folder / _OVERRIDES)]
     before = [o for o in overrides if o.split("=", 1)[0] not in ("run_dir", "resume")]
-    return [*(o for o in before if o not in arguments), *arguments]
+    # Hydra would write its files anew, and not atomically
+    return [*(o for o in before if o not in arguments), *arguments, "hydra.output_subdir=null"]
 
 
 def user_files(cfg: DictConfig) -> dict[str, str]:
@@ -40,8 +42,6 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
 
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     """Refuse overrides that would change what was trained in ``folder``."""
-    if not (folder / RESOLVED).is_file():
-        return  # it ended before anything was trained
     stored = DictConfig(OmegaConf.load(folder / RESOLVED))
     for path, before in (stored.get("files") or {}).items():
         if user_files(cfg).get(path) != before:
