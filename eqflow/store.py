@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from eqflow.errors import InputError
 
@@ -29,8 +31,20 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         error.filename = str(path)
         raise
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if not number:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear(folder: Path, name: str = "*") -> None:
+    """Remove from ``folder`` what processes left that were killed while they wrote ``name``."""
+    for part in folder.rglob(f".{name}.*"):
+        if part.suffix[1:].isdigit():
+            part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,15 +1,19 @@
 """What ends a run before its time: signals, kills, full and read-only disks, no network."""
 
+import logging
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from runs import LAW, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
+from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
 
+from benchmarks import kills
 from eqflow.cli import run
 from eqflow.discovery import Discovery
 from eqflow.training import FlowModule, ScoreModule, library
@@ -150,7 +154,10 @@ def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monke
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "cut" / "checkpoints" / "flow.ckpt").exists()
+    half = last.with_name(".last.ckpt.1234")
+    half.touch()
     assert call(monkeypatch, f"run_dir={tmp_path}/cut", "resume=true") == 0
+    assert not half.exists()
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
     one, other = (
         torch.load(tmp_path / name / "checkpoints" / "flow.ckpt", weights_only=True)
@@ -184,3 +191,171 @@ def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
     assert sum(seen) == 7001 - 6 * 500
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
     assert torch.equal(coefficients(tmp_path / "cut"), coefficients(tmp_path / "whole"))
+
+
+# disks
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that mounts a disk of a given size, or mounts it anew with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting is not permitted")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True)
+
+
+def refusal(capfd) -> str:
+    """The one sentence that standard error ends with."""
+    lines = capfd.readouterr().err.splitlines()
+    assert not [line for line in lines if line.startswith(("Traceback", "--- Logging error"))]
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
+    return lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("size", "logger", "file"),
+    [
+        ("4k", "none", ""),  # not even Hydra's files
+        ("64k", "none", "/checkpoints/last.ckpt"),
+        ("64k", "csv", "/checkpoints/last.ckpt"),
+        ("24k", "wandb", ""),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_freed_the_run_goes_on(
+    size, logger, file, disk, whole, tmp_path, monkeypatch, capfd
+):
+    folder = disk(f"size={size}") / "run"
+    cut = [*CURVED, f"logger={logger}", f"cache_dir={tmp_path}/cache", f"run_dir={folder}"]
+    assert call(monkeypatch, *cut) == 2
+    said = refusal(capfd)
+    assert said.startswith(f"error: {folder}{file}: No space left on device; free some space, then")
+    disk("remount,size=9m")
+    if "the same command" in said:
+        assert call(monkeypatch, *cut) == 0
+    else:
+        assert said.endswith(f"then run_dir={folder} resume=true")
+        assert call(monkeypatch, f"run_dir={folder}", "resume=true") == 0
+    assert metrics(folder) == metrics(whole)
+
+
+@pytest.mark.parametrize("free", [8, 100, 300])
+def test_a_disk_that_fills_up_in_the_evaluation(free, disk, tmp_path, monkeypatch, capfd):
+    folder = disk("size=9m") / "run"
+    options = [*TINY, "logger=none", f"cache_dir={tmp_path}/cache", f"run_dir={folder}"]
+    assert call(monkeypatch, *options, "stages=[score,flow]") == 0
+    filling = folder.parent / "filling"
+    filling.write_bytes(bytes(os.statvfs(folder).f_bavail * 4096 - free * 1024))
+    resume = [f"run_dir={folder}", "resume=true", "stages=[evaluate]"]
+    capfd.readouterr()
+    assert call(monkeypatch, *resume) == 2
+    assert refusal(capfd).endswith(f"free some space, then run_dir={folder} resume=true")
+    filling.unlink()
+    assert call(monkeypatch, *resume) == 0
+
+
+def test_a_full_cache_is_named(disk, tmp_path, monkeypatch, capfd):
+    cache = disk("size=64k") / "cache"
+    options = [*TINY, "logger=none", f"cache_dir={cache}", f"run_dir={tmp_path}/run"]
+    assert call(monkeypatch, *options) == 2
+    assert refusal(capfd).startswith(f"error: {cache}/score/")
+    disk("remount,size=9m")
+    assert call(monkeypatch, f"run_dir={tmp_path}/run", "resume=true") == 0
+
+
+@pytest.mark.parametrize("option", ["run_dir", "cache_dir"])
+def test_a_read_only_folder_is_one_sentence(option, disk, tmp_path, monkeypatch, capfd):
+    folder = disk("size=9m,ro") / "there"
+    places = {"run_dir": tmp_path / "run", "cache_dir": tmp_path / "cache", option: folder}
+    options = [*TINY, "logger=none", *(f"{name}={place}" for name, place in places.items())]
+    assert call(monkeypatch, *options) == 2
+    said = refusal(capfd)
+    assert f"{folder}" in said
+    assert "Read-only file system" in said
+    disk("remount,rw")
+    again = [f"run_dir={places['run_dir']}", "resume=true"] if "resume" in said else options
+    assert call(monkeypatch, *again) == 0
+    if option == "run_dir":
+        for handler in logging.getLogger().handlers:
+            handler.close()  # run.log: what is open for writing cannot become read-only
+        disk("remount,ro")
+        assert call(monkeypatch, f"run_dir={folder}", "resume=true") == 2
+        assert "Read-only file system" in refusal(capfd)
+
+
+# one cache, two processes
+
+
+def started(folder: Path, name: str, *options: str) -> subprocess.Popen:
+    """A run of its own process and folder, on the cache of others."""
+    longer = [*CURVED, "score.training.steps=150", "epoch_steps=150", "logger=none"]
+    return spawn(*longer, f"cache_dir={folder}/cache", f"run_dir={folder}/{name}", *options)
+
+
+def trained(folder: Path) -> bool:
+    """Whether a run trained its score itself."""
+    return "taken from the cache" not in (folder / "run.log").read_text()
+
+
+def test_two_processes_train_a_score_once(tmp_path):
+    processes = [started(tmp_path, name) for name in ("one", "two")]
+    assert [process.wait(300) for process in processes] == [0, 0]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert [trained(one), trained(two)].count(True) == 1
+    assert metrics(one) == metrics(two)
+    assert len(list((tmp_path / "cache" / "score").glob("*.ckpt"))) == 1
+
+
+def test_the_death_of_who_trains_the_score_lets_the_other_go_on(tmp_path):
+    first = started(tmp_path, "first", "score.training.steps=100000")
+    wait_until(first, lambda: (tmp_path / "first/checkpoints/last.ckpt").exists())
+    second = started(tmp_path, "second", "score.training.steps=100000", "stages=[score]")
+    wait_until(second, lambda: (tmp_path / "second/.hydra/resolved.yaml").exists())
+    time.sleep(1)
+    assert not (tmp_path / "second/checkpoints").exists()
+    first.kill()
+    wait_until(second, lambda: (tmp_path / "second/checkpoints/last.ckpt").exists())
+    second.kill()
+
+
+def test_a_folder_in_use_is_refused(tmp_path, monkeypatch, capfd):
+    first = started(tmp_path, "first", "score.training.steps=100000")
+    wait_until(first, lambda: (tmp_path / "first/.hydra/resolved.yaml").exists())
+    assert call(monkeypatch, f"run_dir={tmp_path}/first", "resume=true") == 2
+    assert refusal(capfd).endswith("in use by another process; expected to run after its end")
+    first.kill()
+
+
+# no network
+
+
+def test_a_connection_to_another_machine_is_noticed(offline):
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError, match="no network"):
+        client.connect(("192.0.2.1", 80))
+    assert offline.pop() == ("192.0.2.1", 80)
+
+
+@pytest.mark.slow
+def test_the_default_run_needs_no_network(tmp_path):
+    alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("a network namespace is not permitted")
+    small = [option for option in TINY if not option.startswith("experiment")]
+    folders = [f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
+    command = [*alone, sys.executable, str(ROOT / "run.py"), *small, *folders]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert list(tmp_path.glob("run/wandb/offline-run-*/run-*.wandb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", kills.FAMILIES)
+def test_a_run_killed_at_random_moments_of_its_life_ends_the_same(family, tmp_path):
+    assert kills.campaign(tmp_path, kills=15, seed=0, family=family).total() >= 15

@@ -72,7 +72,7 @@ def check_devices(trainer: DictConfig) -> None:
 
 def claim(folder: Path, resume: bool) -> FileLock:
     """Lock a run's folder, a new one or on resume its own, which ends with this process."""
-    from eqflow.store import locked
+    from eqflow.store import clear, locked
 
     try:
         if not (resume or _is_new(folder)):
@@ -81,6 +81,7 @@ def claim(folder: Path, resume: bool) -> FileLock:
             )
         lock = locked(folder / ".hydra" / "run")
         lock.acquire(blocking=False)
+        clear(folder)
         return lock
     except Timeout:
         raise InputError(

@@ -113,6 +113,7 @@ class Run:
         """Train the score, or take it from the cache where the same one was trained before."""
         cached = Path(self.cfg.cache_dir) / "score" / f"{self._score_key()}.ckpt"
         with _alone(cached):
+            store.clear(cached.parent, cached.name)
             if _agreed(cached.is_file()):
                 log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:
@@ -271,6 +272,7 @@ class Run:
 
 def _quieten() -> None:
     """Leave out the framework's advertisements and advice on a choice made on purpose here."""
+    logging.raiseExceptions = False  # a line that a full disk does not take is not worth a page
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
