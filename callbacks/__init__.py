@@ -2,8 +2,17 @@
 
 from callbacks.history import History
 from callbacks.loggers import finish, log_result
+from callbacks.preemption import Preemption
 from callbacks.preservation import Preservation
 from callbacks.pruning import Pruning
 from callbacks.wandb_run import Wandb
 
-__all__ = ["History", "Preservation", "Pruning", "Wandb", "finish", "log_result"]
+__all__ = [
+    "History",
+    "Preemption",
+    "Preservation",
+    "Pruning",
+    "Wandb",
+    "finish",
+    "log_result",
+]

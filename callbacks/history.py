@@ -6,19 +6,27 @@ import pytorch_lightning as pl
 
 
 class History(pl.Callback):
-    """One row of measures per epoch in ``rows``; it survives an interruption."""
+    """One row of measures per epoch in ``rows``; it survives an interruption, also within one."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self.before: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.rows and self.rows[-1]["step"] == trainer.global_step:
             return  # the trainer closes the stored epoch once more when it resumes
-        numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.rows.append({"step": trainer.global_step, **numbers})
+        self.rows.append({"step": trainer.global_step, **self._latest(trainer)})
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+    def _latest(self, trainer: pl.Trainer) -> dict[str, float]:
+        now = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        return self.before | now  # a trainer that resumes knows nothing of what was measured before
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = state_dict["rows"]
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["measured"] = {"rows": self.rows, "before": self._latest(trainer)}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.rows, self.before = checkpoint["measured"]["rows"], checkpoint["measured"]["before"]

@@ -9,6 +9,7 @@ from pytorch_lightning.loggers.wandb import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from eqflow.errors import InputError
+from eqflow.store import replacing
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -68,8 +69,8 @@ class Wandb(WandbLogger):
                 "logger.wandb.offline=true"
             ) from error
         _define_metrics(run)
-        self._id_file.parent.mkdir(exist_ok=True)
-        self._id_file.write_text(run.id)
+        with replacing(self._id_file) as path:
+            path.write_text(run.id)
         return run
 
     @rank_zero_only

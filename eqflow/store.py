@@ -3,27 +3,48 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from eqflow.errors import InputError
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block succeeds."""
+    """A temporary path beside ``path`` that takes its place when the block succeeds.
+
+    An ``OSError`` inside names ``path``: a write to a full disk would name no file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if not number:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear(folder: Path, name: str = "*") -> None:
+    """Remove from ``folder`` what processes left that were killed while they wrote ``name``."""
+    for part in folder.rglob(f".{name}.*"):
+        if part.suffix[1:].isdigit():
+            part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -52,8 +73,15 @@ def locked(path: Path) -> FileLock:
 
 def save_stage(path: Path, stage: str, content: dict[str, Any]) -> None:
     """Write a finished stage: its name, ``state_dict`` and other plain containers."""
+    save(path, {"stage": stage, **content})
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write plain containers with tensors, atomically."""
+    buffer = BytesIO()  # a full disk is an OSError of Python's own files, but not of torch's
+    torch.save(content, buffer)
     with replacing(path) as temporary:
-        torch.save({"stage": stage, **content}, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_stage(path: Path, option: str) -> dict[str, Any]:

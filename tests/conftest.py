@@ -1,6 +1,7 @@
 """Shapes and types that ``eqflow`` annotates are checked while its tests run."""
 
 import os
+import socket
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
@@ -28,3 +29,29 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """A test that looks for another machine fails, also where the failure would be swallowed."""
+    sought = []
+
+    def guard(name: str) -> None:
+        inner = getattr(socket.socket, name)
+
+        def guarded(self, address, *rest):
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _here(address[0]):
+                sought.append(address)
+                raise ConnectionRefusedError(f"no network in tests: {address}")
+            return inner(self, address, *rest)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+    guard("connect")
+    guard("connect_ex")
+    yield sought
+    assert not sought, f"tried to reach {sought}"
+
+
+def _here(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

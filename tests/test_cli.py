@@ -1,64 +1,16 @@
 """The command line: refusals, resuming, processes, the cache, and what loggers store."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from runs import LAW, TINY, call, coefficients, metrics
 
 import eqflow
-from eqflow.cli import main, run
-from eqflow.discovery import Discovery
+from eqflow.cli import run
 from eqflow.stationarity import RESERVOIR
 from eqflow.training import library
-
-ROOT = Path(__file__).parents[1]
-TINY = [
-    "experiment=ring",
-    "data.n=300",
-    "data.val=20",
-    "data.test=200",
-    "score.training.steps=4",
-    "flow.training.steps=4",
-    "epoch_steps=2",
-    "protocol.horizons=[1]",
-    "protocol.starts=50",
-    "protocol.splits=8",
-    "protocol.transport=false",
-    "threads=1",
-    "beside=[]",
-    "nulls=[minus_x]",
-]
-LAW = [option for option in TINY if "training" not in option]
-LAW += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
-
-
-def call(monkeypatch, *overrides: str) -> int:
-    """Run the command line in this process and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["run.py", *overrides])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def spawn(*overrides: str, **arguments) -> subprocess.Popen:
-    """Start the command line in its own process."""
-    command = [sys.executable, str(ROOT / "run.py"), *overrides]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **arguments)
-
-
-def metrics(folder: Path) -> dict[str, float]:
-    """What a run measured, seconds aside."""
-    found = json.loads((folder / "metrics.json").read_text())
-    return {name: value for name, value in found.items() if not name.startswith("time/")}
 
 
 @pytest.fixture(scope="module")
@@ -279,26 +231,6 @@ def test_one_process_and_two_give_the_same_numbers(tmp_path, monkeypatch):
     assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), rel=1e-5)
 
 
-def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
-    longer = [*TINY[:5], "flow.training.steps=200", *TINY[6:], "logger=csv"]
-    whole = [f"run_dir={tmp_path}/whole", f"cache_dir={tmp_path}/a"]
-    assert call(monkeypatch, *longer, *whole) == 0
-    process = spawn(*longer, f"run_dir={tmp_path}/cut", f"cache_dir={tmp_path}/b")
-    last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    while process.poll() is None and not stage_and_step(last) >= ("flow", 10):
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "cut" / "checkpoints" / "flow.ckpt").exists()
-    assert call(monkeypatch, f"run_dir={tmp_path}/cut", "resume=true") == 0
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
-    one, other = (
-        torch.load(tmp_path / name / "checkpoints" / "flow.ckpt", weights_only=True)
-        for name in ("cut", "whole")
-    )
-    assert one["history"] == other["history"]
-
-
 def test_one_process_and_two_find_the_same_law_also_when_cut_short(tmp_path, monkeypatch):
     uneven = [*LAW, f"data.n={library.EVERY * run.PASS + RESERVOIR + 1001}"]
     for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
@@ -312,45 +244,3 @@ def test_one_process_and_two_find_the_same_law_also_when_cut_short(tmp_path, mon
     assert call(monkeypatch, f"run_dir={two}", "resume=true") == 0
     assert metrics(two) == pytest.approx(metrics(one), rel=1e-9)
     torch.testing.assert_close(coefficients(two), coefficients(one), rtol=1e-9, atol=0)
-
-
-def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(run, "PASS", 500)
-    monkeypatch.setattr(library, "EVERY", 2)
-    sums, seen, most = Discovery.sums, [], 100
-
-    def counted(self, z):
-        seen.append(len(z))
-        if len(seen) > most:
-            raise RuntimeError("cut")
-        return sums(self, z)
-
-    monkeypatch.setattr(Discovery, "sums", counted)
-    options = [*LAW, "data.n=10001", f"cache_dir={tmp_path}/cache"]
-    assert call(monkeypatch, *options, f"run_dir={tmp_path}/whole") == 0
-    assert sum(seen) == 7001  # those that are not held out
-    seen, most = [], 7
-    assert call(monkeypatch, *options, f"run_dir={tmp_path}/cut") == 1
-    last = f"{tmp_path}/cut/checkpoints/last.ckpt"
-    assert call(monkeypatch, *options, f"run_dir={tmp_path}/other", f"ckpt_path={last}") == 2
-    assert "unfinished stage" in capfd.readouterr().err
-    seen, most = [], 100
-    assert call(monkeypatch, f"run_dir={tmp_path}/cut", "resume=true") == 0
-    assert sum(seen) == 7001 - 6 * 500
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
-    assert torch.equal(coefficients(tmp_path / "cut"), coefficients(tmp_path / "whole"))
-
-
-def coefficients(folder: Path) -> torch.Tensor:
-    """Those of the law that a run found."""
-    path = folder / "checkpoints" / "flow.ckpt"
-    return torch.load(path, weights_only=True)["state_dict"]["coefficients"]
-
-
-def stage_and_step(path: Path) -> tuple[str, int]:
-    """What ``last.ckpt`` holds; nothing yet sorts first."""
-    try:
-        content = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError):
-        return "", 0
-    return content["stage"], content["global_step"]

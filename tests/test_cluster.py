@@ -1,6 +1,5 @@
 """Several machines and preempted jobs, stood in for by processes on this one."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,23 +12,18 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from omegaconf import OmegaConf
+from runs import ROOT, TINY, metrics
 
 from eqflow.cli import CONF
 from eqflow.cli.nodes import check_nodes, node_rank, rendezvous
 from eqflow.cli.status import read_status
 from eqflow.errors import InputError
-from tests.test_sweeps import ROOT, TINY
 
 
 def run(*overrides: str, **environment: str) -> subprocess.Popen:
     """Start the command line as it would be on a machine with these variables."""
-    command = [sys.executable, str(ROOT / "run.py"), *TINY, *overrides]
+    command = [sys.executable, str(ROOT / "run.py"), *TINY, "logger=none", *overrides]
     return subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.PIPE)
-
-
-def metrics(folder: Path) -> dict[str, float]:
-    found = json.loads((folder / "metrics.json").read_text())
-    return {name: value for name, value in found.items() if not name.startswith("time/")}
 
 
 def test_options_for_slurm_are_those_of_the_launcher():
@@ -92,7 +86,12 @@ def test_two_machines_give_the_numbers_of_one(tmp_path):
 @pytest.mark.slow
 def test_a_preempted_job_is_submitted_again_and_goes_on(tmp_path):
     """submitit's local executor sends its jobs the signal that a preempting SLURM would."""
-    longer = ["flow.training.steps=4000", "epoch_steps=100", f"cache_dir={tmp_path}/c"]
+    longer = [
+        "logger=none",
+        "flow.training.steps=4000",
+        "epoch_steps=100",
+        f"cache_dir={tmp_path}/c",
+    ]
     command = [sys.executable, str(ROOT / "run.py"), "-m", *TINY, *longer]
     sweep = [f"sweep_dir={tmp_path}/s", "hydra/launcher=submitit_local"]
     process = subprocess.Popen([*command, *sweep])

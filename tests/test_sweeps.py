@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import optuna
 import pytest
+import runs
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
+from runs import ROOT, TINY
 
 from callbacks import Pruning
 from callbacks.pruning import open_storage
@@ -26,33 +28,13 @@ from eqflow.cli.status import Status, read_status, recorded
 from eqflow.errors import InputError, Pruned
 from hydra_plugins.eqflow_sweepers.space import parse
 
-ROOT = Path(__file__).parents[1]
-TINY = [
-    "experiment=ring",
-    "data.n=300",
-    "data.val=20",
-    "data.test=200",
-    "score.training.steps=4",
-    "flow.training.steps=4",
-    "epoch_steps=2",
-    "protocol={horizons: [1], starts: 50, splits: 8, transport: false}",
-    "nulls=[minus_x]",
-    "beside=[]",
-    "threads=1",
-    "logger=none",
-]
 RATE = "flow.training.learning_rate"
 SEARCH = ["sweep=optuna", "hydra.sweeper.n_trials=6"]
 
 
 def call(monkeypatch, *overrides: str) -> int:
     """Run a sweep in this process and return the exit code."""
-    monkeypatch.setattr(sys, "argv", ["run.py", "-m", *TINY, *overrides])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+    return runs.call(monkeypatch, "-m", *TINY, "logger=none", *overrides)
 
 
 class Jobs:
@@ -378,7 +360,8 @@ CELLS = [
 @pytest.mark.parametrize(("launcher", "trainer"), CELLS)
 def test_jobs_come_to_their_end_whatever_starts_them(launcher, trainer, tmp_path):
     folders = [f"sweep_dir={tmp_path}/s", f"cache_dir={tmp_path}/c", f"trainer={trainer}"]
-    command = [sys.executable, str(ROOT / "run.py"), "-m", *TINY, *SWEEPS[launcher], *folders]
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *TINY, "logger=none"]
+    command += [*SWEEPS[launcher], *folders]
     subprocess.run(command, check=True, capture_output=True)
     seeds = set()
     for job in (tmp_path / "s" / "0", tmp_path / "s" / "1"):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra import main as hydra_main
@@ -23,19 +24,21 @@ CONF = next(
 def job(cfg: DictConfig) -> float | list[float] | None:
     """Run one composed configuration, and keep in its folder how it stands."""
     from eqflow.cli.launch import launch
-    from eqflow.cli.member import finished_value, joined
+    from eqflow.cli.member import finished_value, held, joined
     from eqflow.cli.status import recorded
 
     hydra = HydraConfig.get()
     cfg.run_dir, member = hydra.runtime.output_dir, hydra.mode is RunMode.MULTIRUN
-    if member and (value := finished_value(cfg)) is not None:
-        return value
-    with recorded(Path(cfg.run_dir)) as state:
-        if member:
-            joined(cfg)
-        OmegaConf.resolve(cfg)
-        state.value = launch(cfg)
-    return state.value
+    folder = Path(cfg.run_dir)
+    with held(folder) if member else nullcontext():
+        if member and (value := finished_value(cfg)) is not None:
+            return value
+        with recorded(folder) as state:
+            if member:
+                joined(cfg)
+            OmegaConf.resolve(cfg)
+            state.value = launch(cfg)
+        return state.value
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -10,8 +11,11 @@ from omegaconf import DictConfig, ListConfig
 
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.nodes import check_nodes, node_rank
-from eqflow.cli.resume import check_unchanged
+from eqflow.cli.resume import RESOLVED, check_unchanged
 from eqflow.errors import InputError
+
+LOCKED = Path(".hydra") / "run"
+"""What the process that fills a folder holds the lock of."""
 
 STAGES = ("score", "flow", "evaluate")
 
@@ -29,7 +33,12 @@ class Checks(Callback):
         HydraConfig.instance().set_config(config)
         with exit_codes():
             check(config)
-            claim(Path(config.run_dir), config.resume or node_rank() > 0)
+            if node_rank() == 0:
+                self.lock = claim(Path(config.run_dir), config.resume)
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if node_rank() == 0:
+            self.lock.release()
 
 
 def check(cfg: DictConfig) -> None:
@@ -77,17 +86,32 @@ def check_devices(trainer: DictConfig) -> None:
         )
 
 
-def claim(folder: Path, resume: bool, option: str = "run_dir") -> None:
-    """Create a new folder, which no other run can then take; on resume it must be there."""
-    if resume:
-        return
+def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
+    """Lock a folder, a new one or on resume its own, until this process ends."""
+    from eqflow.store import clear, locked
+
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
+        if not (resume or _is_new(folder)):
+            raise InputError(
+                f"{option}={folder} exists; expected a new folder, or resume=true to continue it"
+            )
+        lock = locked(folder / LOCKED)
+        lock.acquire(blocking=False)
+        clear(folder)
+        return lock
+    except Timeout:
         raise InputError(
-            f"{option}={folder} exists; expected a new folder, or resume=true to continue it"
+            f"{option}={folder} is in use by another process; expected to run after its end"
         ) from None
     except OSError as error:
         raise InputError(
             f"{option}={folder}: {error.strerror}; expected a folder to write to"
         ) from None
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether a folder is absent, or holds only what a run killed before its start leaves."""
+    if not folder.exists():
+        return True
+    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log"}
+    return not others and not (folder / RESOLVED).exists()

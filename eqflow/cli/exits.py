@@ -1,13 +1,19 @@
 """How the command line ends: a sentence and code 2 for a mistake, a traceback and 1 for a bug."""
 
+import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from eqflow.cli.disk import refused
 from eqflow.errors import InputError
 
 
@@ -16,15 +22,40 @@ def exit_codes() -> Iterator[None]:
     """End the program on an exception: 2 for the user's mistake, 1 with a traceback for ours."""
     try:
         yield
-    except InstantiationException:  # ours are constructors: what they refuse is an InputError
+    except Exception as error:
+        if mistake := refused(error, _folder()) or _mistake(error):
+            print(f"error: {mistake}", file=sys.stderr)
+            sys.exit(2)
         traceback.print_exc()
         sys.exit(1)
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {sentence(error)}", file=sys.stderr)
-        sys.exit(2)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
+
+
+def _mistake(error: Exception) -> str | None:
+    if isinstance(error, InstantiationException):
+        return None  # ours are constructors: what they refuse is an InputError
+    mistakes = (InputError, HydraException, OmegaConfBaseException)
+    return sentence(error) if isinstance(error, mistakes) else None
+
+
+def _folder() -> Path | None:
+    """That of a single run, once it is known."""
+    single = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.RUN
+    return Path(HydraConfig.get().run.dir) if single else None
+
+
+@contextmanager
+def on_sigterm(handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
+    """Have SIGTERM answered by ``handler`` inside the block."""
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def stop(*_: Any) -> NoReturn:
+    """Answer SIGTERM by ``SystemExit`` with code 143, so that what is open gets closed."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def sentence(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """One process or several: ranks start from the job's composed config, not its command line."""
 
+import ctypes
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
+from eqflow.cli.exits import on_sigterm, stop
 from eqflow.cli.nodes import node_rank, rendezvous
 from eqflow.cli.resume import RESOLVED, user_files
 from eqflow.cli.status import Value
@@ -20,6 +22,9 @@ METRICS = ("residual/relative", "stationarity/effect_size")
 
 FAILURE = "TORCHELASTIC_ERROR_FILE"
 """Variable that names the file in which torchrun keeps why a rank failed."""
+
+PR_SET_PDEATHSIG = 1
+"""Number of Linux's call that names the signal a process gets when its parent ends."""
 
 
 def launch(cfg: DictConfig) -> Value:
@@ -86,7 +91,8 @@ def work(cfg: DictConfig) -> None:
     """Run the stages in this process."""
     from eqflow.cli.run import Run
 
-    Run(cfg, Path(cfg.run_dir)).execute()
+    with on_sigterm(stop):
+        Run(cfg, Path(cfg.run_dir)).execute()
 
 
 def _spawn(folder: Path, trainer: DictConfig) -> None:
@@ -104,13 +110,19 @@ def _spawn(folder: Path, trainer: DictConfig) -> None:
 
 
 def _waited(arguments: list[str], environment: dict[str, str]) -> int:
-    ranks = subprocess.Popen(arguments, env=environment)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ranks = subprocess.Popen(arguments, env=environment, preexec_fn=_end_with_parent)
     try:
-        return ranks.wait()
+        with on_sigterm(stop):
+            return ranks.wait()
     finally:
         ranks.terminate()
-        signal.signal(signal.SIGTERM, before)
+        ranks.wait()  # they save what they trained
+
+
+def _end_with_parent() -> None:
+    """Have torchrun end its ranks also where this process is killed: nobody else would."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _reason(failure: Path, code: int) -> Exception:

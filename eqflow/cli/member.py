@@ -1,12 +1,16 @@
 """A job as one of a sweep: what it shares with the others, and what it need not do again."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.checks import check
+from eqflow import store
+from eqflow.cli.checks import LOCKED, check
+from eqflow.cli.nodes import node_rank
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Value, read_status
 
@@ -14,6 +18,14 @@ ASIDE = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
 """What may differ between a finished job's stored config and the same job asked for again."""
 
 ONE_BY_ONE = "BasicLauncher"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Have a job's folder to itself; waits for one that a sweep left behind when it was killed."""
+    with store.locked(folder / LOCKED) if node_rank() == 0 else nullcontext():
+        store.clear(folder)
+        yield
 
 
 def joined(cfg: DictConfig) -> None:

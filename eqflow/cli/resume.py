@@ -7,7 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from eqflow.errors import InputError
 
 RESOLVED = Path(".hydra") / "resolved.yaml"
-"""Where a run's folder keeps its config with every interpolation resolved."""
+"""Where a run's folder keeps its config with every interpolation resolved: the first thing that a
+run writes, after Hydra's own files; without it a folder holds no run."""
 
 STORED = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
 """What holds the overrides that a folder was made with, by the option that names the folder."""
@@ -37,13 +38,14 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
             f"{' and '.join(folders) or 'none'}"
         )
     (option,) = folders
-    stored = Path(given[option]) / STORED[option]
-    if not stored.is_file():
-        raise InputError(
-            f"{option}={given[option]}: no run to resume; expected its {STORED[option]}"
-        )
-    before = [o for o in _overrides(stored) if o.split("=", 1)[0] not in (option, "resume")]
-    return [*(o for o in before if o not in arguments), *arguments]
+    folder, needed = Path(given[option]), RESOLVED if option == "run_dir" else STORED[option]
+    if not (folder / needed).is_file():
+        raise InputError(f"{option}={folder}: no run to resume; expected its {needed}")
+    stored = _overrides(folder / STORED[option])
+    before = [o for o in stored if o.split("=", 1)[0] not in (option, "resume")]
+    # Hydra would write a run's files anew, and not atomically
+    once = ["hydra.output_subdir=null"] if option == "run_dir" else []
+    return [*(o for o in before if o not in arguments), *arguments, *once]
 
 
 def _overrides(stored: Path) -> list[str]:
@@ -64,8 +66,6 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
 
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     """Refuse overrides that would change what was trained in ``folder``."""
-    if not (folder / RESOLVED).is_file():
-        return  # it ended before anything was trained
     stored = DictConfig(OmegaConf.load(folder / RESOLVED))
     for path, before in (stored.get("files") or {}).items():
         if user_files(cfg).get(path) != before:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ import torch
 from omegaconf import DictConfig
 from torch import distributed, nn
 
-from callbacks import History, finish, log_result
+from callbacks import History, Preemption, finish, log_result
 from eqflow import store
 from eqflow.cli.checks import STAGES
+from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
     build,
     build_all,
@@ -38,7 +40,7 @@ from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
-from eqflow.training import LibraryModule, noised_batches, val_loader
+from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, val_loader
 from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
@@ -76,7 +78,8 @@ class Run:
             failed = False
             raise
         finally:
-            finish(self.loggers, failed)
+            with on_sigterm(signal.SIG_IGN):  # some send it twice
+                finish(self.loggers, failed)
 
     def _prepare(self) -> None:
         started = time.perf_counter()
@@ -113,6 +116,7 @@ class Run:
         """Train the score, or take it from the cache where the same one was trained before."""
         cached = Path(self.cfg.cache_dir) / "score" / f"{self._score_key()}.ckpt"
         with _alone(cached):
+            store.clear(cached.parent, cached.name)
             if _agreed(cached.is_file()):
                 log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:
@@ -136,7 +140,12 @@ class Run:
         discovery = build_discovery(self.cfg, field, self.data.snapshots)
         module = LibraryModule(discovery, self._checkpoint("last"))
         seen = module.resume() if self._last("flow") else 0
-        trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
+        trainer = build(
+            self.cfg.trainer,
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=[Preemption(module.last)],
+        )
         states = self.data.snapshots.train[seen : discovery.fitted]
         trainer.test(module, val_loader(states, PASS), verbose=False)
         if rank_and_world()[0] == 0:
@@ -157,7 +166,8 @@ class Run:
                 self.cfg.trainer,
                 max_steps=steps,
                 logger=self.loggers,
-                callbacks=callbacks,
+                callbacks=[*callbacks, Preemption(self._checkpoint("last"))],
+                plugins=AtomicCheckpoints(),
                 default_root_dir=str(self.folder),
             )
             trainer.fit(module, datamodule=self.data, ckpt_path=self._last(stage))
@@ -268,6 +278,7 @@ class Run:
 
 def _quieten() -> None:
     """Leave out the framework's advertisements and advice on a choice made on purpose here."""
+    logging.raiseExceptions = False  # a line that a full disk does not take is not worth a page
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

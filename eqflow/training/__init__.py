@@ -1,12 +1,14 @@
 """Lightning modules and their batches: where the science meets the training loop."""
 
 from eqflow.training.batches import Batch, noised_batches, train_loader, val_loader
+from eqflow.training.checkpoints import AtomicCheckpoints
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
 from eqflow.training.weak import CONDITIONS, WeakModule, flow_module
 
 __all__ = [
     "CONDITIONS",
+    "AtomicCheckpoints",
     "Batch",
     "FlowModule",
     "LibraryModule",

@@ -70,11 +70,12 @@ class LibraryModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx and batch_idx % EVERY == 0:  # before a batch: one is always left to resume
-            self._write()
+            self.write()
         if len(batch.states):
             self.moments.update(self.discovery.sums(batch.states))
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Put the sums of all processes so far into ``last``."""
         with self.moments.sync_context():
             if rank_and_world()[0] == 0:
                 sums = self.moments.state_dict()

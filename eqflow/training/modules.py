@@ -63,6 +63,9 @@ class StageModule(pl.LightningModule):
         loss = self.loss(batch, 2**31 + batch_idx)
         self.log(f"{self.stage}/val_loss", loss, batch_size=batch.total)
 
+    def on_train_start(self) -> None:
+        self.on_train_epoch_start()  # which is not called for the rest of an interrupted epoch
+
     def on_train_epoch_start(self) -> None:
         loader = cast(DataLoader, self.trainer.train_dataloader)
         # where an epoch is cut short, by debug=overfit, it is for the same batches again

@@ -26,6 +26,7 @@ def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequenc
         for overrides in jobs:
             job = context.config_loader.load_sweep_config(config, list(overrides))
             HydraConfig.instance().set_config(job)
+            job.resume = False  # whether it was trained otherwise, a job looks up in its folder
             check(job)
     finally:
         HydraConfig.instance().cfg = before

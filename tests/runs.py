@@ -1,0 +1,82 @@
+"""Runs of the smallest size, started from tests, and what they leave."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from eqflow.cli import main
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "experiment=ring",
+    "data.n=300",
+    "data.val=20",
+    "data.test=200",
+    "score.training.steps=4",
+    "flow.training.steps=4",
+    "epoch_steps=2",
+    "protocol={horizons: [1], starts: 50, splits: 8, transport: false}",
+    "threads=1",
+    "beside=[]",
+    "nulls=[minus_x]",
+]
+LAW = [option for option in TINY if "training" not in option]
+LAW += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
+
+
+def call(monkeypatch, *overrides: str) -> int:
+    """Run the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["run.py", *overrides])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def spawn(*overrides: str, **arguments) -> subprocess.Popen:
+    """Start the command line in its own process."""
+    command = [sys.executable, str(ROOT / "run.py"), *overrides]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **arguments)
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """What a run measured, seconds aside."""
+    found = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in found.items() if not name.startswith("time/")}
+
+
+def wandb_records(path: Path):
+    """Records of an offline W&B file: a 7-byte header, then LevelDB's log format."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, part = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        room = 32768 - at % 32768
+        if room < 7:
+            at += room
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        part += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # the whole of a record, or its last part
+            yield Record.FromString(part)
+            part = b""
+
+
+def coefficients(folder: Path) -> torch.Tensor:
+    """Those of the law that a run found."""
+    path = folder / "checkpoints" / "flow.ckpt"
+    return torch.load(path, weights_only=True)["state_dict"]["coefficients"]
+
+
+def stage_and_step(path: Path) -> tuple[str, int]:
+    """What ``last.ckpt`` holds; nothing yet sorts first."""
+    try:
+        content = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError):
+        return "", 0
+    return content["stage"], content["global_step"]
