@@ -57,8 +57,8 @@ def best(folder: Path) -> tuple[float, list[str]]:
     jobs = json.loads((folder / "sweep.json").read_text())["jobs"]
     finished = [job for job in jobs if job["status"] == "finished"]
     job = min(finished, key=lambda job: job["metrics"][METRIC])
-    given = [f"{name}={value}" for name, value in job["overrides"].items()]
-    return job["metrics"][METRIC], [o for o in given if o.startswith("flow.")]
+    given = [f"{name}={value}" for name, value in job.items() if name.startswith("flow.")]
+    return job["metrics"][METRIC], given
 
 
 def value(folder: Path, cache: Path, seed: int, overrides: list[str]) -> float:

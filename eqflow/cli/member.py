@@ -15,7 +15,7 @@ from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Value, read_status
 
 ASIDE = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
-"""What may differ between a finished job's stored config and the same job asked for again."""
+"""What says only where and when a job ran: it may differ where the same job is asked for again."""
 
 ONE_BY_ONE = "BasicLauncher"
 

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from eqflow.cli.launch import METRICS
+from eqflow.cli.member import ASIDE
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import read_status
 from eqflow.errors import InputError
@@ -56,7 +57,7 @@ def _write(folder: Path, found: list[Job], config: DictConfig) -> None:
     metric = asked or next((name for name in METRICS if name in measured), None)
     maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
     figures = sorted((folder / "figures").glob("*.png"))
-    pictures = {path.stem: path.read_bytes() for path in figures}
+    pictures = {path.stem.replace("_", " "): path.read_bytes() for path in figures}
     write_sweep(folder, found, metric, maximise=maximise, pictures=pictures)
 
 
@@ -71,7 +72,7 @@ def _job(place: Path) -> Job:
     opens = (name for name in ("report.html", "run.log") if (place / name).is_file())
     return Job(
         name=place.name,
-        overrides={name.lstrip("+"): value for name, _, value in given if name != "trial"},
+        overrides={name.lstrip("+"): value for name, _, value in given if name not in ASIDE},
         status=state.status if state.status in STATUSES else "unfinished",
         error=state.error,
         seconds=state.seconds or None,
