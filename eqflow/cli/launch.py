@@ -29,6 +29,7 @@ PR_SET_PDEATHSIG = 1
 
 def launch(cfg: DictConfig) -> Value:
     """Run the job here, or in one process per device, and return the tuned metric."""
+    from eqflow.cli.parts import plain
     from eqflow.store import replacing
 
     folder = Path(cfg.run_dir)
@@ -44,7 +45,7 @@ def launch(cfg: DictConfig) -> Value:
     else:
         work(cfg)
     metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
-    return tuned(cfg.metric, metrics)
+    return tuned(plain(cfg)["metric"], metrics)
 
 
 def show(cfg: DictConfig) -> None:
