@@ -152,6 +152,19 @@ def test_a_search_keeps_to_its_space_and_is_the_same_for_the_same_seed(jobs, tmp
     assert figures == {"history_tuned_metric.png", "importances_tuned_metric.png"}
 
 
+@pytest.mark.parametrize("experiment", ["lorenz", "ring", "two_moons", "two_peaks", "zoo"])
+@pytest.mark.parametrize("flow", ["network", "network_weak", "library", "skew"])
+def test_every_experiment_and_family_can_be_searched(experiment, flow, tmp_path, monkeypatch):
+    """The configurations of its first trials pass all checks."""
+    asked = []
+    monkeypatch.setattr(launch, "launch", lambda cfg: asked.append(cfg) or 1.0)
+    options = ["-m", "sweep=optuna", f"experiment={experiment}", f"flow={flow}"]
+    options += ["hydra.sweeper.n_trials=2", f"sweep_dir={tmp_path}/s"]
+    assert runs.call(monkeypatch, *options) == 0
+    assert len(asked) == 2
+    assert asked[0].flow != asked[1].flow or asked[0].score != asked[1].score
+
+
 def test_failed_trials_and_those_without_a_number_are_recorded_and_survived(
     jobs, tmp_path, monkeypatch
 ):
