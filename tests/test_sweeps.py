@@ -28,6 +28,7 @@ from eqflow.cli.status import Status, read_status, recorded
 from eqflow.errors import InputError, Pruned
 from hydra_plugins.eqflow_sweepers.space import parse
 
+REST = ("lorenz", "two_moons", "two_peaks", "zoo")
 RATE = "flow.training.learning_rate"
 SEARCH = ["sweep=optuna", "hydra.sweeper.n_trials=6"]
 
@@ -152,7 +153,10 @@ def test_a_search_keeps_to_its_space_and_is_the_same_for_the_same_seed(jobs, tmp
     assert figures == {"history_tuned_metric.png", "importances_tuned_metric.png"}
 
 
-@pytest.mark.parametrize("experiment", ["lorenz", "ring", "two_moons", "two_peaks", "zoo"])
+@pytest.mark.parametrize(
+    "experiment",
+    ["ring", *(pytest.param(e, marks=pytest.mark.slow) for e in REST)],
+)
 @pytest.mark.parametrize("flow", ["network", "network_weak", "library", "skew"])
 def test_every_experiment_and_family_can_be_searched(experiment, flow, tmp_path, monkeypatch):
     """The configurations of its first trials pass all checks."""
