@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path
     shipped = {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
     found = {str(p.relative_to(target / "eqflow/conf")) for p in target.rglob("*.yaml")}
     assert found == shipped
-    packages = ("callbacks", "data_modules", "eqflow")
+    packages = ("callbacks", "data_modules", "eqflow", "hydra_plugins")
     modules = {str(p.relative_to(ROOT)) for name in packages for p in (ROOT / name).rglob("*.py")}
     assert {str(p.relative_to(target)) for p in target.rglob("*.py")} == modules
     (entry,) = target.glob("*.dist-info/entry_points.txt")
