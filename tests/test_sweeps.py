@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from shutil import which
 from typing import NamedTuple
 
 import optuna
@@ -104,6 +105,15 @@ def test_nothing_starts_if_one_job_of_a_grid_is_wrong(jobs, tmp_path, monkeypatc
     assert call(monkeypatch, "flow.sigma=0.1,-0.1", f"sweep_dir={tmp_path}/s") == 2
     assert "flow.sigma=-0.1" in capfd.readouterr().err
     assert not jobs.seen
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(which("srun") is not None, reason="SLURM is there")
+@pytest.mark.parametrize("sweep", [["seed=0,1"], SEARCH], ids=["grid", "search"])
+def test_slurm_that_is_not_there_is_refused(sweep, tmp_path, monkeypatch, capfd):
+    folder = f"sweep_dir={tmp_path}/s"
+    assert call(monkeypatch, *sweep, "hydra/launcher=submitit_slurm", folder) == 2
+    assert "found no srun" in capfd.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from eqflow.cli.checks import check, claim
+from eqflow.errors import InputError
 
 
 def pin_folder(config: DictConfig) -> None:
@@ -21,6 +23,11 @@ def pin_folder(config: DictConfig) -> None:
 
 def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
     """Compose and check every job; raises ``InputError`` for the first that cannot run."""
+    if config.hydra.launcher._target_.endswith("SlurmLauncher") and not which("srun"):
+        raise InputError(
+            "hydra/launcher=submitit_slurm: found no srun; expected a machine of a SLURM cluster, "
+            "or hydra/launcher=submitit_local"
+        )
     before = HydraConfig.instance().cfg
     try:
         for overrides in jobs:
