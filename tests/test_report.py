@@ -286,5 +286,6 @@ def test_numbers_are_written_for_people():
     ]
     assert [number(value) for value in given] == written
     assert percent(0.076) == "7.6 %"
+    assert number(-0.99999999999999989) == "\N{MINUS SIGN}1"
     assert number(12.3456, 4) == "12.35"
     assert [chance(p) for p in (0.0, 0.0123)] == ["<0.0001", "0.0123"]

@@ -74,10 +74,16 @@ def logarithmic(axes: Axes, values: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
+ROUNDING = 1e-12
+"""Nearer to 1 a number is 1: what it lacks is rounding."""
+
+
 def number(value: float | int | None, digits: int = 3) -> str:
     """A measure with three significant digits, nines before 1 not counted; a dash for none."""
     if value is None:
         return "\N{EN DASH}"
+    if 0 < 1 - abs(value) < ROUNDING:
+        value = round(value)
     if 0.99 < abs(value) < 1:
         digits = max(digits, 1 - floor(log10(1 - abs(value))))
     rounded = float(f"{value:.{digits}g}")
