@@ -59,6 +59,17 @@ def jobs(monkeypatch) -> Jobs:
     return found
 
 
+def failing(rate: float, error: Exception):
+    """A job that fails at one learning rate and gives 1 at any other."""
+
+    def becomes(cfg):
+        if cfg.flow.training.learning_rate == rate:
+            raise error
+        return 1.0
+
+    return becomes
+
+
 def study(folder: Path, name: str = "ring") -> optuna.Study:
     storage = open_storage(str(folder / "search.journal"))
     return optuna.load_study(study_name=name, storage=storage)
@@ -87,12 +98,7 @@ def test_jobs_of_a_sweep_share_its_name_as_group(jobs, tmp_path, monkeypatch):
 
 
 def test_a_job_that_fails_ends_no_other_and_the_sweep_says_so(jobs, tmp_path, monkeypatch, capfd):
-    def becomes(cfg):
-        if cfg.flow.training.learning_rate == 0.2:
-            raise InputError("flow.training: broken")
-        return 1.0
-
-    jobs.becomes = becomes
+    jobs.becomes = failing(0.2, InputError("flow.training: broken"))
     assert call(monkeypatch, f"{RATE}=0.1,0.2,0.3", f"sweep_dir={tmp_path}/s") == 2
     assert "error: flow.training: broken" in capfd.readouterr().err
     found = [read_status(tmp_path / "s" / str(k)) for k in range(3)]
@@ -126,12 +132,7 @@ def test_a_sweeps_folder_is_taken_once(jobs, tmp_path, monkeypatch, capfd):
 
 
 def test_a_sweep_that_goes_on_runs_only_what_was_not_finished(jobs, tmp_path, monkeypatch):
-    def becomes(cfg):
-        if cfg.flow.training.learning_rate == 0.2:
-            raise RuntimeError("the disk burnt down")
-        return 1.0
-
-    jobs.becomes = becomes
+    jobs.becomes = failing(0.2, RuntimeError("the disk burnt down"))
     assert call(monkeypatch, f"{RATE}=0.1,0.2", f"sweep_dir={tmp_path}/s") == 1
     resumed = []
     jobs.becomes = lambda cfg: resumed.append(cfg.resume)
