@@ -15,7 +15,7 @@ from eqflow.errors import InputError
 from eqflow.fields import build_field
 from eqflow.findings import Findings
 from eqflow.score import build_score
-from eqflow.snapshots import Standardiser
+from eqflow.snapshots import Standardiser, channelwise
 from eqflow.store import replacing, write_json
 
 FORMAT = 1
@@ -55,8 +55,8 @@ class FlowModel(nn.Module):
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
         self.findings: Findings | None = None
-        channels = (self.shape[0],) + (1,) * (len(self.shape) - 1)
-        self.standardiser = Standardiser(torch.zeros(channels), torch.ones(channels))
+        units = channelwise(self.shape)
+        self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))
 
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and ``model.safetensors``."""

@@ -41,8 +41,8 @@ class Standardiser(nn.Module):
             raise InputError(
                 f"data: feature {constant[0]} is constant; expected features that vary, remove it"
             )
-        trailing = (1,) * (x.ndim - 2)
-        return cls(mean.view(-1, *trailing), std.view(-1, *trailing))
+        units = channelwise(tuple(x.shape[1:]))
+        return cls(mean.view(units), std.view(units))
 
     def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """Raw states to standardised ones, float64: raw data may have a large offset."""
@@ -59,6 +59,11 @@ class Standardiser(nn.Module):
     def raw_velocity(self, velocity: Velocity) -> Velocity:
         """A velocity of standardised float32 states as one of raw states, ``dx/dt = std dz/dt``."""
         return lambda x: velocity(self.standard(x).float()) * self.std.to(x.device)
+
+
+def channelwise(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of one number for each feature of a vector, or for each channel of an image."""
+    return (shape[0],) + (1,) * (len(shape) - 1)
 
 
 _MOVED = ("train", "val", "test", "train_groups", "test_groups")

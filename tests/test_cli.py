@@ -8,9 +8,8 @@ import torch
 from runs import LAW, TINY, call, coefficients, metrics
 
 import eqflow
-from eqflow.cli import run
 from eqflow.stationarity import RESERVOIR
-from eqflow.training import library
+from eqflow.training import batches, library
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +231,7 @@ def test_one_process_and_two_give_the_same_numbers(tmp_path, monkeypatch):
 
 
 def test_one_process_and_two_find_the_same_law_also_when_cut_short(tmp_path, monkeypatch):
-    uneven = [*LAW, f"data.n={library.EVERY * run.PASS + RESERVOIR + 1001}"]
+    uneven = [*LAW, f"data.n={library.EVERY * batches.PASS + RESERVOIR + 1001}"]
     for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
         folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/cache"]
         assert call(monkeypatch, *uneven, f"trainer={trainer}", *folder) == 0

@@ -91,11 +91,12 @@ def test_scale_and_mean_are_those_of_the_states_it_was_given_and_stay():
     torch.testing.assert_close(field(x), alone, rtol=0, atol=1e-13)
 
 
-def test_grids_are_scaled_over_all_their_coordinates():
+def test_images_are_centred_channel_by_channel_and_scaled_as_a_whole():
     field, x = Own((2, 4, 4), lambda x: 7 * x.roll(1, -1) + 3), torch.randn(200, 2, 4, 4)
-    v = field.normalise_([x])(x)
-    torch.testing.assert_close(v.mean(0), torch.zeros(2, 4, 4), rtol=0, atol=1e-12)
+    v = field.normalise_(x.split(77))(x)
+    torch.testing.assert_close(v.mean((0, 2, 3)), torch.zeros(2), rtol=0, atol=1e-12)
     assert second_moment(v).item() == pytest.approx(1, abs=1e-12)
+    assert field(torch.randn(1, 2, 6, 8)).shape == (1, 2, 6, 8)
 
 
 @pytest.mark.parametrize("formula", [torch.zeros_like, torch.ones_like, lambda x: x / 0])

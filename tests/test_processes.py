@@ -147,8 +147,8 @@ def test_validation_sees_every_state_once():
 
 def test_noised_batches_add_independent_noise_of_the_given_size():
     states = torch.zeros(40_000, 2)
-    parts = [*noised_batches(states, 0.3, batch_size=9999)]
-    assert [len(part) for part in parts] == [9999, 9999, 9999, 9999, 4]
+    parts = [*noised_batches(states, 0.3)]
+    assert [len(part) for part in parts] == [8192, 8192, 8192, 8192, 7232]
     noise = torch.cat(parts)
     torch.testing.assert_close(
         noise.T @ noise / 40_000, 0.09 * torch.eye(2), rtol=0, atol=0.09 * 0.05

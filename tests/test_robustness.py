@@ -14,9 +14,8 @@ import torch
 from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
 
 from benchmarks import kills
-from eqflow.cli import run
 from eqflow.discovery import Discovery
-from eqflow.training import FlowModule, ScoreModule, library
+from eqflow.training import FlowModule, ScoreModule, batches, library
 
 SIGTERM = 128 + signal.SIGTERM
 """Exit code of a run that was told to end."""
@@ -95,7 +94,7 @@ def test_sigterm_ends_wandb_as_failed(tmp_path, monkeypatch):
 
 
 def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "PASS", 1000)
+    monkeypatch.setattr(batches, "PASS", 1000)
     sums, seen = Discovery.sums, []
 
     def signalling(self, z):
@@ -167,7 +166,7 @@ def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monke
 
 
 def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(run, "PASS", 500)
+    monkeypatch.setattr(batches, "PASS", 500)
     monkeypatch.setattr(library, "EVERY", 2)
     sums, seen, most = Discovery.sums, [], 100
 

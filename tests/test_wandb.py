@@ -2,16 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
 import wandb_workspaces.reports.v2 as wr
-from test_cli import TINY, call
+from runs import TINY, call, wandb_records
 from test_configs import composed
-from wandb.proto.wandb_internal_pb2 import Record
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
 from callbacks import Wandb, finish, log_result
@@ -26,7 +24,7 @@ class Stored:
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
-        self.records = [(r.WhichOneof("record_type"), r) for r in _records(path)]
+        self.records = [(r.WhichOneof("record_type"), r) for r in wandb_records(path)]
 
     def all(self, kind: str) -> list[Any]:
         return [getattr(record, kind) for found, record in self.records if found == kind]
@@ -65,22 +63,6 @@ def stored(folder: Path) -> list[Stored]:
 
 def _values(items: Any) -> dict[str, Any]:
     return {"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items}
-
-
-def _records(path: Path) -> Iterator[Record]:
-    """Records of an offline W&B file: a 7-byte header, then LevelDB's log format."""
-    data, at, part = path.read_bytes(), 7, b""
-    while at + 7 <= len(data):
-        room = 32768 - at % 32768
-        if room < 7:
-            at += room
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        part += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # the whole of a record, or its last part
-            yield Record.FromString(part)
-            part = b""
 
 
 @pytest.fixture(scope="module")

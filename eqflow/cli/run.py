@@ -40,13 +40,10 @@ from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
-from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, val_loader
+from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, pass_size, val_loader
 from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
-
-PASS = 8192
-"""States of a batch where only sums are taken."""
 
 
 class Run:
@@ -147,7 +144,7 @@ class Run:
             callbacks=[Preemption(module.last)],
         )
         states = self.data.snapshots.train[seen : discovery.fitted]
-        trainer.test(module, val_loader(states, PASS), verbose=False)
+        trainer.test(module, val_loader(states, pass_size(discovery.field.shape)), verbose=False)
         if rank_and_world()[0] == 0:
             found = asdict(discovery.run(module.total))
             content = {"state_dict": field.state_dict(), "history": [], "findings": found}

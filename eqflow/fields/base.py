@@ -11,14 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqflow.snapshots import channelwise
+
 
 class VelocityField(nn.Module):
     """Velocity ``v(x) = scale * (unscaled(x) - mean)`` in standardised units.
 
-    ``mean`` (of shape ``shape``) and ``scale`` are buffers that :meth:`normalise_` fixes; there are
-    no batch statistics, so a point's velocity never depends on the batch it comes in. A family
-    whose mean vanishes by its form sets ``centred = False`` and is only scaled: an estimate of a
-    known zero would add a residual.
+    ``mean`` (per feature or per channel) and ``scale`` are buffers that :meth:`normalise_` fixes;
+    there are no batch statistics, so a point's velocity never depends on the batch it comes in. A
+    family whose mean vanishes by its form sets ``centred = False`` and is only scaled: an estimate
+    of a known zero would add a residual. Fields of images take canvases of any size.
     """
 
     mean: Tensor
@@ -28,7 +30,7 @@ class VelocityField(nn.Module):
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.register_buffer("mean", torch.zeros(self.shape))
+        self.register_buffer("mean", torch.zeros(channelwise(self.shape)))
         self.register_buffer("scale", torch.ones(()))
 
     @property
@@ -55,9 +57,11 @@ class VelocityField(nn.Module):
         total, square = torch.zeros_like(self.mean).double(), torch.zeros_like(self.scale).double()
         for x in batches:
             v = self.unscaled(x).double()
-            count, total, square = count + len(x), total + v.sum(0), square + v.square().sum()
+            count += v[:, 0].numel()
+            total += v.sum((0, *range(2, v.ndim))).view_as(total)
+            square += v.square().sum()
         mean = total / count if self.centred else torch.zeros_like(total)
-        variance = (square / count - mean.square().sum()) / self.dim
+        variance = (square / count - mean.square().sum()) / len(mean)
         if not variance > 1e-12:
             raise ValueError(
                 f"{type(self).__name__} has no velocity: E|v - Ev|^2 / d = {variance:.1e}"

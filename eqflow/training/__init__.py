@@ -1,6 +1,6 @@
 """Lightning modules and their batches: where the science meets the training loop."""
 
-from eqflow.training.batches import Batch, noised_batches, train_loader, val_loader
+from eqflow.training.batches import Batch, noised_batches, pass_size, train_loader, val_loader
 from eqflow.training.checkpoints import AtomicCheckpoints
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
@@ -17,6 +17,7 @@ __all__ = [
     "WeakModule",
     "flow_module",
     "noised_batches",
+    "pass_size",
     "train_loader",
     "val_loader",
 ]

@@ -1,6 +1,7 @@
 """Batches sliced from one tensor, the same global ones for any number of processes."""
 
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -66,10 +67,19 @@ def val_loader(states: Tensor, batch_size: int) -> DataLoader:
     return DataLoader(_States(states), sampler=batches, batch_size=None)
 
 
+PASS = 8192
+"""States of a batch where only sums are taken, fewer for images."""
+
+
+def pass_size(shape: tuple[int, ...]) -> int:
+    """How many states of this shape are taken at once where only sums are: memory is bounded."""
+    return max(1, min(PASS, 2**20 // prod(shape)))
+
+
 def noised_batches(
-    states: Float[Tensor, "n *shape"], sigma: float, batch_size: int = 8192
+    states: Float[Tensor, "n *shape"], sigma: float
 ) -> Iterator[Float[Tensor, "batch *shape"]]:
     """One pass over ``states`` noised at ``sigma``: what a field is normalised on."""
-    for step, x in enumerate(states.split(batch_size)):
+    for step, x in enumerate(states.split(pass_size(tuple(states.shape[1:])))):
         draw = generator(0, Stream.NORMALISATION, step, x.device)
         yield x + sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)
