@@ -1,6 +1,5 @@
 """The chaotic systems of the package dysts (Gilpin 2021, arXiv:2110.05266), in raw units."""
 
-import warnings
 from difflib import get_close_matches
 from itertools import pairwise
 from types import ModuleType
@@ -203,10 +202,14 @@ def _catalogue() -> list[str]:
 
 
 def _flows() -> ModuleType:
-    """Imported when used: dysts takes seconds, and warns that it could compile with numba."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Imported when used, which takes seconds, and not compiled: what is takes no arrays."""
+    from numba import config
+
+    compiled, config.DISABLE_JIT = config.DISABLE_JIT, True  # type: ignore[attr-defined]
+    try:
         from dysts import flows
+    finally:
+        config.DISABLE_JIT = compiled  # type: ignore[attr-defined]
     return flows
 
 
