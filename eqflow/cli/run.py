@@ -216,7 +216,8 @@ class Run:
         def measure(prefix: str) -> dict[str, float]:
             protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
-                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
+                parts = (model.score, snapshots, integrator, sigma, protocol)
+                numbers = random_skew_similarity(*parts)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
