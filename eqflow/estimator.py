@@ -21,7 +21,6 @@ from eqflow.score import MLPScore
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
-from eqflow.terms import variable_names
 
 if TYPE_CHECKING:
     import sympy
@@ -165,7 +164,7 @@ class EquilibriumFlow:
         findings = self.stationarity()
         field = cast(Library, self._fitted().field)
         bounds = (torch.tensor(findings.low).double(), torch.tensor(findings.high).double())
-        names = variables or variable_names(field.dim)
+        names = variables or field.variables
         return Equations(field.terms, field.coefficients, names, bounds, findings.note).readable()
 
     def latex(self, variables: Sequence[str] | None = None) -> str:

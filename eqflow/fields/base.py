@@ -38,6 +38,11 @@ class VelocityField(nn.Module):
         """Number of coordinates of a state."""
         return prod(self.shape)
 
+    @property
+    def channels(self) -> int:
+        """Number of features of a vector, or of channels of an image."""
+        return self.shape[0]
+
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """The family's own formula, before mean and scale."""
         raise NotImplementedError

@@ -5,12 +5,14 @@ from eqflow.simulate.base import Integrator
 from eqflow.simulate.escape import inside, reach
 from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
+from eqflow.simulate.stable import Stable
 
 INTEGRATORS: dict[str, type[Integrator]] = {
     "rk4": RK4,
     "dopri5": Dopri5,
     "heun_sde": HeunSDE,
     "euler_maruyama": EulerMaruyama,
+    "stable": Stable,
 }
 """Name -> integrator class."""
 
@@ -21,6 +23,7 @@ __all__ = [
     "EulerMaruyama",
     "HeunSDE",
     "Integrator",
+    "Stable",
     "inside",
     "reach",
 ]
