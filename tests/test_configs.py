@@ -18,6 +18,7 @@ from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
 from eqflow.fields import Library, Network
 from eqflow.score import EmpiricalScore, MLPScore
+from eqflow.systems import Schedule
 from eqflow.training import FlowModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,7 @@ DEFAULTS = {
     "integrator/euler_maruyama": [(simulate.EulerMaruyama, "")],
     "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
+    "data/gray_scott": [(data_modules.GrayScott, ""), (Schedule, "")],
     "data/lorenz": [(data_modules.Lorenz, "")],
     "data/ring": [(data_modules.Ring, "")],
     "data/snapshots": [(data_modules.SnapshotsFile, "")],
