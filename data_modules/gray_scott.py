@@ -93,7 +93,7 @@ class GrayScott(SyntheticModule):
 
 
 def _sides(grid: int | Sequence[int]) -> tuple[int, int]:
-    sides = [grid, grid] if isinstance(grid, int) else list(grid)
+    sides = list(grid) if isinstance(grid, Sequence) else [grid, grid]
     if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
         raise InputError(f"data.grid={grid}: expected a side, or [height, width]")
     return sides[0], sides[1]

@@ -53,8 +53,9 @@ class Standardiser(nn.Module):
         std = (square / (total - 1)).sqrt()
         constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
         if constant:
+            name = "channel" if x.ndim > 2 else "feature"
             raise InputError(
-                f"data: feature {constant[0]} is constant; expected features that vary, remove it"
+                f"data: {name} {constant[0]} is constant; expected {name}s that vary, remove it"
             )
         return cls(mean.view(units), std.view(units))
 

@@ -1,10 +1,18 @@
-"""Compiled Euler steps of the Gray-Scott system: many runs side by side, a core for each."""
+"""Compiled Euler steps of the Gray-Scott system: many runs side by side, a core for each.
+
+``no_type_check``: what checks types in tests wraps functions, and wrapped they cannot be compiled.
+"""
+
+from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
+from numba import config, njit, prange
+
+config.reload_config()  # where compiled code is kept may have been said since numba was imported
 
 
 @njit(parallel=True, fastmath=True, cache=True)
+@no_type_check
 def advance(states, steps, feed, kill, du, dv, dt):
     """Take ``steps`` Euler steps of ``dt``, in place.
 
@@ -23,6 +31,7 @@ def advance(states, steps, feed, kill, du, dv, dt):
 
 
 @njit(fastmath=True, cache=True, inline="always")
+@no_type_check
 def _row(here, there, up, i, down, feed, kill, du, dv, dt):
     width = here.shape[2]
     _cell(here, there, up, i, down, width - 1, 0, 1, feed, kill, du, dv, dt)
@@ -32,6 +41,7 @@ def _row(here, there, up, i, down, feed, kill, du, dv, dt):
 
 
 @njit(fastmath=True, cache=True, inline="always")
+@no_type_check
 def _cell(here, there, up, i, down, left, j, right, feed, kill, du, dv, dt):
     u, v = here[0, i, j], here[1, i, j]
     four = np.float32(4)
