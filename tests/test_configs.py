@@ -62,6 +62,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
     if choice.startswith("flow=network") or not choice.startswith(("flow=", "experiment=zoo")):
         overrides += ["flow.training.steps=2"]
+    if choice == "data=gray_scott":
+        overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":

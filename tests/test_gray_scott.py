@@ -1,11 +1,18 @@
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from data_modules import GrayScott as GrayScottData
 from eqflow import memory, store
+from eqflow.cli.launch import _keep_caches_in
+from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
 from eqflow.errors import InputError
 from eqflow.snapshots import Standardiser, measured, split
 from eqflow.systems import GrayScott, Schedule
@@ -297,3 +304,59 @@ def test_an_array_that_is_not_finished_is_no_file(tmp_path, images):
 
 def test_free_memory_is_more_than_this_test_takes_and_less_than_a_library():
     assert 1e6 < memory.free_memory() < 1e16
+
+
+# from the command line
+
+
+def test_a_run_may_be_continued_with_another_cache_but_not_with_other_data(tmp_path):
+    (tmp_path / RESOLVED.parent).mkdir()
+    stored = OmegaConf.create({"data": {"preset": "waves", "cache_dir": "a"}, "ckpt_path": None})
+    OmegaConf.save(stored, tmp_path / RESOLVED)
+    moved = OmegaConf.merge(stored, {"data": {"cache_dir": "b"}})
+    check_unchanged(moved, tmp_path)
+    with pytest.raises(InputError, match=r"data\.preset=life would change"):
+        check_unchanged(OmegaConf.merge(stored, {"data": {"preset": "life"}}), tmp_path)
+
+
+def test_what_is_learned_from_a_folder_depends_on_its_files(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    cfg = OmegaConf.create({"data": {"path": str(images)}, "ckpt_path": None})
+    before = user_files(cfg)
+    (images / "0.png").write_bytes(b"1")
+    assert before.keys() == user_files(cfg).keys() == {str(images)}
+    assert before != user_files(cfg)
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from data_modules import GrayScott
+from eqflow.cli.launch import _keep_caches_in
+folder = sys.argv[1]
+data = GrayScott("gamma", 16, n=4, val=1, test=4, settle=10.0, cache_dir=folder)
+print("numba" in sys.modules)
+if sys.argv[2] == "dysts":
+    import numba
+_keep_caches_in(Path(folder))
+data.setup()
+"""
+"""As the command line: checked, told where caches are, set up."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["nothing", "dysts"])
+def test_what_is_compiled_is_kept_in_the_cache_folder(tmp_path, before):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", PROCESS, str(tmp_path), before]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"  # checks do not wait for numba
+    assert [*(tmp_path / "numba").rglob("stencil.advance*")]
+
+
+def test_the_compilers_cache_is_inside_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    _keep_caches_in(tmp_path)
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
