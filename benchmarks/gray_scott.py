@@ -23,7 +23,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-from eqflow.systems import GrayScott  # noqa: E402
+from eqflow.systems import GrayScott, Schedule  # noqa: E402
 from eqflow.systems.gray_scott import PRESETS, start  # noqa: E402
 from eqflow.systems.runs import LOOK  # noqa: E402
 
@@ -120,8 +120,8 @@ def transit(system: GrayScott, x: Tensor) -> tuple[Tensor, float]:
 
 def row(preset: str, side: int, runs: int, settle: int) -> str:
     """One line of the table."""
-    system, x = GrayScott(preset), starts(runs, side)
-    x, _ = lived(system, x, settle)
+    system = GrayScott(preset)
+    x = system.runs(0, (side, side), Schedule(settle)).kept(range(runs)).flatten(0, 1)
     name = f"{preset:9}{side:4}  {1 - len(x) / runs:5.0%}"
     if len(x) < 2:
         return name

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +85,8 @@ class GrayScott(SyntheticModule):
             "grid": self.grid,
             "n": n,
             "seed": self.seed,
-            "schedule": asdict(self.schedule),
+            "steps": self.schedule.steps,
+            "dt": float(self.schedule.dt),
             "version": __version__,
         }
         return self.folder / f"{store.content_hash(key)}.npy"

@@ -1,6 +1,7 @@
 """How much memory there is, and arrays that may be larger."""
 
 import os
+import sys
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -97,7 +98,9 @@ def room(shape: tuple[int, ...], folder: Path | None = None) -> Float[Tensor, ".
         raise _too_large(size, "data: the set")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, size)
+        if sys.platform == "linux":
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)
         return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=shape))
 
 

@@ -116,10 +116,18 @@ def test_states_of_a_run_are_a_stretch_of_time_apart():
     assert torch.equal(later, states[1::2])
 
 
+def test_the_first_states_are_kept_at_times_spread_evenly_over_a_fifth_of_settling():
+    schedule = Schedule(settle=2000.0, dt=0.5)
+    delays = torch.tensor([schedule.delay(number) for number in range(1000)])
+    assert delays.min() == 0
+    assert 0.5 * delays.max() == 2000 / 5 * 19 / 20
+    assert (delays.unique(return_counts=True)[1] - 50).abs().max() <= 2
+
+
 def test_a_shorter_step_covers_the_same_time():
     system, grid = GrayScott("gamma"), (32, 32)
-    whole = system.sample(3, 0, grid, Schedule(settle=50.0)).states
-    half = system.sample(3, 0, grid, Schedule(settle=50.0, dt=0.5)).states
+    whole = system.sample(3, 0, grid, Schedule(settle=100.0)).states
+    half = system.sample(3, 0, grid, Schedule(settle=100.0, dt=0.5)).states
     assert 0 < (whole - half).abs().max() < 0.05
 
 
@@ -131,9 +139,10 @@ def test_runs_that_died_are_replaced_and_counted(caplog):
     assert system.lives(states).all()
     died, _, tried = caplog.messages[-1].split()[1:4]
     assert f"{died} of {tried} runs of alpha on a grid of 48x48 died out" in caplog.text
-    assert ("on a larger grid fewer do" in caplog.text) == (int(died) > int(tried) / 2)
+    assert ("a larger data.grid loses fewer" in caplog.text) == (int(died) > int(tried) / 2)
     x = starts((48, 48), int(tried))
-    system.advance(x, 1000)
+    for number, one in enumerate(x.split(1)):
+        system.advance(one, schedule.delay(number) + 1000)
     living = x[system.lives(x)]
     assert len(living) == int(tried) - int(died)
     assert torch.equal(states, living[:5])
@@ -201,6 +210,10 @@ def test_other_options_are_another_file(tmp_path, options):
         data.setup()
         assert [len(p) for p in (data.snapshots.val, data.snapshots.test)] == [4, 8]
     assert len([*tmp_path.rglob("*.npy")]) == 2
+
+
+def test_a_time_may_be_an_integer(tmp_path):
+    assert module(tmp_path, settle=300)._path(52) == module(tmp_path, settle=300.0)._path(52)
 
 
 def test_what_is_done_to_the_data_does_not_reach_the_file(tmp_path):

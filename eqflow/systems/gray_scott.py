@@ -15,6 +15,13 @@ from eqflow.processes import Stream, generator
 from eqflow.systems.runs import Runs, Schedule
 from eqflow.systems.sample import Sample
 
+AREA = 1600
+"""Grid points for each disc that a run starts with, or up to twice as many. Where discs are many
+they feed on each other, and more of the runs of life, spirals and alpha die out."""
+
+RADII = 2, 6
+"""The least and the largest of them."""
+
 SMALLEST = 8
 """Side of the smallest grid."""
 
@@ -137,9 +144,15 @@ class GrayScott:
         which for a small ``dt`` is the flow. Runs that die out are replaced and counted. Raises
         ``InputError`` where practically all do, and for a step that is not stable.
         """
+        for kept in self.runs(seed, grid, schedule).survivors(-(-n // schedule.per_run)):
+            yield kept.flatten(0, 1)[:n].cpu()
+            n -= len(kept) * schedule.per_run
+
+    def runs(self, seed: int, grid: tuple[int, int], schedule: Schedule) -> Runs:
+        """The runs behind :meth:`batches`."""
         self.check(grid, schedule)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        runs = Runs(
+        return Runs(
             start=lambda number: start(grid, seed, number).to(device),
             advance=partial(self.advance, dt=schedule.dt),
             lives=self.lives,
@@ -147,9 +160,6 @@ class GrayScott:
             most=max(1, BATCH // (self.channels * prod(grid))),
             name=f"{self.preset} on a grid of {grid[0]}x{grid[1]}",
         )
-        for kept in runs.survivors(-(-n // schedule.per_run)):
-            yield kept.flatten(0, 1)[:n].cpu()
-            n -= len(kept) * schedule.per_run
 
     def check(self, grid: tuple[int, int], schedule: Schedule) -> None:
         """Refuse grids that are too small and steps that are too long."""
@@ -166,21 +176,19 @@ class GrayScott:
 def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
     """Where run ``number`` starts: u = 1, v = 0 but in random discs, and a little noise."""
     draw = generator(seed, Stream.SNAPSHOTS, number)
-    height, width = grid
-    most = max(2, height * width // 400)
+    most = max(2, prod(grid) // AREA)
     discs = int(torch.randint(most // 2, most + 1, (1,), generator=draw))
-    centre = (
-        torch.rand(2, discs, 1, 1, generator=draw)
-        * torch.tensor([height, width])[:, None, None, None]
-    )
-    radius = 2 + 4 * torch.rand(discs, 1, 1, generator=draw)
-    across = (torch.arange(height)[:, None] - centre[0]).abs()
-    along = (torch.arange(width) - centre[1]).abs()
-    square = torch.minimum(across, height - across) ** 2 + torch.minimum(along, width - along) ** 2
-    inside = (square <= radius**2).any(0)
-    noise = 0.01 * torch.randn(2, height, width, generator=draw).abs()
-    u, v = torch.where(inside, 0.5, 1.0), torch.where(inside, 0.25, 0.0)
-    return torch.stack([u - noise[0], v + noise[1]])  # u stays below 1: see `lives`
+    centres = torch.rand(discs, 2, generator=draw) * torch.tensor(grid)
+    least, largest = RADII
+    radii = least + (largest - least) * torch.rand(discs, 1, generator=draw)
+    around = torch.cartesian_prod(*[torch.arange(-largest, largest + 1)] * 2)
+    places = centres.floor().long()[:, None] + around
+    reached = places[((places - centres[:, None]).square().sum(2) <= radii**2)]
+    noise = 0.01 * torch.randn(2, *grid, generator=draw).abs()
+    x = torch.stack([torch.ones(grid), torch.zeros(grid)])
+    rows, columns = (reached % torch.tensor(grid)).T
+    x[0, rows, columns], x[1, rows, columns] = 0.5, 0.25
+    return x + noise * torch.tensor([-1, 1])[:, None, None]  # u stays below 1: see `lives`
 
 
 def laplacian(x: Float[Tensor, "*batch height width"]) -> Float[Tensor, "*batch height width"]:

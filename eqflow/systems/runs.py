@@ -22,6 +22,8 @@ HOPELESS = 200
 FEWEST = 0.01
 """Share of runs that must live."""
 
+GOLDEN = (5**0.5 - 1) / 2
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -50,6 +52,14 @@ class Schedule:
         settle, every = (round(time / self.dt) for time in (self.settle, self.every))
         return [settle] + [every] * (self.per_run - 1)
 
+    def delay(self, number: int) -> int:
+        """Steps that run ``number`` goes on before: from none to a fifth of ``settle``.
+
+        Oscillations that start in phase may stay so. Multiples of the golden ratio fill the range
+        evenly, for any number of runs.
+        """
+        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN % 1))
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -71,16 +81,19 @@ class Runs:
         while lived < wanted and not (tried >= HOPELESS and lived < FEWEST * tried):
             missing = round(1.1 * (wanted - lived) * tried / max(1, lived)) + 4
             count = min(self.most, max(wanted, HOPELESS), missing if tried else wanted)
-            kept = self._kept(range(tried, tried + count))
-            yield kept[: wanted - lived]
-            tried, lived = tried + count, lived + len(kept)
+            new = self.kept(range(tried, tried + count))
+            yield new[: wanted - lived]
+            tried, lived = tried + count, lived + len(new)
         died = f"{tried - lived} of {tried} runs of {self.name} died out"
         if lived < wanted:
             raise InputError(f"data: {died}; expected a larger data.grid or another preset")
-        log.info("data: %s%s", died, "; on a larger grid fewer do" if 2 * lived < tried else "")
+        log.info(
+            "data: %s%s", died, "; a larger data.grid loses fewer" if 2 * lived < tried else ""
+        )
 
-    def _kept(self, numbers: range) -> Float[Tensor, "runs kept *shape"]:
-        states = torch.stack([self.start(number) for number in numbers])
+    def kept(self, numbers: range) -> Float[Tensor, "runs kept *shape"]:
+        """Kept states of those of these runs that live on."""
+        states = self._delayed(torch.stack([self.start(number) for number in numbers]), numbers)
         kept: list[Tensor] = []
         title = f"{self.name}, runs {numbers.start}-{numbers.stop - 1}"
         with tqdm(total=sum(self.schedule.steps), desc=title, leave=False, disable=None) as bar:
@@ -92,3 +105,15 @@ class Runs:
                     states, kept = states[living], [x[living] for x in kept]
                 kept.append(states.clone())
         return torch.stack(kept, 1)
+
+    def _delayed(
+        self, states: Float[Tensor, "runs *shape"], numbers: range
+    ) -> Float[Tensor, "runs *shape"]:
+        delays = torch.tensor([self.schedule.delay(number) for number in numbers])
+        past = 0
+        for delay in sorted({*delays.tolist(), 0})[1:]:
+            late = (delays >= delay).to(states.device)
+            part = states[late]
+            self.advance(part, delay - past)
+            states[late], past = part, delay
+        return states
