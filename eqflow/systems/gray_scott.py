@@ -15,9 +15,9 @@ from eqflow.processes import Stream, generator
 from eqflow.systems.runs import Runs, Schedule
 from eqflow.systems.sample import Sample
 
-AREA = 1600
-"""Grid points for each disc that a run starts with, or up to twice as many. Where discs are many
-they feed on each other, and more of the runs of life, spirals and alpha die out."""
+AREA = 800
+"""Grid points for each disc that a run starts with, or up to twice as many. With many,
+most runs of life and spirals die out; with a single one rings meet themselves, and waves do."""
 
 RADII = 2, 6
 """The least and the largest of them."""
