@@ -18,6 +18,7 @@ from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
 from eqflow.fields import Library, Network
 from eqflow.score import EmpiricalScore, MLPScore
+from eqflow.systems import Schedule
 from eqflow.training import FlowModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +62,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
     if choice.startswith("flow=network") or not choice.startswith(("flow=", "experiment=zoo")):
         overrides += ["flow.training.steps=2"]
+    if choice == "data=gray_scott":
+        overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
@@ -105,6 +108,7 @@ DEFAULTS = {
     "integrator/euler_maruyama": [(simulate.EulerMaruyama, "")],
     "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
+    "data/gray_scott": [(data_modules.GrayScott, ""), (Schedule, "")],
     "data/lorenz": [(data_modules.Lorenz, "")],
     "data/ring": [(data_modules.Ring, "")],
     "data/snapshots": [(data_modules.SnapshotsFile, "")],

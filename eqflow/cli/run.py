@@ -191,7 +191,7 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
-        aside = ("path", "groups", "epoch_steps")
+        aside = ("path", "groups", "epoch_steps", "cache_dir")
         data = {name: value for name, value in plain(cfg.data).items() if name not in aside}
         return store.content_hash(
             {
