@@ -17,7 +17,7 @@ from eqflow.cli.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
 from eqflow.fields import Library, Network
-from eqflow.score import ConvScore, EmpiricalScore, MLPScore
+from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
 from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +98,7 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
 DEFAULTS = {
     "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
     "score/conv": [(ConvScore, ""), (ImageScoreModule, "training")],
+    "score/unet": [(UNetScore, ""), (ImageScoreModule, "training")],
     "score/empirical": [(EmpiricalScore, "")],
     "flow/network": [
         (FlowModule, ""),

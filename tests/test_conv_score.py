@@ -1,5 +1,8 @@
 """The score of images: its mathematics, its symmetries, and how it is trained."""
 
+import subprocess
+import sys
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -149,7 +152,7 @@ def test_every_frame_is_undone_and_all_differ(x):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"shape": (2, 8, 10)}, "multiples of 4, found 8 x 10"),
+        ({"shape": (2, 8, 10)}, "found a canvas of 8 x 10; expected sides that are multiples of 4"),
         ({"shape": (3,)}, r"images of shape \(C, H, W\), found snapshots of shape \(3,\)"),
         ({"symmetrise": 129}, r"score\.symmetrise=129 found; expected 0 to 128"),
         ({"noise_std": -1.0}, r"score\.noise_std=-1"),
@@ -162,7 +165,7 @@ def test_options_that_cannot_be_are_refused(options, sentence):
 
 
 def test_a_canvas_that_cannot_be_halved_twice_is_refused():
-    with pytest.raises(InputError, match="found 8 x 6"):
+    with pytest.raises(InputError, match="a canvas of 8 x 6"):
         small()(torch.zeros(1, 2, 8, 6), SIGMA)
 
 
@@ -214,9 +217,9 @@ def test_the_trained_score_of_a_gaussian_field_comes_near_the_best_one(conservat
     flow = EquilibriumFlow(
         "minus_x",
         SIGMA,
-        score={"name": "conv", "width": 8, "depth": 2, "conservative": conservative},
-        score_training={"steps": 150, "learning_rate": 1e-2, "bf16": False},
-        batch_size=16,
+        score={"name": "conv", "width": 16, "depth": 2, "conservative": conservative},
+        score_training={"steps": 200, "learning_rate": 1e-2, "bf16": False},
+        batch_size=8,
     ).fit(fields[:256])
     held = flow.model.standardiser.standard(fields[256:]).float()
     level = torch.zeros(len(held), 1)
@@ -293,3 +296,38 @@ def test_the_average_forgets_the_initial_weights():
         module._average(step)
     for p, old in zip(module.score.parameters(), start, strict=True):
         torch.testing.assert_close(p, old + 1, rtol=0, atol=0.01)
+
+
+# the library's U-Net
+
+
+@pytest.fixture
+def unet(double):
+    pytest.importorskip("diffusers")
+    from eqflow.score import UNetScore
+
+    return UNetScore((2, 8, 8), width=8)
+
+
+def test_the_library_s_unet_is_local_and_periodic(unet):
+    x = torch.randn(1, 2, 96, 96)
+    tangent = torch.zeros_like(x)
+    tangent[0, 0, 0, 0] = 1
+    moved = jvp(lambda x: unet(x, SIGMA), (x,), (tangent,))[1].abs().amax((0, 1))
+    assert moved[36:-36].max() == 0
+    assert moved[-2, -2] > 0
+    tile = torch.randn(1, 2, 8, 8)
+    torch.testing.assert_close(unet(tile.tile(3, 2), SIGMA), unet(tile, SIGMA).tile(3, 2))
+
+
+def test_without_the_library_its_unet_is_refused_and_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    from eqflow.score import UNetScore
+
+    with pytest.raises(InputError, match=r"pip install 'eqflow\[unet\]'"):
+        UNetScore((2, 8, 8))
+
+
+def test_the_library_is_not_loaded_before_it_is_used():
+    code = "import sys, eqflow.score; sys.exit('diffusers' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,9 +16,6 @@ from torch.nn import functional
 from eqflow.errors import InputError
 from eqflow.mlp import silu
 
-DIVISOR = 4
-"""What the sides of a canvas are multiples of: pixels are taken two by two, twice."""
-
 
 class Convolution(nn.Conv2d):
     """Three by three, on a periodic grid."""
@@ -54,7 +51,7 @@ class Finer(nn.ConvTranspose2d):
 class PeriodicUNet(nn.Module):
     """U-Net of widths ``width`` at half and ``2 width`` at a quarter of the resolution, SiLU.
 
-    Shapes: ``(batch, channels, height, width) -> `` the same, sides multiples of ``DIVISOR``.
+    Shapes: ``(batch, channels, height, width) -> `` the same, sides multiples of 4.
     ``conditional`` adds a map that is constant over the grid, ``(batch, 1, 1, 1)``, to the inputs.
     """
 

@@ -10,10 +10,12 @@ from eqflow.score.base import Score
 from eqflow.score.conv import ConvScore
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.mlp import MLPScore
+from eqflow.score.unet import UNetScore
 
 SCORES: dict[str, type[Score]] = {
     "mlp": MLPScore,
     "conv": ConvScore,
+    "unet": UNetScore,
     "empirical": EmpiricalScore,
 }
 """Name -> score class. ``empirical`` is the snapshots themselves, the others are trained."""

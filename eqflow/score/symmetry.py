@@ -33,12 +33,15 @@ class Frame(NamedTuple):
 TURNS = [(0, False), (2, False), (1, True), (3, True), (1, False), (3, False), (0, True), (2, True)]
 """The symmetries of the square, opposite ones side by side."""
 
-PLACES = [
-    (i + 2 * m, j + 2 * n)
-    for m, n in [(0, 0), (1, 1), (1, 0), (0, 1)]
-    for i, j in [(0, 0), (1, 1), (1, 0), (0, 1)]
-]
-"""The places of a pixel in a cell of four by four, those within a pair of pixels first."""
+CELL = 4
+"""Pixels that down-sampling takes together along an axis: two by two, twice."""
+
+_PAIR = [(0, 0), (1, 1), (1, 0), (0, 1)]
+PLACES = [(i + 2 * m, j + 2 * n) for m, n in _PAIR for i, j in _PAIR]
+"""The places of a pixel in a cell, those within a pair of pixels first."""
+
+EVERY = len(PLACES) * len(TURNS)
+"""How many frames there are."""
 
 
 def frames(count: int) -> list[Frame]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from eqflow.errors import InputError
 from eqflow.processes import global_means
-from eqflow.score import MLPScore, TrainedScore
-from eqflow.score.convolution import DIVISOR
+from eqflow.score import ImageScore, TrainedScore
+from eqflow.score.symmetry import CELL
 from eqflow.training.batches import Batch
 from eqflow.training.modules import ScoreModule
 from eqflow.training.windows import windows
@@ -29,7 +29,7 @@ class ImageScoreModule(ScoreModule):
 
     def __init__(
         self,
-        score: TrainedScore,
+        score: ImageScore,
         steps: int = 3000,
         learning_rate: float = 3e-3,
         warmup: float = 0.05,
@@ -47,9 +47,9 @@ class ImageScoreModule(ScoreModule):
                 f"score.training: ema={ema}, clip={clip}, weight_decay={weight_decay} found; "
                 "expected 0 <= ema < 1, clip > 0, weight_decay >= 0"
             )
-        if crop is not None and (crop < DIVISOR or crop % DIVISOR):
+        if crop is not None and (crop < CELL or crop % CELL):
             raise InputError(
-                f"score.training.crop={crop} found; expected null or a multiple of {DIVISOR}"
+                f"score.training.crop={crop} found; expected null or a multiple of {CELL}"
             )
         self.weight_decay, self.ema, self.clip = weight_decay, ema, clip
         self.crop, self.turned, self.bf16 = crop, turned, bf16
@@ -96,5 +96,6 @@ def has_bf16(device: torch.device) -> bool:
 
 def score_module(score: TrainedScore, **options: Any) -> ScoreModule:
     """The module that trains ``score``: that of images or that of vectors."""
-    images = not isinstance(score, MLPScore)
-    return (ImageScoreModule if images else ScoreModule)(score, **options)
+    if isinstance(score, ImageScore):
+        return ImageScoreModule(score, **options)
+    return ScoreModule(score, **options)
