@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from runs import call, metrics
 from torch.func import jvp, vmap
 
 from eqflow import EquilibriumFlow
@@ -87,9 +89,8 @@ def test_the_pullback_is_the_transpose_of_the_jacobian(double):
     torch.testing.assert_close((pushed * cotangent).sum(), (tangent * pullback).sum())
 
 
-def test_levels_may_differ_between_states(conservative, x):
-    if not conservative.noise_std:
-        return
+def test_levels_may_differ_between_states(x):
+    conservative = small(conservative=True, noise_std=0.7)
     levels = torch.tensor([0.1, 0.3, 1.0])
     each = [conservative(one[None], s.item()) for one, s in zip(x, levels, strict=True)]
     torch.testing.assert_close(conservative(x, levels), torch.cat(each), rtol=0, atol=1e-12)
@@ -331,3 +332,45 @@ def test_without_the_library_its_unet_is_refused_and_says_what_to_install(monkey
 def test_the_library_is_not_loaded_before_it_is_used():
     code = "import sys, eqflow.score; sys.exit('diffusers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# runs
+
+
+def images(folder) -> list[str]:
+    """Options of the smallest run on images, 63 of them: batches are uneven."""
+    torch.manual_seed(0)
+    np.save(folder / "x.npy", torch.randn(90, 2, 8, 8).numpy())
+    return [
+        "data=snapshots",
+        f"data.path={folder}/x.npy",
+        "flow=skew",
+        "flow.sigma=0.24",
+        "score=conv",
+        "score.width=4",
+        "score.training.steps=10",
+        "score.training.bf16=false",
+        "batch_size=9",
+        "epoch_steps=5",
+        "threads=1",
+        "beside=[]",
+        "nulls=[]",
+        "logger=none",
+        "protocol={horizons: [1], starts: 8, splits: 4, transport: false}",
+    ]
+
+
+@pytest.mark.slow
+def test_one_process_and_two_train_the_same_score(tmp_path, monkeypatch):
+    for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
+        folders = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/{name}_cache"]
+        assert call(monkeypatch, *images(tmp_path), f"trainer={trainer}", *folders) == 0
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints" / "score.ckpt", weights_only=True)
+        for name in ("one", "two")
+    )
+    for name, value in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][name], value, rtol=1e-3, atol=1e-5)
+    losses = [[row["score/val_loss"] for row in run["history"]] for run in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), rel=1e-3)

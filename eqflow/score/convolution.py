@@ -125,7 +125,11 @@ class PeriodicUNet(nn.Module):
 
 
 def _layers(width: int, depth: int) -> nn.ModuleList:
-    return nn.ModuleList(Convolution(width, width) for _ in range(depth))
+    """Layers that are added to what they take, small at first: nothing is normalised."""
+    layers = [Convolution(width, width) for _ in range(depth)]
+    for layer in layers:
+        layer.weight.data.mul_(0.3)
+    return nn.ModuleList(layers)
 
 
 def _back_to_front(layers: nn.ModuleList) -> list[Convolution]:

@@ -31,7 +31,7 @@ class ImageScoreModule(ScoreModule):
         self,
         score: ImageScore,
         steps: int = 3000,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 6e-3,
         warmup: float = 0.05,
         weight_decay: float = 0.01,
         ema: float = 0.998,
