@@ -128,12 +128,11 @@ def bias(score: ConvScore, x: torch.Tensor, move: str) -> float:
     return float((score(MOVES[move](x), SIGMA) - moved).norm() / moved.norm())
 
 
-@pytest.mark.parametrize("conservative", [False, True])
 @pytest.mark.parametrize("move", MOVES)
-def test_frames_take_the_direction_bias_out(x, move, conservative):
+def test_frames_take_the_direction_bias_out(x, move):
     def with_frames(count):
         torch.manual_seed(1)
-        return bias(small(symmetrise=count, conservative=conservative), x, move)
+        return bias(small(symmetrise=count), x, move)
 
     assert with_frames(8) < 0.6 * with_frames(0)
     assert with_frames(128) < 1e-12
@@ -285,7 +284,7 @@ def test_validation_and_the_score_are_those_of_the_averaged_weights(tmp_path):
         return sum(sums) / 20
 
     assert loss(module.score) == pytest.approx(module.validated, rel=1e-5)
-    assert loss(module.student) != pytest.approx(module.validated, rel=1e-2)
+    assert loss(module.student) != pytest.approx(module.validated, rel=1e-3)
 
 
 def test_the_average_forgets_the_initial_weights():
@@ -358,6 +357,15 @@ def images(folder) -> list[str]:
         "logger=none",
         "protocol={horizons: [1], starts: 8, splits: 4, transport: false}",
     ]
+
+
+def test_a_score_is_trained_once_for_any_number_of_frames(tmp_path, monkeypatch):
+    for count in (0, 2):
+        folders = [f"run_dir={tmp_path}/{count}", f"cache_dir={tmp_path}/cache"]
+        options = [*images(tmp_path), f"score.symmetrise={count}", "stages=[score]"]
+        assert call(monkeypatch, *options, *folders) == 0
+    (cached,) = (tmp_path / "cache" / "score").glob("*.ckpt")
+    assert torch.load(cached, weights_only=True)["history"][-1]["score/val_loss"] > 0
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ class Score(nn.Module):
         raise NotImplementedError
 
     def check_level(self, sigma: float) -> None:
-        """Raise ``InputError`` where this score is none at noise ``sigma``."""
+        """Raise ``InputError`` for a noise that this score is not made for."""
 
     def denoise(
         self, x: Float[Tensor, "batch *shape"], sigma: float

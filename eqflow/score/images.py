@@ -14,7 +14,7 @@ class ImageScore(TrainedScore):
     """Local score of images ``(C, H, W)`` on a periodic grid, of any sides that ``CELL`` divides.
 
     ``symmetrise`` frames are averaged wherever the score is used, not in training
-    (:func:`eqflow.score.symmetry.frames`): 8 take out most of the bias, all 128 the whole. Raises
+    (:func:`eqflow.score.symmetry.frames`): 8 make the bias three times smaller, 128 zero. Raises
     ``InputError`` for other shapes and sides.
     """
 

@@ -54,6 +54,8 @@ class TrainedScore(Score):
 
     def _level(self, sigma: Float[Tensor, "#batch *ones"]) -> Float[Tensor, "#batch *ones"]:
         """Log-noise, normalised to its law in training."""
+        if not self.noise_std:
+            return torch.zeros_like(sigma)
         return (sigma.log() - self.noise_mean) / self.noise_std
 
     def energy(self, x: Float[Tensor, "batch *shape"], sigma: Sigma) -> Float[Tensor, " batch"]:

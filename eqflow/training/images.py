@@ -53,7 +53,7 @@ class ImageScoreModule(ScoreModule):
             )
         self.weight_decay, self.ema, self.clip = weight_decay, ema, clip
         self.crop, self.turned, self.bf16 = crop, turned, bf16
-        self.student = copy.deepcopy(score)
+        self.student = copy.deepcopy(score).requires_grad_()
         score.requires_grad_(False)
 
     def optimizer(self, trained: list[nn.Parameter]) -> torch.optim.Optimizer:
