@@ -30,7 +30,7 @@ class ImageScoreModule(ScoreModule):
     def __init__(
         self,
         score: ImageScore,
-        steps: int = 3000,
+        steps: int = 4000,
         learning_rate: float = 6e-3,
         warmup: float = 0.05,
         weight_decay: float = 0.01,
