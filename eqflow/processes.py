@@ -31,6 +31,7 @@ class Stream(IntEnum):
     TEST_FUNCTIONS = 13
     BOOTSTRAP = 14
     MEASUREMENT = 15
+    WINDOWS = 16
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -191,12 +191,15 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
-        aside = ("path", "groups", "epoch_steps", "cache_dir")
-        data = {name: value for name, value in plain(cfg.data).items() if name not in aside}
+        aside = ("path", "groups", "epoch_steps", "cache_dir", "symmetrise")  # the last is of its use alone
+        data, score = (
+            {name: value for name, value in plain(node).items() if name not in aside}
+            for node in (cfg.data, cfg.score)
+        )
         return store.content_hash(
             {
                 "data": data,
-                "score": plain(cfg.score),
+                "score": score,
                 "seed": cfg.seed,
                 "precision": cfg.trainer.precision,
                 "limits": [cfg.trainer.max_steps, cfg.trainer.get("limit_train_batches")],
