@@ -147,7 +147,7 @@ class EquilibriumFlow:
         """
         z, model = self._standard(x0), self.model
         integrator = HeunSDE(dt, eta) if eta else RK4(dt)
-        path = integrator(
+        path = integrator.limited(model.field.longest_step)(
             model.field,
             z,
             torch.as_tensor(times, dtype=torch.double),

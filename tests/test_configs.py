@@ -16,7 +16,7 @@ from eqflow.cli import CONF
 from eqflow.cli.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import Library, Network
+from eqflow.fields import ALIKE, FAMILIES, Library, Network
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.training import FlowModule, ScoreModule, WeakModule
 
@@ -99,6 +99,8 @@ DEFAULTS = {
     ],
     "flow/library": [(Library, "field"), (Discovery, "training")],
     "flow/random": [(Network, "field")],
+    **{f"flow/{name}": [(FAMILIES[name], "field")] for name in ALIKE if name != "random"},
+    "flow/skew": [(FAMILIES["skew"], "field")],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],

@@ -21,6 +21,7 @@ from eqflow import store
 from eqflow.cli.checks import STAGES
 from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
+    alike,
     build,
     build_all,
     build_discovery,
@@ -216,7 +217,8 @@ class Run:
         def measure(prefix: str) -> dict[str, float]:
             protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
-                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
+                size = alike(cfg, model, "random_skew")
+                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol, **size)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
