@@ -17,7 +17,7 @@ from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
-from eqflow.score import MLPScore
+from eqflow.score import TrainedScore
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
@@ -102,11 +102,11 @@ class EquilibriumFlow:
         self.model.findings = Discovery(field, z[order], units, labels, **options).run()
 
     def _train(self, z: Tensor) -> None:
-        from eqflow.training import ScoreModule, flow_module, noised_batches
+        from eqflow.training import flow_module, noised_batches, score_module
 
         model, seed = self.model, self.seed
-        if isinstance(model.score, MLPScore):
-            self._fit(ScoreModule(model.score, seed=seed, **self.score_training), z)
+        if isinstance(model.score, TrainedScore):
+            self._fit(score_module(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
             training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
             self._fit(flow_module(cast(Network, model.field), model.score, z, **training), z)

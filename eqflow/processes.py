@@ -30,6 +30,7 @@ class Stream(IntEnum):
     MATRIX = 12
     TEST_FUNCTIONS = 13
     BOOTSTRAP = 14
+    WINDOWS = 15
 
 
 def rank_and_world() -> tuple[int, int]:

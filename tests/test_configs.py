@@ -17,8 +17,8 @@ from eqflow.cli.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
 from eqflow.fields import ALIKE, FAMILIES, Library, Network
-from eqflow.score import EmpiricalScore, MLPScore
-from eqflow.training import FlowModule, ScoreModule, WeakModule
+from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
+from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
@@ -52,14 +52,22 @@ def composed(tmp_path: Path, overrides: list[str]) -> DictConfig:
 def tiny(choice: str, tmp_path: Path) -> list[str]:
     """Overrides that make a job of ``choice`` take a second."""
     overrides = [choice, *TINY]
-    if choice != "data=snapshots":
+    if choice in ("score=conv", "score=unet"):
+        import numpy as np
+
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(100, 2, 8, 8)))
+        overrides += ["data=snapshots", f"data.path={tmp_path / 'x.npy'}", "batch_size=8"]
+        overrides += ["flow=skew", "flow.sigma=0.24", "nulls=[minus_x]"]
+    elif choice != "data=snapshots":
         overrides += ["data.n=250", "data.val=10", "data.test=80"]
     else:
         import numpy as np
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
-    if choice.startswith("flow=network") or not choice.startswith(("flow=", "experiment=zoo")):
+    if choice.startswith("flow=network") or not choice.startswith(
+        ("flow=", "experiment=zoo", "score=conv", "score=unet")
+    ):
         overrides += ["flow.training.steps=2"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
@@ -89,6 +97,8 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
 
 DEFAULTS = {
     "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
+    "score/conv": [(ConvScore, ""), (ImageScoreModule, "training")],
+    "score/unet": [(UNetScore, ""), (ImageScoreModule, "training")],
     "score/empirical": [(EmpiricalScore, "")],
     "flow/network": [
         (FlowModule, ""),

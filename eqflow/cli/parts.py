@@ -23,9 +23,9 @@ from eqflow.fields import (
     build_field,
 )
 from eqflow.model import FlowModel
-from eqflow.score import MLPScore
+from eqflow.score import TrainedScore
 from eqflow.snapshots import Snapshots
-from eqflow.training import CONDITIONS, ScoreModule, StageModule, flow_module
+from eqflow.training import CONDITIONS, StageModule, flow_module, score_module
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -63,8 +63,8 @@ def build_module(
 ) -> StageModule | None:
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
-    if stage == "score" and isinstance(model.score, MLPScore):
-        return ScoreModule(model.score, seed=cfg.seed, **cfg.score.training)
+    if stage == "score" and isinstance(model.score, TrainedScore):
+        return score_module(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
         assert isinstance(model.field, Network)
         options = {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}

@@ -24,6 +24,9 @@ class Score(nn.Module):
     ) -> Float[Tensor, "batch *shape"]:
         raise NotImplementedError
 
+    def check_level(self, sigma: float) -> None:
+        """Raise ``InputError`` where this score is none at noise ``sigma``."""
+
     def denoise(
         self, x: Float[Tensor, "batch *shape"], sigma: float
     ) -> Float[Tensor, "batch *shape"]:

@@ -7,14 +7,14 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream, generator, global_means, normal, rows
-from eqflow.score import MLPScore, Score
+from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
 
@@ -37,8 +37,7 @@ class StageModule(pl.LightningModule):
         self.steps, self.learning_rate, self.warmup, self.seed = steps, learning_rate, warmup, seed
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, self.learning_rate, betas=(0.9, 0.99))
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
 
         def factor(step: int) -> float:
             rise = min(1.0, (step + 1) / (self.warmup * self.steps + 1))
@@ -46,6 +45,10 @@ class StageModule(pl.LightningModule):
 
         schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer(self, trained: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """Of the ``trained`` parameters, at the full learning rate."""
+        return torch.optim.Adam(trained, self.learning_rate, betas=(0.9, 0.99))
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """What the stage minimises, with the noise of ``step``."""
@@ -83,7 +86,7 @@ class ScoreModule(StageModule):
 
     def __init__(
         self,
-        score: MLPScore,
+        score: TrainedScore,
         steps: int = 2500,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -92,15 +95,16 @@ class ScoreModule(StageModule):
         super().__init__(steps, learning_rate, warmup, seed)
         self.score = score
 
-    def _errors(self, batch: Batch, step: int) -> Tensor:
+    def _errors(self, score: TrainedScore, batch: Batch, step: int) -> Tensor:
         """Denoising error of each of this process's rows, one noise draw each."""
         x, total = batch
-        draws = normal(torch.cat([x, x[:, :1]], 1), total, self.seed, Stream.SCORE, step)
-        return self.score.denoising_error(x, draws[:, :-1], draws[:, -1:])
+        flat = x.flatten(1)
+        draws = normal(torch.cat([flat, flat[:, :1]], 1), total, self.seed, Stream.SCORE, step)
+        return score.denoising_error(x, draws[:, :-1].view(x.shape), draws[:, -1:])
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """Denoising loss of the global batch."""
-        (loss,) = global_means(self._errors(batch, step)[None], batch.total)
+        (loss,) = global_means(self._errors(self.score, batch, step)[None], batch.total)
         return loss
 
 
