@@ -18,7 +18,6 @@ from eqflow.fields import (
     LEARNED,
     KernelMap,
     Library,
-    Network,
     VelocityField,
     build_field,
 )
@@ -66,7 +65,6 @@ def build_module(
     if stage == "score" and isinstance(model.score, TrainedScore):
         return score_module(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        assert isinstance(model.field, Network)
         options = {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
         options |= {"sigma": flow.sigma, "condition": flow.condition, "seed": cfg.seed}
         return flow_module(model.field, model.score, states, **options, **flow.training)

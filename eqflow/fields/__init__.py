@@ -3,6 +3,7 @@
 from eqflow.fields.base import VelocityField
 from eqflow.fields.convolution import random_kernel, skew_kernel
 from eqflow.fields.families import ALIKE, FAMILIES, LEARNED, SCORED, build_field
+from eqflow.fields.isotropic import IsotropicNetwork
 from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
 from eqflow.fields.linear import MinusX, ScoreMap, random_matrix, skew_matrix
@@ -13,6 +14,7 @@ __all__ = [
     "FAMILIES",
     "LEARNED",
     "SCORED",
+    "IsotropicNetwork",
     "KernelMap",
     "Library",
     "MinusX",

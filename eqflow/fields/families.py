@@ -9,6 +9,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
 from eqflow.fields.convolution import given_kernel, random_kernel, skew_kernel
+from eqflow.fields.isotropic import IsotropicNetwork
 from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
 from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
@@ -17,10 +18,25 @@ from eqflow.processes import Stream, hashed
 from eqflow.score import Score
 
 
-def _network(shape: tuple[int, ...], score: Score, sigma: float, seed: int, **arguments) -> Network:
+def _network(
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int,
+    width: int | None = None,
+    depth: int | None = None,
+    fourier: int = 0,
+    bandwidth: float = 1.0,
+    gain: float = 3.0,
+) -> Network | IsotropicNetwork:
+    size = {name: n for name, n in (("width", width), ("depth", depth)) if n is not None}
+    if len(shape) > 1 and fourier:
+        raise InputError(f"flow.field.fourier={fourier} is for vectors, found images; expected 0")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hashed(seed, Stream.FIELD_WEIGHTS))
-        return Network(shape, **arguments)
+        if len(shape) > 1:
+            return IsotropicNetwork(shape, gain=gain, **size)
+        return Network(shape, fourier=fourier, bandwidth=bandwidth, gain=gain, **size)
 
 
 def _linear(
