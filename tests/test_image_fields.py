@@ -306,6 +306,15 @@ def test_training_takes_the_divergence_that_images_can_afford():
         FlowModule(IsotropicNetwork((2, 16, 16)), White(), divergence="exact")
 
 
+def test_a_change_of_brightness_as_a_whole_counts_for_nothing_in_training():
+    field, states = IsotropicNetwork(SHAPE), torch.randn(8, *SHAPE)
+    module, batch = FlowModule(field, Quartic(), SIGMA), Batch(states, 8)
+    before = module.loss(batch, 0)
+    with torch.no_grad():
+        field.layers[-1].bias.add_(torch.tensor([5.0, -3.0]))
+    torch.testing.assert_close(module.loss(batch, 0), before)
+
+
 def test_training_lowers_the_residual_of_an_image_network():
     field, states = IsotropicNetwork((2, 8, 8), width=8, depth=1), torch.zeros(64, 2, 8, 8)
     module = FlowModule(field, White(), SIGMA, divergence="hutchinson", evenness=0.0)

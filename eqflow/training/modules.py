@@ -1,5 +1,6 @@
 """The Lightning modules that train a score, and a velocity field on top of one."""
 
+from collections.abc import Callable
 from math import cos, pi
 from typing import Any, cast
 
@@ -158,7 +159,17 @@ class FlowModule(StageModule):
         )
         with torch.no_grad():
             score = self.score(x, self.sigma)
-        return strong_moments(self.field, x, score, self._probes(x, batch.total, step))
+        velocity = self._centred(x, batch.total) if x.ndim > 2 else self.field
+        return strong_moments(velocity, x, score, self._probes(x, batch.total, step))
+
+    def _centred(self, x: Tensor, total: int) -> Callable[[Tensor], Tensor]:
+        """The field less its mean over the global batch, by channel.
+
+        Images hardly resist a change of their brightness as a whole: the same velocity everywhere
+        has a small residual, and none is left of it once the field is centred.
+        """
+        mean = global_means(self.field(x).mean((2, 3)).T, total)[:, None, None]
+        return lambda y: self.field(y) - mean
 
     def _probes(self, x: Tensor, total: int, step: int) -> Tensor | None:
         if self.divergence == "exact":
