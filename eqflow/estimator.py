@@ -12,7 +12,7 @@ from torch import Tensor
 from eqflow.discovery import Discovery
 from eqflow.equations import Equations
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library, Network
+from eqflow.fields import LEARNED, Library
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.model import FlowModel
@@ -108,7 +108,7 @@ class EquilibriumFlow:
             self._fit(score_module(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
             training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
-            self._fit(flow_module(cast(Network, model.field), model.score, z, **training), z)
+            self._fit(flow_module(model.field, model.score, z, **training), z)
         model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
@@ -146,7 +146,7 @@ class EquilibriumFlow:
         """
         z, model = self._standard(x0), self.model
         integrator = HeunSDE(dt, eta) if eta else RK4(dt)
-        path = integrator(
+        path = integrator.limited(model.field.longest_step)(
             model.field,
             z,
             torch.as_tensor(times, dtype=torch.double),

@@ -16,7 +16,7 @@ from eqflow.cli import CONF
 from eqflow.cli.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import Library, Network
+from eqflow.fields import ALIKE, FAMILIES, Library
 from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
 from eqflow.systems import Schedule
 from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, WeakModule
@@ -108,10 +108,11 @@ DEFAULTS = {
         (FlowModule, "training"),
         (WeakModule, ""),
         (WeakModule, "training"),
-        (Network, "field"),
+        (FAMILIES["network"], "field"),
     ],
     "flow/library": [(Library, "field"), (Discovery, "training")],
-    "flow/random": [(Network, "field")],
+    **{f"flow/{name}": [(FAMILIES[name], "field")] for name in ALIKE},
+    "flow/skew": [(FAMILIES["skew"], "field")],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],

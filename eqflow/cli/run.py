@@ -21,6 +21,7 @@ from eqflow import store
 from eqflow.cli.checks import STAGES
 from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
+    alike,
     build,
     build_all,
     build_discovery,
@@ -191,7 +192,13 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
-        aside = ("path", "groups", "epoch_steps", "cache_dir", "symmetrise")  # the last is of its use alone
+        aside = (
+            "path",
+            "groups",
+            "epoch_steps",
+            "cache_dir",
+            "symmetrise",
+        )  # the last is of its use alone
         data, score = (
             {name: value for name, value in plain(node).items() if name not in aside}
             for node in (cfg.data, cfg.score)
@@ -219,7 +226,8 @@ class Run:
         def measure(prefix: str) -> dict[str, float]:
             protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
-                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol)
+                size = alike(cfg, model, "random_skew")
+                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol, **size)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)

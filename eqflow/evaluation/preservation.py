@@ -47,7 +47,8 @@ def preservation(
     def noise(step: int) -> Tensor:
         return normal(starts[mine], len(starts), protocol.seed, Stream.SIMULATION, step)
 
-    path = integrator(field, starts[mine], times, partial(score, sigma=sigma), noise)
+    used = integrator.limited(field.longest_step)
+    path = used(field, starts[mine], times, partial(score, sigma=sigma), noise)
     at = dict(zip(protocol.horizons, path[1:], strict=True))
 
     def measure(metric: Metric, horizon: float) -> float:
@@ -69,6 +70,8 @@ def preservation(
         numbers["sw2"] = measure(SlicedW2(radius), head)
         numbers["sinkhorn"] = measure(SinkhornDivergence(radius), head)
     numbers |= floor | {"sigma": sigma}
+    if used is not integrator:
+        numbers["dt"] = field.longest_step  # shorter than what was asked for
     # transport is NaN when every state escaped
     return {f"preservation/{name}": value for name, value in numbers.items() if value == value}
 

@@ -30,12 +30,20 @@ def similarity(
 
 @torch.no_grad()
 def random_skew_similarity(
-    score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol, draws: int = 10
+    score: Score,
+    snapshots: Snapshots,
+    sigma: float,
+    protocol: Protocol,
+    draws: int = 10,
+    **arguments,
 ) -> dict[str, float]:
-    """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds."""
+    """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds.
+
+    ``arguments`` are those of their kernels.
+    """
     device, shape = snapshots.train.device, snapshots.shape
     seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws)
-    fields = [build_field("random_skew", shape, score, sigma, seed) for seed in seeds]
+    fields = [build_field("random_skew", shape, score, sigma, seed, **arguments) for seed in seeds]
     found = [similarity(field.to(device), snapshots, sigma, protocol) for field in fields]
     table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
     return {name: values.mean().item() for name, values in table.items()} | {

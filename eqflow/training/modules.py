@@ -1,5 +1,6 @@
 """The Lightning modules that train a score, and a velocity field on top of one."""
 
+from collections.abc import Callable
 from math import cos, pi
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import Score, TrainedScore
-from eqflow.stationarity import check_dim, rademacher, strong_moments
+from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
 
 
@@ -116,8 +117,9 @@ class FlowModule(StageModule):
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 1 / d``, half way from a
     constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias.
 
-    ``divergence`` is ``exact``, or ``hutchinson`` with two probes. Raises ``InputError``
-    for an unknown condition or divergence and a dimension that the exact one cannot afford.
+    ``divergence`` is ``exact``, ``hutchinson`` with two probes, or by ``auto`` the exact one where
+    it is affordable. Raises ``InputError`` for an unknown condition or divergence and a dimension
+    that the exact one cannot afford.
     """
 
     stage = "flow"
@@ -128,7 +130,7 @@ class FlowModule(StageModule):
         score: Score,
         sigma: float = 0.2,
         condition: str = "strong",
-        divergence: str = "exact",
+        divergence: str = "auto",
         evenness: float = 0.1,
         steps: int = 3000,
         learning_rate: float = 1e-2,
@@ -138,10 +140,12 @@ class FlowModule(StageModule):
         super().__init__(steps, learning_rate, warmup, seed)
         if condition != "strong":
             raise InputError(f"flow.condition={condition} is unknown; expected strong or weak")
-        if divergence not in ("exact", "hutchinson"):
+        if divergence not in ("auto", "exact", "hutchinson"):
             raise InputError(
-                f"flow.divergence={divergence} is unknown; expected exact or hutchinson"
+                f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
             )
+        if divergence == "auto":
+            divergence = "exact" if field.dim <= MAX_EXACT_DIM else "hutchinson"
         if divergence == "exact":
             check_dim(field.shape)
         self.field = field
@@ -155,7 +159,17 @@ class FlowModule(StageModule):
         )
         with torch.no_grad():
             score = self.score(x, self.sigma)
-        return strong_moments(self.field, x, score, self._probes(x, batch.total, step))
+        velocity = self._centred(x, batch.total) if x.ndim > 2 else self.field
+        return strong_moments(velocity, x, score, self._probes(x, batch.total, step))
+
+    def _centred(self, x: Tensor, total: int) -> Callable[[Tensor], Tensor]:
+        """The field less its mean over the global batch, by channel.
+
+        Images hardly resist a change of their brightness as a whole: the same velocity everywhere
+        has a small residual, and none is left of it once the field is centred.
+        """
+        mean = global_means(self.field(x).mean((2, 3)).T, total)[:, None, None]
+        return lambda y: self.field(y) - mean
 
     def _probes(self, x: Tensor, total: int, step: int) -> Tensor | None:
         if self.divergence == "exact":
