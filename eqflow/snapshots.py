@@ -88,8 +88,9 @@ _MOVED = ("train", "val", "test", "train_groups", "test_groups")
 class Snapshots:
     """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
 
-    ``velocity`` is the true velocity in standardised units, or None. ``train_groups`` and
-    ``test_groups`` label correlated snapshots, side by side; None if all are independent.
+    ``velocity`` is the true velocity in standardised units, or None; ``alternatives`` are those of
+    other systems, by name, that a field may be compared with. ``train_groups`` and ``test_groups``
+    label correlated snapshots, side by side; None if all are independent.
     """
 
     train: Tensor
@@ -99,6 +100,7 @@ class Snapshots:
     velocity: Velocity | None = None
     train_groups: Tensor | None = None
     test_groups: Tensor | None = None
+    alternatives: dict[str, Velocity] | None = None
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property

@@ -117,6 +117,7 @@ DEFAULTS = {
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],
     "integrator/euler_maruyama": [(simulate.EulerMaruyama, "")],
+    "integrator/stable": [(simulate.Stable, "")],
     "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
     "data/gray_scott": [(data_modules.GrayScott, ""), (Schedule, "")],

@@ -227,7 +227,8 @@ class Run:
             protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
                 size = alike(cfg, model, "random_skew")
-                numbers = random_skew_similarity(model.score, snapshots, sigma, protocol, **size)
+                parts = (model.score, snapshots, integrator, sigma, protocol)
+                numbers = random_skew_similarity(*parts, **size)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)

@@ -5,24 +5,35 @@ Names and definitions are those of METHOD section 8; everything is in standardis
 transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
 """
 
+from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
+from eqflow.evaluation.images import cross_similarity, image_similarity
+from eqflow.evaluation.paths import simulated, true_path
 from eqflow.evaluation.preservation import escape_radius, preservation, resampling_floor
 from eqflow.evaluation.protocol import HEADLINE, Protocol
+from eqflow.evaluation.random_skew import random_skew_similarity
 from eqflow.evaluation.residuals import residuals
-from eqflow.evaluation.similarity import random_skew_similarity, similarity
+from eqflow.evaluation.similarity import similarity
 from eqflow.evaluation.states import held_out
 from eqflow.evaluation.stationarity import stationarity
+from eqflow.evaluation.textures import textures
 
 __all__ = [
     "HEADLINE",
     "Protocol",
+    "cross_similarity",
+    "displacement",
     "escape_radius",
     "evaluate",
     "held_out",
+    "image_similarity",
     "preservation",
     "random_skew_similarity",
     "resampling_floor",
     "residuals",
     "similarity",
+    "simulated",
     "stationarity",
+    "textures",
+    "true_path",
 ]

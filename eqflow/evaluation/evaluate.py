@@ -2,11 +2,15 @@
 
 import torch
 
-from eqflow.evaluation.preservation import preservation
+from eqflow.evaluation.displacement import displacement
+from eqflow.evaluation.images import image_similarity
+from eqflow.evaluation.paths import simulated
+from eqflow.evaluation.preservation import distances, shortened
 from eqflow.evaluation.protocol import FULL, Protocol
-from eqflow.evaluation.residuals import residuals
+from eqflow.evaluation.residuals import image_residuals, residuals
 from eqflow.evaluation.similarity import similarity
 from eqflow.evaluation.stationarity import stationarity
+from eqflow.evaluation.textures import textures
 from eqflow.fields import VelocityField
 from eqflow.score import Score
 from eqflow.simulate import Integrator
@@ -27,9 +31,13 @@ def evaluate(
     ``sigma`` is the noise level the field lives at: it starts from, and is compared with, held-out
     states noised at it. Called by every process alike, it returns the same numbers to each.
     """
-    return {
-        **preservation(field, score, snapshots, integrator, sigma, protocol),
-        **(residuals(field, score, snapshots, sigma, protocol) if sigma else {}),
-        **stationarity(field, snapshots, sigma, protocol),
-        **similarity(field, snapshots, sigma, protocol),
-    }
+    path = simulated(field, score, snapshots, integrator, sigma, protocol)
+    numbers = distances(path, snapshots, sigma, protocol) | shortened(field, integrator)
+    numbers |= stationarity(field, snapshots, sigma, protocol)
+    if len(snapshots.shape) == 1:
+        numbers |= residuals(field, score, snapshots, sigma, protocol) if sigma else {}
+        return numbers | similarity(field, snapshots, sigma, protocol)
+    numbers |= textures(path, snapshots, sigma, protocol)
+    numbers |= image_residuals(field, score, snapshots, sigma, protocol) if sigma else {}
+    numbers |= image_similarity(field, snapshots, sigma, protocol)
+    return numbers | displacement(field, score, snapshots, integrator, sigma, protocol)

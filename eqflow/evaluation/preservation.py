@@ -5,12 +5,12 @@ time. Distances between finite samples of one law are not zero: the floor is wha
 the held-out states read, the headline ``mmd2_ratio`` is ``MMD^2`` over the floor's 95th percentile.
 """
 
-from functools import partial
-
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torchmetrics import Metric
 
+from eqflow.evaluation.paths import Path, simulated
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out, noised
 from eqflow.fields import VelocityField
@@ -23,9 +23,9 @@ from eqflow.metrics import (
     median_bandwidth,
     mmd2_splits,
     sinkhorn_divergence,
-    sliced_w2,
+    sliced_w2_splits,
 )
-from eqflow.processes import Stream, generator, normal, rows
+from eqflow.processes import Stream, generator, rows
 from eqflow.score import Score
 from eqflow.simulate import Integrator, reach
 from eqflow.snapshots import Snapshots, remembered
@@ -40,62 +40,75 @@ def preservation(
     protocol: Protocol,
 ) -> dict[str, float]:
     """Distance of simulated from held-out states at every horizon, beside the resampling floor."""
-    starts, reference = held_out(snapshots, sigma, protocol)
-    mine, radius = rows(len(starts)), escape_radius(snapshots, sigma)
-    times = torch.tensor([0.0, *protocol.horizons], device=starts.device)
+    path = simulated(field, score, snapshots, integrator, sigma, protocol)
+    numbers = distances(path, snapshots, sigma, protocol)
+    return numbers | shortened(field, integrator)
 
-    def noise(step: int) -> Tensor:
-        return normal(starts[mine], len(starts), protocol.seed, Stream.SIMULATION, step)
 
-    used = integrator.limited(field.longest_step)
-    path = used(field, starts[mine], times, partial(score, sigma=sigma), noise)
-    at = dict(zip(protocol.horizons, path[1:], strict=True))
+def shortened(field: VelocityField, integrator: Integrator) -> dict[str, float]:
+    """The time step, where the field wants a shorter one than the integrator was given."""
+    longest = field.longest_step
+    return {"preservation/dt": longest} if getattr(integrator, "dt", 0.0) > longest else {}
+
+
+def distances(
+    path: Path, snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> dict[str, float]:
+    """The same of states that were simulated before."""
+    reference, radius = held_out(snapshots, sigma, protocol)[1], escape_radius(snapshots, sigma)
+    mine = reference[rows(len(reference))]
 
     def measure(metric: Metric, horizon: float) -> float:
-        metric = metric.to(starts.device)
-        states = (at[horizon],) if isinstance(metric, Escaped) else (at[horizon], reference[mine])
+        metric = metric.to(mine.device)
+        states = (path[horizon],) if isinstance(metric, Escaped) else (path[horizon], mine)
         metric.update(*states)
         return metric.compute().item()
 
     bandwidth = main_bandwidth(snapshots, sigma, protocol)
     floor = resampling_floor(snapshots, sigma, protocol)
-    ratios = {h: measure(MMD2(radius, bandwidth), h) / floor["mmd2_floor95"] for h in at}
+    ratios = {h: measure(MMD2(radius, bandwidth), h) / floor["mmd2_floor95"] for h in path}
     head = protocol.headline
     numbers = {f"mmd2_ratio_h{h:g}": ratio for h, ratio in ratios.items()}
-    numbers |= {f"escaped_h{h:g}": measure(Escaped(radius), h) for h in at}
+    numbers |= {f"escaped_h{h:g}": measure(Escaped(radius), h) for h in path}
     numbers |= {"mmd2_ratio": ratios[head], "escaped": numbers[f"escaped_h{head:g}"]}
     for name, h in bandwidths(snapshots, sigma, protocol).items():
         numbers[f"mmd2_{name}"] = measure(MMD2(radius, h), head)
     if protocol.transport:
         numbers["sw2"] = measure(SlicedW2(radius), head)
-        numbers["sinkhorn"] = measure(SinkhornDivergence(radius), head)
+        if _entropic(snapshots):
+            numbers["sinkhorn"] = measure(SinkhornDivergence(radius), head)
     numbers |= floor | {"sigma": sigma}
-    if used is not integrator:
-        numbers["dt"] = field.longest_step  # shorter than what was asked for
     # transport is NaN when every state escaped
     return {f"preservation/{name}": value for name, value in numbers.items() if value == value}
 
 
 @remembered
 def resampling_floor(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
-    """What two samples of the same law read: mean and 95th percentile over random splits.
-
-    Correlated states, those of one group, are on the same side, as they are in :func:`held_out`.
-    """
+    """What two samples of the same law read: mean and 95th percentile over random splits."""
     states = torch.cat(held_out(snapshots, sigma, protocol))
-    labels = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
-    draw = generator(protocol.seed, Stream.FLOOR)
-    firsts = [half(len(states), labels, draw).to(states.device) for _ in range(protocol.splits)]
-    bandwidth = main_bandwidth(snapshots, sigma, protocol)
-    null = {"mmd2": mmd2_splits(states, bandwidth, torch.stack(firsts, dim=1))}
+    firsts = halves(snapshots, states, protocol)
+    null = {"mmd2": mmd2_splits(states, main_bandwidth(snapshots, sigma, protocol), firsts)}
     if protocol.transport:
-        halves = [(states[first], states[~first]) for first in firsts]
-        null["sw2"] = torch.stack([sliced_w2(x, y) for x, y in halves])
-        few = [(x[:256], y[:256]) for x, y in halves[:50]]
+        null["sw2"] = sliced_w2_splits(states, firsts)
+    if protocol.transport and _entropic(snapshots):
+        few = [(states[first][:256], states[~first][:256]) for first in firsts.T[:50]]
         null["sinkhorn"] = torch.stack([sinkhorn_divergence(x, y) for x, y in few])
     return {f"{name}_floor": draws.mean().item() for name, draws in null.items()} | {
         f"{name}_floor95": draws.quantile(0.95).item() for name, draws in null.items()
     }
+
+
+def halves(
+    snapshots: Snapshots, states: Tensor, protocol: Protocol
+) -> Bool[Tensor, "two_n splits"]:
+    """The first halves of random splits of all held-out states, one column for each.
+
+    Correlated states, those of one group, are on the same side, as they are in :func:`held_out`.
+    """
+    labels = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
+    draw = generator(protocol.seed, Stream.FLOOR)
+    firsts = [half(len(states), labels, draw) for _ in range(protocol.splits)]
+    return torch.stack(firsts, dim=1).to(states.device)
 
 
 @remembered
@@ -107,10 +120,17 @@ def escape_radius(snapshots: Snapshots, sigma: float) -> float:
 @remembered
 def bandwidths(snapshots: Snapshots, sigma: float, protocol: Protocol) -> dict[str, float]:
     """RBF bandwidths by the suffix of the measure that uses them."""
-    return {"rbf05": 0.5, "median": median_bandwidth(held_out(snapshots, sigma, protocol)[1])}
+    median = {"median": median_bandwidth(held_out(snapshots, sigma, protocol)[1])}
+    # between images, which are tens apart, a kernel of 0.5 is zero
+    return ({"rbf05": 0.5} if len(snapshots.shape) == 1 else {}) | median
 
 
 def main_bandwidth(snapshots: Snapshots, sigma: float, protocol: Protocol) -> float:
     """0.5 up to three dimensions, the median heuristic beyond."""
     low = snapshots.test[0].numel() <= 3
     return bandwidths(snapshots, sigma, protocol)["rbf05" if low else "median"]
+
+
+def _entropic(snapshots: Snapshots) -> bool:
+    """Whether Sinkhorn is taken: among images its entropy is too small for it to converge."""
+    return len(snapshots.shape) == 1

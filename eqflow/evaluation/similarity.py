@@ -1,17 +1,16 @@
-"""Similarity: the cosine between a field and the true velocity, and that of random skew maps.
+"""Similarity: the cosine between a field and the true velocity.
 
 A field made at ``sigma`` is compared with the true velocity ``v(x)`` at noised states and with its
 smoothed form ``E[v(x_0) | x]``, the exact target at this noise level.
 """
 
-import torch
 from torch import Tensor
 
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out
-from eqflow.fields import VelocityField, build_field
+from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
-from eqflow.score import EmpiricalScore, Score
+from eqflow.score import EmpiricalScore
 from eqflow.snapshots import Snapshots, remembered
 
 
@@ -26,29 +25,6 @@ def similarity(
     cosine = _cosine(v, truth)
     numbers = {"truth/cos": abs(cosine), "truth/cos_signed": cosine}
     return numbers | ({"truth/cos_smoothed": abs(_cosine(v, smoothed))} if sigma else {})
-
-
-@torch.no_grad()
-def random_skew_similarity(
-    score: Score,
-    snapshots: Snapshots,
-    sigma: float,
-    protocol: Protocol,
-    draws: int = 10,
-    **arguments,
-) -> dict[str, float]:
-    """Similarity of random skew maps of the score: mean and spread over ``draws`` seeds.
-
-    ``arguments`` are those of their kernels.
-    """
-    device, shape = snapshots.train.device, snapshots.shape
-    seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws)
-    fields = [build_field("random_skew", shape, score, sigma, seed, **arguments) for seed in seeds]
-    found = [similarity(field.to(device), snapshots, sigma, protocol) for field in fields]
-    table = {name: torch.tensor([numbers[name] for numbers in found]) for name in found[0]}
-    return {name: values.mean().item() for name, values in table.items()} | {
-        f"{name}_std": values.std().item() for name, values in table.items()
-    }
 
 
 @remembered

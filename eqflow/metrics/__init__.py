@@ -1,21 +1,34 @@
 """Measures of a field: what it preserves, its residual, and what it resembles."""
 
 from eqflow.metrics.escape import Escaped
+from eqflow.metrics.fields import (
+    PROFILES,
+    ProfileDistance,
+    histogram,
+    profile_splits,
+    structure_factor,
+)
 from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
 from eqflow.metrics.moments import Cosine, RelativeResidual
 from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
-from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2
+from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 
 __all__ = [
     "MMD2",
+    "PROFILES",
     "Cosine",
     "Escaped",
+    "ProfileDistance",
     "RelativeResidual",
     "SinkhornDivergence",
     "SlicedW2",
+    "histogram",
     "median_bandwidth",
     "mmd2",
     "mmd2_splits",
+    "profile_splits",
     "sinkhorn_divergence",
     "sliced_w2",
+    "sliced_w2_splits",
+    "structure_factor",
 ]

@@ -1,7 +1,7 @@
 """Optimal-transport distances between samples."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -17,14 +17,34 @@ def sliced_w2(
     size are compared on their first ``min(n, m)`` states, whose order carries no meaning.
     """
     size = min(len(x), len(y))
-    x, y = (sample[:size].flatten(1).double() for sample in (x, y))
+    return _gap(*(_projected(sample[:size], projections, seed) for sample in (x, y)))
+
+
+def sliced_w2_splits(
+    states: Float[Tensor, "two_n *shape"],
+    first: Bool[Tensor, "two_n splits"],
+    projections: int = 200,
+    seed: int = 0,
+) -> Float[Tensor, " splits"]:
+    """The same between the two halves of ``states`` for many splits, projected once.
+
+    ``first`` marks the first half, one column per split; both halves have the same size.
+    """
+    shadows = _projected(states, projections, seed)
+    return torch.stack([_gap(shadows[:, half], shadows[:, ~half]) for half in first.T])
+
+
+def _projected(x: Tensor, projections: int, seed: int) -> Float[Tensor, "projections n"]:
+    x = x.flatten(1).double()
     generator = torch.Generator(x.device).manual_seed(seed)
     directions = torch.randn(
         x.shape[1], projections, generator=generator, dtype=x.dtype, device=x.device
     )
-    directions /= torch.linalg.vector_norm(directions, dim=0)
-    gaps = (directions.T @ x.T).sort().values - (directions.T @ y.T).sort().values
-    return gaps.square().mean().sqrt()
+    return (directions / torch.linalg.vector_norm(directions, dim=0)).T @ x.T
+
+
+def _gap(x: Float[Tensor, "projections n"], y: Float[Tensor, "projections n"]) -> Float[Tensor, ""]:
+    return (x.sort().values - y.sort().values).square().mean().sqrt()
 
 
 def sinkhorn_divergence(

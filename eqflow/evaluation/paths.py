@@ -1,0 +1,54 @@
+"""States that a field takes held-out ones to, and those that the true system does."""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.states import held_out
+from eqflow.fields import VelocityField
+from eqflow.processes import Stream, normal, rows
+from eqflow.score import Score
+from eqflow.simulate import RK4, Integrator, Stable
+from eqflow.snapshots import Snapshots
+
+Path = dict[float, Tensor]
+"""Transit times -> the states that this process holds of those simulated."""
+
+
+def simulated(
+    field: VelocityField,
+    score: Score,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol,
+) -> Path:
+    """Held-out states after every horizon, this process's rows of them."""
+    starts = held_out(snapshots, sigma, protocol)[0]
+    mine = starts[rows(len(starts))]
+    times = torch.tensor([0.0, *protocol.horizons], device=starts.device)
+
+    def noise(step: int) -> Tensor:
+        return normal(mine, len(starts), protocol.seed, Stream.SIMULATION, step)
+
+    used = integrator.limited(field.longest_step)
+    path = used(field, mine, times, partial(score, sigma=sigma), noise)
+    return dict(zip(protocol.horizons, path[1:], strict=True))
+
+
+def true_path(
+    snapshots: Snapshots, x0: Float[Tensor, "n *shape"], times: Float[Tensor, " times"]
+) -> Float[Tensor, "times n *shape"] | None:
+    """The true system from clean states, at unit speed over the held-out ones, where it is known.
+
+    Images are taken to diffuse, which is stiff in transit times.
+    """
+    velocity = snapshots.velocity
+    if velocity is None:
+        return None
+    unit = velocity(snapshots.test).square().mean().rsqrt()
+    integrator = Stable() if len(snapshots.shape) > 1 else RK4()
+    return integrator(lambda x: unit * velocity(x), x0, times)

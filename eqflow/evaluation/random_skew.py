@@ -1,0 +1,55 @@
+"""What likeness to the truth comes without any knowledge of it: that of random skew maps."""
+
+from typing import Any
+
+import torch
+
+from eqflow.evaluation.displacement import displacement
+from eqflow.evaluation.images import image_similarity
+from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.similarity import similarity
+from eqflow.evaluation.states import noised
+from eqflow.fields import build_field
+from eqflow.processes import Stream
+from eqflow.score import Score
+from eqflow.simulate import Integrator
+from eqflow.snapshots import Snapshots
+
+SCALED_ON = 256
+"""Training states that fix the speed of a random map."""
+
+
+@torch.no_grad()
+def random_skew_similarity(
+    score: Score,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol,
+    draws: int = 10,
+    **arguments: Any,
+) -> dict[str, float]:
+    """Similarity of random skew maps of the score, of images also their displacements.
+
+    Mean and, as ``..._std``, spread over ``draws`` seeds. ``arguments`` are those of
+    their kernels.
+    """
+    images = len(snapshots.shape) > 1
+    states = noised(snapshots.train[:SCALED_ON], sigma, protocol.seed, Stream.NORMALISATION)
+    found = []
+    for seed in range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws):
+        field = build_field("random_skew", snapshots.shape, score, sigma, seed, **arguments)
+        field = field.to(states.device)
+        numbers = (image_similarity if images else similarity)(field, snapshots, sigma, protocol)
+        if images:
+            field.normalise_(states.split(32))
+            numbers |= displacement(field, score, snapshots, integrator, sigma, protocol)
+        found.append(numbers)
+    table = {
+        name: torch.tensor([numbers[name] for numbers in found])
+        for name in found[0]
+        if not name.endswith("_std")
+    }
+    return {name: values.mean().item() for name, values in table.items()} | {
+        f"{name}_std": values.std().item() for name, values in table.items()
+    }
