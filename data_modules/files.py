@@ -8,7 +8,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from data_modules.base import SnapshotsModule
+from data_modules.images import as_images, read_folder
 from eqflow.errors import InputError
+from eqflow.images import warn_of_seams
+from eqflow.memory import check_memory
 from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
 
 FEWEST_GROUPS = 30
@@ -16,7 +19,11 @@ FEWEST_GROUPS = 30
 
 
 class SnapshotsFile(SnapshotsModule):
-    """Snapshots from ``path``: ``.npy`` of shape ``(N, d)``, or ``.csv`` with one state a line.
+    """Snapshots from ``path``: vectors or images.
+
+    Vectors are a ``.npy`` of shape ``(N, d)``, or a ``.csv`` with one state a line; images are a
+    ``.npy`` of ``(N, C, H, W)`` or ``(N, H, W)``, or a folder of PNG, JPEG or TIFF of one size.
+    Integers 0..255 of images are scaled to 0..1; a warning says where images are not periodic.
 
     ``groups``, such a file of one label each, says which snapshots are correlated, several of one
     run: whole groups are held out, and tests count them as one. Fractions ``val`` and ``test`` are
@@ -37,7 +44,7 @@ class SnapshotsFile(SnapshotsModule):
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
-        self.states = read_states(Path(path))
+        self.path, self.states = path, read_states(Path(path))
         Standardiser.of(self.states)
         self.groups = read_groups(Path(groups), len(self.states)) if groups else None
         self.shape = tuple(self.states.shape[1:])
@@ -45,12 +52,19 @@ class SnapshotsFile(SnapshotsModule):
         check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
 
     def load(self) -> Snapshots:
+        if self.states.ndim == 4:
+            warn_of_seams(self.states, f"data.path={self.path}")
         return split(self.states, self.val, self.test, self.seed, groups=self.groups)
 
 
 def read_states(path: Path) -> Tensor:
-    """Raw states of a ``.npy`` or ``.csv`` file, float64."""
-    states = _read(path, "data.path")
+    """Raw states of a ``.npy`` or ``.csv`` file, float64, or images, float32."""
+    if path.is_dir():
+        states = read_folder(path)
+    else:
+        array = _read(path, "data.path")
+        images = array.ndim in (3, 4)
+        states = as_images(array, path) if images else torch.from_numpy(array.astype(np.float64))
     if not len(states):
         raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
     check_states(states, f"data.path={path}")
@@ -59,7 +73,7 @@ def read_states(path: Path) -> Tensor:
 
 def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
     """Labels of ``n`` snapshots from a ``.npy`` or ``.csv`` file of numbers, counted from 0."""
-    labels = _read(path, "data.groups")
+    labels = torch.from_numpy(_read(path, "data.groups").astype(np.float64))
     values, index = labels.flatten().unique(return_inverse=True)
     if len(index) != n or not len(values) >= FEWEST_GROUPS:
         raise InputError(
@@ -69,13 +83,14 @@ def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
     return index
 
 
-def _read(path: Path, option: str) -> Tensor:
+def _read(path: Path, option: str) -> np.ndarray:
+    """Numbers of a file; those of a ``.npy`` are mapped, and not yet read."""
     if not path.is_file():
         raise InputError(f"{option}={path}: no such file; expected a .npy or .csv file")
     try:
         match path.suffix:
             case ".npy":
-                array = np.load(path, allow_pickle=False)
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
             case ".csv":
                 skip = int(_is_header(path))
                 array = np.genfromtxt(path, delimiter=",", ndmin=2, skip_header=skip)
@@ -83,11 +98,12 @@ def _read(path: Path, option: str) -> Tensor:
                 raise ValueError(f"suffix {path.suffix}")
         if array.dtype.kind not in "iuf":
             raise ValueError(f"numbers of type {array.dtype}")
-        return torch.from_numpy(array.astype(np.float64))
     except (ValueError, TypeError, OSError) as error:
         raise InputError(
             f"{option}={path}: {error}; expected a .npy or .csv file of numbers"
         ) from error
+    check_memory((8 if array.ndim > 2 else 12) * array.size, f"{option}={path}: the set")
+    return array
 
 
 def _is_header(path: Path) -> bool:

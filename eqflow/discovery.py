@@ -14,16 +14,18 @@ from eqflow.errors import InputError
 from eqflow.fields import Library
 from eqflow.findings import Findings
 from eqflow.groups import boundary
-from eqflow.simulate import RK4, inside, reach
+from eqflow.processes import Stream, generator
+from eqflow.simulate import RK4, Integrator, Stable, inside, reach
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FEWEST,
     MOMENTS,
     MOST,
-    RESERVOIR,
     SCARCE,
     Candidate,
     FourierFunctions,
+    ImageSample,
+    LocalFunctions,
     NoiseProfile,
     NoisyPolynomial,
     Orientation,
@@ -33,9 +35,11 @@ from eqflow.stationarity import (
     check_noise,
     draws,
     influence,
+    moments,
     orientation,
     path,
     profile_noise,
+    rademacher,
     select,
     spectrum,
     sums,
@@ -57,6 +61,15 @@ STARTS = 200
 HORIZON = 100.0
 """Transit times that it is simulated for."""
 
+IMAGES, SHORT = 16, 10.0
+"""The same for images, which cost more: how many, and transit times."""
+
+TRACED = 64
+"""Images that a mean divergence is taken over."""
+
+CHECKED = 256
+"""Snapshots whose terms are looked at together."""
+
 SINGULAR = 1e-13
 """Relative size of an eigenvalue of the terms' second moments that counts as zero."""
 
@@ -65,12 +78,17 @@ def check_options(field: Library, functions: int = 250, noise_std: float | None 
     """Refuse options of a fit that need no data to be seen as wrong."""
     if not isinstance(functions, int) or functions < 1:
         raise InputError(f"flow.training.functions={functions}: expected an integer >= 1")
+    if noise_std != 0 and len(field.shape) == 3:
+        raise InputError(
+            f"flow.training.noise_std={noise_std}: noise is corrected for in vectors only, found "
+            "images; expected 0"
+        )
     if noise_std != 0:
         check_noise(field.terms, PROBED if noise_std is None else noise_std)
 
 
 class Discovery:
-    """Fit of a library field to standardised snapshots, shuffled, ``(n, dim)``.
+    """Fit of a library field to standardised snapshots, shuffled, ``(n, *shape)``.
 
     ``groups`` label snapshots that are correlated, side by side: the fit sees all of a group or
     nothing. ``noise_std`` is the size of the measurement
@@ -82,7 +100,7 @@ class Discovery:
     def __init__(
         self,
         field: Library,
-        z: Float[Tensor, "n dim"],
+        z: Float[Tensor, "n *shape"],
         standardiser: Standardiser,
         groups: Int[Tensor, " n"] | None = None,
         functions: int = 250,
@@ -93,20 +111,32 @@ class Discovery:
         self.noise_std = noise_std
         self.field, self.seed = field, seed
         field.standardiser.load_state_dict(standardiser.state_dict())
-        self.fitted = boundary(len(z) - min(int(HELD_OUT * len(z)), RESERVOIR), groups)
-        self.sample = self._sample(z[: min(self.fitted, RESERVOIR)], groups)
+        self.images = z.ndim == 4
+        most = (ImageSample if self.images else Sample).reservoir
+        self.fitted = boundary(len(z) - min(int(HELD_OUT * len(z)), most), groups)
+        self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
-        self.fewest = min(functions, max(FEWEST, self.fitted // 10))
-        self.most = max(self.fewest, min(MOST, self.fitted // SCARCE))
-        count = max(self.most, MOMENTS * len(self.libraries[-1]) * field.dim)
-        self.functions = FourierFunctions.of(self.sample.z, count, seed=seed)
-        self.others = FourierFunctions.of(self.sample.z, functions, seed=seed + 1)
+        self.fewest, self.most, count = self._sizes(functions)
+        kind = LocalFunctions if self.images else FourierFunctions
+        self.functions = kind.of(self.sample.z, count, seed=seed)
+        self.others = kind.of(self.sample.z, functions, seed=seed + 1)
 
-    def sums(self, z: Float[Tensor, "n dim"]) -> Sums:
+    def _sizes(self, functions: int) -> tuple[int, int, int]:
+        """Test functions of a fit, of the last one, and how many are drawn."""
+        unknowns = len(self.libraries[-1]) * self.field.channels
+        if self.images:  # most of the cost is that of the pixels
+            return functions, functions, max(functions, MOMENTS * unknowns)
+        fewest = min(functions, max(FEWEST, self.fitted // 10))
+        most = max(fewest, min(MOST, self.fitted // SCARCE))
+        return fewest, most, max(most, MOMENTS * unknowns)
+
+    def sums(self, z: Float[Tensor, "n *shape"]) -> Sums:
         """What a batch of standardised states adds to the moments."""
-        z = z.double()
-        return sums(z, self.field.theta(z), self.functions.to(z.device))
+        functions = self.functions.to(z.device)
+        if isinstance(functions, LocalFunctions):
+            return moments(z, self.field.theta, functions).sums()
+        return sums(z.double(), self.field.theta(z.double()), functions)
 
     def run(self, total: Sums | None = None) -> Findings:
         """Choose the terms, set the field's coefficients and say how far the data decide.
@@ -139,6 +169,7 @@ class Discovery:
     def _profiled(self, columns: Tensor) -> NoiseProfile:
         """The size of the noise under which a library fits best."""
         library, functions = self._noisy(PROBED)[columns], self.functions.first(FEWEST)
+        assert isinstance(functions, FourierFunctions)
         return profile_noise(self.sample.z, library, functions)
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
@@ -146,9 +177,10 @@ class Discovery:
         shape, accepted = spectrum(trial, law), law.accepted
         if accepted:
             law = trial.finished(law)
-        form, found, groups = law.form, law.found, trial.whole[: law.form.size].groups
-        errors = draws(influence(form, found), form.total, groups=groups, seed=self.seed)
-        rate = (self.field.standardiser.std / form.rms[:, None]).flatten()[found.support]
+        form, found = law.form, law.found
+        labels = trial.labels(form)
+        errors = draws(influence(form, found), form.count, groups=labels, seed=self.seed)
+        rate = (self.field.standardiser.std.flatten() / form.rms[:, None]).flatten()[found.support]
         values = found.xi[found.support] * rate
         where = self._place(law)
         sense = self._orientation(trial, where, values, errors * rate)
@@ -176,22 +208,25 @@ class Discovery:
             **(_noise(trial, law) if trial.noisy else {}),
         )
 
-    def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample:
-        z = z.double()
-        self.field.terms.check_finite(self.field.standardiser.raw(z))
+    def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample | ImageSample:
         labels = None if groups is None else groups[start : start + len(z)]
-        return Sample(z, self.field.theta(z), labels)
+        for chunk in z.split(CHECKED):
+            self.field.terms.check_finite(self.field.standardiser.raw(chunk.double()))
+        if self.images:
+            return ImageSample(z, self.field.theta, labels)
+        return Sample(z.double(), self.field.theta(z.double()), labels)
 
     def _affordable(self, libraries: list[Tensor]) -> list[Tensor]:
         """The libraries with fewer unknowns than snapshots and with independent terms."""
         for place, columns in enumerate(libraries):
-            unknowns = len(columns) * self.field.dim
+            unknowns = len(columns) * self.field.channels
             reason = ""
-            if place and self.fitted < ENOUGH * unknowns:
+            observations = self.fitted * self.sample.observations
+            if place and observations < ENOUGH * unknowns:
                 return libraries[:place]
-            if unknowns >= min(self.fitted, len(self.sample.z)):
+            if unknowns >= min(observations, len(self.sample) * self.sample.observations):
                 reason = f"{unknowns} unknowns and {self.fitted} snapshots to fit them found"
-            elif _singular(self.sample.theta[:, columns]):
+            elif _singular(self.sample.gram[columns][:, columns]):
                 reason = f"{len(columns)} terms that are not independent on the snapshots found"
             if reason and place:
                 return libraries[:place]
@@ -214,11 +249,15 @@ class Discovery:
         self, trial: Trial, place: Tensor, values: Tensor, errors: Tensor
     ) -> Orientation:
         """From the divergences of the law's terms, at the states of the sample."""
-        (terms, variables), z = place, self.sample.z
-        values_of, columns = trial.noisy or self.field.theta, []
-        for j, step in enumerate(torch.diag(1 / self.field.standardiser.std)):
-            slope = jvp(values_of, (z,), (step.expand_as(z),))[1]
-            columns.append(slope[:, terms] * (variables == j))
+        (terms, variables), z = place, self.sample.z[:TRACED] if self.images else self.sample.z
+        values_of, columns, z = trial.noisy or self.field.theta, [], z.double()
+        probe = rademacher(z[:, 0], generator(self.seed, Stream.PROBES)) if self.images else 1.0
+        for j, step in enumerate(1 / self.field.standardiser.std.flatten()):
+            direction = torch.zeros_like(z)
+            direction[:, j] = step * probe
+            slope = jvp(values_of, (z,), (direction,))[1].transpose(0, 1) * probe
+            diagonal = slope.transpose(0, 1).reshape(len(z), len(slope), -1).mean(2)
+            columns.append(diagonal[:, terms] * (variables == j))
         each = torch.stack(columns).sum(0)
         return orientation(each @ values, errors @ each.mean(0))
 
@@ -238,15 +277,18 @@ class Discovery:
 
 
 @torch.no_grad()
-def escaped(field: Library, starts: Float[Tensor, "n dim"], radius: float) -> float:
+def escaped(field: Library, starts: Float[Tensor, "n *shape"], radius: float) -> float:
     """Share of states, standardised, that leave the data when a law is simulated."""
-    end = RK4()(field, starts, torch.tensor([0.0, HORIZON]))[-1]
+    images = starts.ndim == 4
+    integrator: Integrator = Stable() if images else RK4()
+    times = torch.tensor([0.0, SHORT if images else HORIZON])
+    end = integrator(field, starts[:IMAGES] if images else starts, times)[-1]
     return (~inside(end, radius)).double().mean().item()
 
 
-def _singular(theta: Float[Tensor, "n terms"]) -> bool:
-    theta = theta / theta.square().mean(0).sqrt()
-    sizes = torch.linalg.eigvalsh(theta.T @ theta / len(theta))
+def _singular(gram: Float[Tensor, "terms terms"]) -> bool:
+    rms = gram.diagonal().sqrt()
+    sizes = torch.linalg.eigvalsh(gram / torch.outer(rms, rms))
     return bool(sizes[0] < SINGULAR * sizes[-1])
 
 

@@ -12,16 +12,15 @@ from torch import Tensor
 from eqflow.discovery import Discovery
 from eqflow.equations import Equations
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library, Network
+from eqflow.fields import LEARNED, Library
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
-from eqflow.score import MLPScore
+from eqflow.score import TrainedScore
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
-from eqflow.terms import variable_names
 
 if TYPE_CHECKING:
     import sympy
@@ -102,14 +101,14 @@ class EquilibriumFlow:
         self.model.findings = Discovery(field, z[order], units, labels, **options).run()
 
     def _train(self, z: Tensor) -> None:
-        from eqflow.training import ScoreModule, flow_module, noised_batches
+        from eqflow.training import flow_module, noised_batches, score_module
 
         model, seed = self.model, self.seed
-        if isinstance(model.score, MLPScore):
-            self._fit(ScoreModule(model.score, seed=seed, **self.score_training), z)
+        if isinstance(model.score, TrainedScore):
+            self._fit(score_module(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
             training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
-            self._fit(flow_module(cast(Network, model.field), model.score, z, **training), z)
+            self._fit(flow_module(model.field, model.score, z, **training), z)
         model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
@@ -147,7 +146,7 @@ class EquilibriumFlow:
         """
         z, model = self._standard(x0), self.model
         integrator = HeunSDE(dt, eta) if eta else RK4(dt)
-        path = integrator(
+        path = integrator.limited(model.field.longest_step)(
             model.field,
             z,
             torch.as_tensor(times, dtype=torch.double),
@@ -165,7 +164,7 @@ class EquilibriumFlow:
         findings = self.stationarity()
         field = cast(Library, self._fitted().field)
         bounds = (torch.tensor(findings.low).double(), torch.tensor(findings.high).double())
-        names = variables or variable_names(field.dim)
+        names = variables or field.variables
         return Equations(field.terms, field.coefficients, names, bounds, findings.note).readable()
 
     def latex(self, variables: Sequence[str] | None = None) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from eqflow.errors import InputError
 
 
-def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
+def silu(a: Tensor) -> tuple[Tensor, Tensor]:
     """``silu(a) = a g`` and its slope ``g + a g (1 - g)``, with ``g = sigmoid(a)``."""
     g = torch.sigmoid(a)
     h = a * g
@@ -61,7 +61,7 @@ class MLP(nn.Module):
     ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "n batch outputs"]]:
         """Value and Jacobian-vector products along ``n`` tangents (forward mode)."""
         for layer in self._layers():
-            x, slope = _silu(layer(x))
+            x, slope = silu(layer(x))
             tangents = (tangents @ layer.weight.T) * slope
         return self.last(x), tangents @ self.last.weight.T
 
@@ -71,7 +71,7 @@ class MLP(nn.Module):
         """Vector-Jacobian product, the gradient of ``cotangent . forward(x)`` (reverse mode)."""
         slopes = []
         for layer in self._layers():
-            x, slope = _silu(layer(x))
+            x, slope = silu(layer(x))
             slopes.append(slope)
         cotangent = cotangent @ self.last.weight
         for layer, slope in zip(self._layers()[::-1], slopes[::-1], strict=True):

@@ -53,6 +53,7 @@ class FlowModel(nn.Module):
             "field": field,
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
+        self.score.check_level(sigma)
         self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
         self.findings: Findings | None = None
         units = channelwise(self.shape)

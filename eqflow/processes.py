@@ -30,6 +30,8 @@ class Stream(IntEnum):
     MATRIX = 12
     TEST_FUNCTIONS = 13
     BOOTSTRAP = 14
+    MEASUREMENT = 15
+    WINDOWS = 16
 
 
 def rank_and_world() -> tuple[int, int]:

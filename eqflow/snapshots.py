@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from eqflow.errors import InputError
 from eqflow.groups import boundary, shuffled
+from eqflow.memory import chunks, room
 from eqflow.processes import Stream, generator
 
 Velocity = Callable[[Tensor], Tensor]
@@ -32,16 +34,29 @@ class Standardiser(nn.Module):
         self.register_buffer("std", std.double())
 
     @classmethod
-    def of(cls, x: Float[Tensor, "batch *shape"]) -> "Standardiser":
-        """Fitted on raw states; raises ``InputError`` for a feature that does not vary."""
-        axes = (0, *range(2, x.ndim))
-        mean, std = x.double().mean(axes), x.double().std(axes)
+    def of(
+        cls, x: Float[Tensor, "batch *shape"], rows: Int[Tensor, " n"] | None = None
+    ) -> "Standardiser":
+        """Fitted on raw states, or ``rows`` of them, a chunk at a time.
+
+        Raises ``InputError`` for a feature that does not vary.
+        """
+        rows = torch.arange(len(x)) if rows is None else rows
+        units, total = channelwise(tuple(x.shape[1:])), len(rows) * x[0, 0].numel()
+
+        def summed(function: Callable[[Tensor], Tensor]) -> Tensor:
+            parts = (function(x[k].double()) for k in chunks(rows, tuple(x.shape[1:])))
+            return torch.stack([part.sum((0, *range(2, x.ndim))) for part in parts]).sum(0)
+
+        mean = summed(lambda part: part) / total
+        square = summed(lambda part: (part - mean.view(units)).square())
+        std = (square / (total - 1)).sqrt()
         constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
         if constant:
+            name = "channel" if x.ndim > 2 else "feature"
             raise InputError(
-                f"data: feature {constant[0]} is constant; expected features that vary, remove it"
+                f"data: {name} {constant[0]} is constant; expected {name}s that vary, remove it"
             )
-        units = channelwise(tuple(x.shape[1:]))
         return cls(mean.view(units), std.view(units))
 
     def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
@@ -122,21 +137,25 @@ def split(
     seed: int = 0,
     velocity: Velocity | None = None,
     groups: Int[Tensor, " n"] | None = None,
+    folder: Path | None = None,
 ) -> Snapshots:
     """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
 
     The standardiser sees the training split only. ``velocity`` takes and returns raw units.
-    ``groups`` label correlated snapshots: none is cut, so that sizes may be a few off. Raises
-    ``InputError`` for non-finite values, constant features and splits that leave too few states.
+    ``groups`` label correlated snapshots: none is cut, so that sizes may be a few off. A set larger
+    than memory is mapped from a nameless file in ``folder``. Raises ``InputError`` for non-finite
+    values, constant features and splits that leave too few states.
     """
     check_states(x)
     order = shuffled(len(x), groups, generator(seed, Stream.DATA))
-    x, labels = x[order], None if groups is None else groups[order]
+    labels = None if groups is None else groups[order]
     first = boundary(val, labels)
     second = boundary(first + test, labels)
     check_sizes(len(x) - second, first, second - first)
-    standardiser = Standardiser.of(x[second:])
-    z = standardiser.standard(x).float()
+    standardiser = Standardiser.of(x, order[second:])
+    z = room(tuple(x.shape), folder)
+    for k in chunks(torch.arange(len(x)), tuple(x.shape[1:])):
+        z[k] = standardiser.standard(x[order[k]]).float()
 
     return Snapshots(
         train=z[second:],
@@ -146,6 +165,29 @@ def split(
         velocity=None if velocity is None else standardiser.standard_velocity(velocity),
         train_groups=None if labels is None else labels[second:],
         test_groups=None if labels is None else labels[first:second],
+    )
+
+
+def measured(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
+    """The same with the noise of a measurement, in place, and standardised anew.
+
+    ``noise``, a fraction of each channel's standard deviation, is added to the training and
+    validation splits. The test split stays clean: a true velocity is one of clean states.
+    """
+    for part, z in enumerate((snapshots.train, snapshots.val)):
+        for step, k in enumerate(chunks(torch.arange(len(z)), snapshots.shape)):
+            draw = generator(seed, Stream.MEASUREMENT, 2 * step + part)
+            z[k] += noise * torch.randn(z[k].shape, generator=draw)
+    again, before = Standardiser.of(snapshots.train), snapshots.standardiser
+    for z in (snapshots.train, snapshots.val, snapshots.test):
+        for k in chunks(torch.arange(len(z)), snapshots.shape):
+            z[k] = again.standard(z[k]).float()
+    velocity = snapshots.velocity
+    return replace(
+        snapshots,
+        standardiser=Standardiser(before.raw(again.mean), before.std * again.std),
+        velocity=velocity and again.standard_velocity(velocity),
+        memory={},
     )
 
 
@@ -169,7 +211,8 @@ def check_states(x: Tensor, name: str = "data") -> None:
             f"{name}: found states of one dimension, where only a velocity of zero keeps a "
             "distribution; expected at least two"
         )
-    bad = int((~x.flatten(1).isfinite().all(1)).sum())
+    parts = (x[k].flatten(1) for k in chunks(torch.arange(len(x)), tuple(x.shape[1:])))
+    bad = sum(int((~part.isfinite().all(1)).sum()) for part in parts)
     if bad:
         raise InputError(
             f"{name}: {bad} of {len(x)} snapshots hold NaN or infinity; expected finite numbers"

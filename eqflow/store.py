@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
@@ -60,7 +61,9 @@ def content_hash(content: Any) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes."""
+    """sha256 of a file's bytes, or of the names and bytes of a folder's files."""
+    if path.is_dir():
+        return content_hash({p.name: file_hash(p) for p in path.iterdir() if p.is_file()})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -82,6 +85,15 @@ def save(path: Path, content: dict[str, Any]) -> None:
     torch.save(content, buffer)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+
+
+def save_array(path: Path, shape: tuple[int, ...], chunks: Iterable[torch.Tensor]) -> None:
+    """Write one float32 ``.npy`` of ``shape`` from chunks of rows, of which few are in memory."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            file.write(chunk.contiguous().numpy().astype("<f4", copy=False).data)
 
 
 def load_stage(path: Path, option: str) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from eqflow.cli import CONF
 from eqflow.cli.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import Library, Network
-from eqflow.score import EmpiricalScore, MLPScore
-from eqflow.training import FlowModule, ScoreModule, WeakModule
+from eqflow.fields import ALIKE, FAMILIES, Library
+from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
+from eqflow.systems import Schedule
+from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
@@ -52,15 +53,25 @@ def composed(tmp_path: Path, overrides: list[str]) -> DictConfig:
 def tiny(choice: str, tmp_path: Path) -> list[str]:
     """Overrides that make a job of ``choice`` take a second."""
     overrides = [choice, *TINY]
-    if choice != "data=snapshots":
+    if choice in ("score=conv", "score=unet"):
+        import numpy as np
+
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(100, 2, 8, 8)))
+        overrides += ["data=snapshots", f"data.path={tmp_path / 'x.npy'}", "batch_size=8"]
+        overrides += ["flow=skew", "flow.sigma=0.24", "nulls=[minus_x]"]
+    elif choice != "data=snapshots":
         overrides += ["data.n=250", "data.val=10", "data.test=80"]
     else:
         import numpy as np
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
-    if choice.startswith("flow=network") or not choice.startswith(("flow=", "experiment=zoo")):
+    if choice.startswith("flow=network") or not choice.startswith(
+        ("flow=", "experiment=zoo", "score=conv", "score=unet")
+    ):
         overrides += ["flow.training.steps=2"]
+    if choice == "data=gray_scott":
+        overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
@@ -89,16 +100,19 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
 
 DEFAULTS = {
     "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
+    "score/conv": [(ConvScore, ""), (ImageScoreModule, "training")],
+    "score/unet": [(UNetScore, ""), (ImageScoreModule, "training")],
     "score/empirical": [(EmpiricalScore, "")],
     "flow/network": [
         (FlowModule, ""),
         (FlowModule, "training"),
         (WeakModule, ""),
         (WeakModule, "training"),
-        (Network, "field"),
+        (FAMILIES["network"], "field"),
     ],
     "flow/library": [(Library, "field"), (Discovery, "training")],
-    "flow/random": [(Network, "field")],
+    **{f"flow/{name}": [(FAMILIES[name], "field")] for name in ALIKE},
+    "flow/skew": [(FAMILIES["skew"], "field")],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],
@@ -106,6 +120,7 @@ DEFAULTS = {
     "integrator/stable": [(simulate.Stable, "")],
     "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
+    "data/gray_scott": [(data_modules.GrayScott, ""), (Schedule, "")],
     "data/lorenz": [(data_modules.Lorenz, "")],
     "data/ring": [(data_modules.Ring, "")],
     "data/snapshots": [(data_modules.SnapshotsFile, "")],

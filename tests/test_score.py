@@ -182,6 +182,14 @@ def test_training_target_has_unit_variance_for_unit_variance_data(level):
     assert error.mean().item() == pytest.approx(1, abs=1e-12)
 
 
+def test_a_score_of_one_noise_level_is_one(x):
+    score = MLPScore((3,), noise_mean=-1.0, noise_std=0.0)
+    score.check_level(0.368)
+    assert score(x, 0.368).isfinite().all()
+    with pytest.raises(InputError, match=r"flow\.sigma=0\.2 found beside"):
+        score.check_level(0.2)
+
+
 def test_training_noise_is_log_normal():
     score, clean, eps, level = MLPScore((1,), noise_mean=-0.7, noise_std=0.4), *torch.randn(3, 5, 1)
     sigma = torch.exp(-0.7 + 0.4 * level)

@@ -139,4 +139,4 @@ def test_unknown_options_are_refused(option, sentence):
 
 def test_the_exact_divergence_is_refused_where_it_costs_too_much():
     with pytest.raises(InputError, match="d = 300"):
-        FlowModule(Network((300,)), GaussianScore())
+        FlowModule(Network((300,)), GaussianScore(), divergence="exact")

@@ -84,7 +84,7 @@ def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
 
 def _keep_caches_in(folder: Path) -> None:
     """Have the libraries' caches inside ours instead of the user's home."""
-    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR"):
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
         os.environ.setdefault(name, str(folder / name.split("_")[0].lower()))
 
 

@@ -13,11 +13,18 @@ from eqflow import store
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import LEARNED, Library, Network, VelocityField, build_field
+from eqflow.fields import (
+    ALIKE,
+    LEARNED,
+    KernelMap,
+    Library,
+    VelocityField,
+    build_field,
+)
 from eqflow.model import FlowModel
-from eqflow.score import MLPScore
+from eqflow.score import TrainedScore
 from eqflow.snapshots import Snapshots
-from eqflow.training import CONDITIONS, ScoreModule, StageModule, flow_module
+from eqflow.training import CONDITIONS, StageModule, flow_module, score_module
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -55,10 +62,9 @@ def build_module(
 ) -> StageModule | None:
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
-    if stage == "score" and isinstance(model.score, MLPScore):
-        return ScoreModule(model.score, seed=cfg.seed, **cfg.score.training)
+    if stage == "score" and isinstance(model.score, TrainedScore):
+        return score_module(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        assert isinstance(model.field, Network)
         options = {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
         options |= {"sigma": flow.sigma, "condition": flow.condition, "seed": cfg.seed}
         return flow_module(model.field, model.score, states, **options, **flow.training)
@@ -78,10 +84,19 @@ def noise_level(cfg: DictConfig, family: str) -> float:
     return 0.0 if weak or "library" in (family, cfg.flow.family) else cfg.flow.sigma
 
 
+def alike(cfg: DictConfig, model: FlowModel, family: str) -> dict[str, Any]:
+    """Arguments that make a random field the size of the run's own, where it is a null of that."""
+    if ALIKE.get(family) != cfg.flow.family:
+        return {}
+    arguments = plain(cfg.flow.field)
+    if isinstance(model.field, KernelMap):
+        arguments["radius"] = model.field.radius  # which a given kernel decides
+    return {name: value for name, value in arguments.items() if name != "kernel"}
+
+
 def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField:
-    """A field to compare with, on the same score; a random one of the network's own size."""
-    alike = family == "random" and cfg.flow.family == "network"
-    arguments = plain(cfg.flow.field) if alike else {}
+    """A field to compare with, on the same score."""
+    arguments = alike(cfg, model, family)
     return build_field(family, model.shape, model.score, cfg.flow.sigma, cfg.seed + 1, **arguments)
 
 

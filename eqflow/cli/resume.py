@@ -25,6 +25,9 @@ TRAINED = (
 )
 """Parts of a config that decide what was trained: they cannot change on resume."""
 
+FREE = ("data.cache_dir",)
+"""Options inside them that do not."""
+
 
 def with_stored_overrides(arguments: list[str]) -> list[str]:
     """Put the overrides stored in a resumed folder before the new ones."""
@@ -57,11 +60,11 @@ def _overrides(stored: Path) -> list[str]:
 
 
 def user_files(cfg: DictConfig) -> dict[str, str]:
-    """Hashes of the user's files that decide what is trained, by path."""
+    """Hashes of the user's files and folders that decide what is trained, by path."""
     from eqflow.store import file_hash
 
     paths = filter(None, (cfg.data.get("path"), cfg.data.get("groups"), cfg.ckpt_path))
-    return {path: file_hash(Path(path)) for path in paths if Path(path).is_file()}
+    return {path: file_hash(Path(path)) for path in paths if Path(path).exists()}
 
 
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
@@ -73,6 +76,8 @@ def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     for part in TRAINED:
         before, now = OmegaConf.select(stored, part), OmegaConf.select(cfg, part)
         for name, old, new in _differences(part, before, now):
+            if name in FREE:
+                continue
             raise InputError(
                 f"resume=true with {name}={new} would change what was trained with {name}={old}; "
                 "expected the stored value"

@@ -21,6 +21,7 @@ from eqflow import store
 from eqflow.cli.checks import STAGES
 from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
+    alike,
     build,
     build_all,
     build_discovery,
@@ -191,12 +192,21 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
-        aside = ("path", "groups", "epoch_steps")
-        data = {name: value for name, value in plain(cfg.data).items() if name not in aside}
+        aside = (
+            "path",
+            "groups",
+            "epoch_steps",
+            "cache_dir",
+            "symmetrise",
+        )  # the last is of its use alone
+        data, score = (
+            {name: value for name, value in plain(node).items() if name not in aside}
+            for node in (cfg.data, cfg.score)
+        )
         return store.content_hash(
             {
                 "data": data,
-                "score": plain(cfg.score),
+                "score": score,
                 "seed": cfg.seed,
                 "precision": cfg.trainer.precision,
                 "limits": [cfg.trainer.max_steps, cfg.trainer.get("limit_train_batches")],
@@ -216,8 +226,9 @@ class Run:
         def measure(prefix: str) -> dict[str, float]:
             protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
             if prefix == "null/random_skew/":
+                size = alike(cfg, model, "random_skew")
                 parts = (model.score, snapshots, integrator, sigma, protocol)
-                numbers = random_skew_similarity(*parts)
+                numbers = random_skew_similarity(*parts, **size)
             else:
                 field = fields[prefix]
                 numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)

@@ -5,7 +5,7 @@ import torch
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
 from eqflow.evaluation.paths import simulated
-from eqflow.evaluation.preservation import distances
+from eqflow.evaluation.preservation import distances, shortened
 from eqflow.evaluation.protocol import FULL, Protocol
 from eqflow.evaluation.residuals import image_residuals, residuals
 from eqflow.evaluation.similarity import similarity
@@ -32,7 +32,7 @@ def evaluate(
     states noised at it. Called by every process alike, it returns the same numbers to each.
     """
     path = simulated(field, score, snapshots, integrator, sigma, protocol)
-    numbers = distances(path, snapshots, sigma, protocol)
+    numbers = distances(path, snapshots, sigma, protocol) | shortened(field, integrator)
     numbers |= stationarity(field, snapshots, sigma, protocol)
     if len(snapshots.shape) == 1:
         numbers |= residuals(field, score, snapshots, sigma, protocol) if sigma else {}

@@ -34,7 +34,8 @@ def simulated(
     def noise(step: int) -> Tensor:
         return normal(mine, len(starts), protocol.seed, Stream.SIMULATION, step)
 
-    path = integrator(field, mine, times, partial(score, sigma=sigma), noise)
+    used = integrator.limited(field.longest_step)
+    path = used(field, mine, times, partial(score, sigma=sigma), noise)
     return dict(zip(protocol.horizons, path[1:], strict=True))
 
 

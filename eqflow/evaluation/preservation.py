@@ -41,7 +41,14 @@ def preservation(
 ) -> dict[str, float]:
     """Distance of simulated from held-out states at every horizon, beside the resampling floor."""
     path = simulated(field, score, snapshots, integrator, sigma, protocol)
-    return distances(path, snapshots, sigma, protocol)
+    numbers = distances(path, snapshots, sigma, protocol)
+    return numbers | shortened(field, integrator)
+
+
+def shortened(field: VelocityField, integrator: Integrator) -> dict[str, float]:
+    """The time step, where the field wants a shorter one than the integrator was given."""
+    longest = field.longest_step
+    return {"preservation/dt": longest} if getattr(integrator, "dt", 0.0) > longest else {}
 
 
 def distances(

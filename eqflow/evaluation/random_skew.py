@@ -1,5 +1,7 @@
 """What likeness to the truth comes without any knowledge of it: that of random skew maps."""
 
+from typing import Any
+
 import torch
 
 from eqflow.evaluation.displacement import displacement
@@ -25,16 +27,19 @@ def random_skew_similarity(
     sigma: float,
     protocol: Protocol,
     draws: int = 10,
+    **arguments: Any,
 ) -> dict[str, float]:
     """Similarity of random skew maps of the score, of images also their displacements.
 
-    Mean and, as ``..._std``, spread over ``draws`` seeds.
+    Mean and, as ``..._std``, spread over ``draws`` seeds. ``arguments`` are those of
+    their kernels.
     """
     images = len(snapshots.shape) > 1
     states = noised(snapshots.train[:SCALED_ON], sigma, protocol.seed, Stream.NORMALISATION)
     found = []
     for seed in range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws):
-        field = build_field("random_skew", snapshots.shape, score, sigma, seed).to(states.device)
+        field = build_field("random_skew", snapshots.shape, score, sigma, seed, **arguments)
+        field = field.to(states.device)
         numbers = (image_similarity if images else similarity)(field, snapshots, sigma, protocol)
         if images:
             field.normalise_(states.split(32))

@@ -1,28 +1,29 @@
 """Families of velocity fields ``v(x)`` and their nulls."""
 
 from eqflow.fields.base import VelocityField
-from eqflow.fields.families import (
-    FAMILIES,
-    LEARNED,
-    SCORED,
-    build_field,
-    random_matrix,
-    skew_matrix,
-)
+from eqflow.fields.convolution import random_kernel, skew_kernel
+from eqflow.fields.families import ALIKE, FAMILIES, LEARNED, SCORED, build_field
+from eqflow.fields.isotropic import IsotropicNetwork
+from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
-from eqflow.fields.linear import MinusX, ScoreMap
+from eqflow.fields.linear import MinusX, ScoreMap, random_matrix, skew_matrix
 from eqflow.fields.network import Network
 
 __all__ = [
+    "ALIKE",
     "FAMILIES",
     "LEARNED",
     "SCORED",
+    "IsotropicNetwork",
+    "KernelMap",
     "Library",
     "MinusX",
     "Network",
     "ScoreMap",
     "VelocityField",
     "build_field",
+    "random_kernel",
     "random_matrix",
+    "skew_kernel",
     "skew_matrix",
 ]

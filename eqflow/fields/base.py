@@ -5,7 +5,7 @@ training law (METHOD section 4). One transit time is then one unit of time.
 """
 
 from collections.abc import Iterable
-from math import prod
+from math import inf, prod
 
 import torch
 from jaxtyping import Float
@@ -37,6 +37,16 @@ class VelocityField(nn.Module):
     def dim(self) -> int:
         """Number of coordinates of a state."""
         return prod(self.shape)
+
+    @property
+    def channels(self) -> int:
+        """Number of features of a vector, or of channels of an image."""
+        return self.shape[0]
+
+    @property
+    def longest_step(self) -> float:
+        """Time step, in transit times, beyond which no integrator follows the field; if known."""
+        return inf
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """The family's own formula, before mean and scale."""

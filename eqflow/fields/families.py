@@ -1,7 +1,6 @@
 """The fixed registry of field families: a name, in a config or a saved file, and its builder."""
 
 from collections.abc import Callable
-from math import prod
 
 import torch
 from jaxtyping import Float
@@ -9,45 +8,98 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
+from eqflow.fields.convolution import given_kernel, random_kernel, skew_kernel
+from eqflow.fields.isotropic import IsotropicNetwork
+from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
-from eqflow.fields.linear import MinusX, ScoreMap
+from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
 from eqflow.fields.network import Network
-from eqflow.processes import Stream, generator, hashed
+from eqflow.processes import Stream, hashed
 from eqflow.score import Score
 
 
-def random_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
-    """Gaussian matrix, the same for the same seed."""
-    return torch.randn(dim, dim, generator=generator(seed, Stream.MATRIX))
-
-
-def skew_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
-    """Antisymmetric Gaussian matrix ``(R - R^T) / sqrt(2)``."""
-    matrix = random_matrix(dim, seed)
-    return (matrix - matrix.T) / 2**0.5
-
-
-def _network(shape: tuple[int, ...], score: Score, sigma: float, seed: int, **arguments) -> Network:
+def _network(
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int,
+    width: int | None = None,
+    depth: int | None = None,
+    fourier: int = 0,
+    bandwidth: float = 1.0,
+    gain: float = 3.0,
+) -> Network | IsotropicNetwork:
+    size = {name: n for name, n in (("width", width), ("depth", depth)) if n is not None}
+    if len(shape) > 1 and fourier:
+        raise InputError(f"flow.field.fourier={fourier} is for vectors, found images; expected 0")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hashed(seed, Stream.FIELD_WEIGHTS))
-        return Network(shape, **arguments)
+        if len(shape) > 1:
+            return IsotropicNetwork(shape, gain=gain, **size)
+        return Network(shape, fourier=fourier, bandwidth=bandwidth, gain=gain, **size)
 
 
-def _map(matrix: Callable[[int, int], Tensor]) -> Callable[..., ScoreMap]:
-    def build(shape: tuple[int, ...], score: Score, sigma: float, seed: int) -> ScoreMap:
-        return ScoreMap(shape, matrix(prod(shape), seed), score, sigma)
+def _linear(
+    shape: tuple[int, ...], kernel: Float[Tensor, "c c side side"], score: Score, sigma: float
+) -> LinearInScore:
+    """The convolution of an image's score; a vector is an image of one pixel."""
+    if len(shape) == 1:
+        return ScoreMap(shape, kernel[:, :, 0, 0], score, sigma)
+    return KernelMap(shape, kernel, score, sigma)
+
+
+def _radius(shape: tuple[int, ...], radius: int | None, symmetric: bool) -> int:
+    """The radius asked for, or that of nearest neighbours."""
+    if len(shape) > 1:
+        return 1 if radius is None else radius
+    if radius or symmetric:
+        raise InputError(
+            f"flow.field: radius={radius}, symmetric={symmetric} found beside vectors of shape "
+            f"{shape}, which have no neighbours; expected radius=null, symmetric=false"
+        )
+    return 0
+
+
+def _drawn(draw: Callable[..., Tensor]) -> Callable[..., LinearInScore]:
+    def build(
+        shape: tuple[int, ...],
+        score: Score,
+        sigma: float,
+        seed: int,
+        radius: int | None = None,
+        symmetric: bool = False,
+    ) -> LinearInScore:
+        kernel = draw(shape[0], seed, _radius(shape, radius, symmetric), symmetric)
+        return _linear(shape, kernel, score, sigma)
 
     return build
 
 
+def _skew(
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int,
+    radius: int | None = None,
+    symmetric: bool = False,
+    kernel: list | None = None,
+) -> LinearInScore:
+    if kernel is None:
+        return _drawn(skew_kernel)(shape, score, sigma, seed, radius, symmetric)
+    wanted = radius if len(shape) > 1 else _radius(shape, radius, symmetric)
+    return _linear(shape, given_kernel(kernel, shape[0], wanted, symmetric), score, sigma)
+
+
 FAMILIES: dict[str, Callable[..., VelocityField]] = {
     "network": _network,
-    "skew": _map(skew_matrix),
+    "skew": _skew,
     "library": lambda shape, score, sigma, seed, **arguments: Library(shape, **arguments),
     "random": _network,
-    "random_skew": _map(skew_matrix),
-    "random_linear": _map(random_matrix),
-    "score": _map(lambda dim, seed: torch.eye(dim)),
+    "random_skew": _drawn(skew_kernel),
+    "random_linear": _drawn(random_kernel),
+    "score": lambda shape, score, sigma, seed: _linear(
+        shape, torch.eye(shape[0])[:, :, None, None], score, sigma
+    ),
     "minus_x": lambda shape, score, sigma, seed: MinusX(shape),
 }
 """Family name -> ``build(shape, score, sigma, seed, **arguments)`` (METHOD section 4)."""
@@ -57,6 +109,10 @@ SCORED = frozenset({"skew", "random_skew", "random_linear", "score"})
 
 LEARNED = frozenset({"network"})
 """Families whose parameters are trained; the others only get their scale from the data."""
+
+
+ALIKE = {"random": "network", "random_skew": "skew", "random_linear": "skew"}
+"""Null -> the family it is a random field of: beside one, it is made of the same size."""
 
 
 def build_field(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cached_property, partial
 from math import comb
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,8 +11,15 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.snapshots import Standardiser
-from eqflow.terms import MAX_UNKNOWNS, Terms, library_terms, variable_names
+from eqflow.snapshots import Standardiser, channelwise
+from eqflow.terms import (
+    MAX_UNKNOWNS,
+    Terms,
+    channel_names,
+    image_terms,
+    library_terms,
+    variable_names,
+)
 
 MAX_DEGREE = 4
 """Highest degree that ``degree=auto`` tries."""
@@ -20,10 +28,11 @@ MAX_DEGREE = 4
 class Library(VelocityField):
     """``dx_j/dt = sum_a coefficients[a, j] theta_a(x)`` with terms of raw states.
 
-    Takes and gives standardised states, in float64 inside; ``coefficients`` (terms, dim) are in raw
-    units per transit time and zero until fitted. With ``degree="auto"`` the terms are those of the
-    highest degree that may be tried. Raises ``InputError`` for states that are not vectors and for
-    terms that cannot be built.
+    Of images, terms are reactions at each place and the local ``operators`` of the channels, times
+    monomials up to degree ``coupling``, on a grid of the given ``spacing``. Takes and gives
+    standardised states, in float64 inside; ``coefficients`` (terms, channels) are in
+    raw units per transit time and zero until fitted. With ``degree="auto"`` the terms are those of
+    the highest degree that may be tried. Raises ``InputError`` for terms that cannot be built.
     """
 
     coefficients: Tensor
@@ -36,37 +45,53 @@ class Library(VelocityField):
         cross: bool = True,
         harmonics: int = 0,
         expressions: list[str] | tuple[str, ...] = (),
+        operators: list[str] | tuple[str, ...] = ("lap", "bilap"),
+        coupling: int = 0,
+        spacing: float = 1.0,
     ) -> None:
         super().__init__(shape)
-        if len(shape) != 1:
+        self.degrees = _degrees(degree, self.channels, cross)
+        if len(shape) == 1:
+            build = partial(library_terms, self.channels, harmonics=harmonics)
+            further: dict[str, Any] = {"expressions": expressions}
+        elif harmonics or expressions:
             raise InputError(
-                f"flow=library takes vectors of shape (d,), found snapshots of shape {shape}"
+                f"flow.field: harmonics={harmonics}, expressions={[*expressions]} found with "
+                "images; expected flow.field.operators and flow.field.degree to choose their terms"
             )
-        self.degrees = _degrees(degree, self.dim, cross)
-        build = partial(library_terms, self.dim, cross=cross, harmonics=harmonics)
-        self.libraries = [build(k, expressions=expressions) for k in self.degrees]
+        else:
+            build = partial(image_terms, self.channels, spacing=spacing)
+            further = {"operators": operators, "coupling": coupling}
+        self.libraries = [build(k, cross=cross, **further) for k in self.degrees]
         self._used: tuple[int, int] | None = None
-        self.register_buffer("coefficients", torch.zeros(len(self.terms), self.dim).double())
-        self.standardiser = Standardiser(torch.zeros(shape), torch.ones(shape))
+        self.register_buffer("coefficients", torch.zeros(len(self.terms), self.channels).double())
+        units = channelwise(shape)
+        self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))
 
     @property
     def terms(self) -> Terms:
         """The terms that may have coefficients."""
         return self.libraries[-1]
 
+    @property
+    def variables(self) -> list[str]:
+        """Names of the features of a vector, or of the channels of an image."""
+        name = variable_names if len(self.shape) == 1 else channel_names
+        return name(self.channels)
+
     @cached_property
     def columns(self) -> list[Int[Tensor, " terms"]]:
         """Where the terms of each degree stand among :attr:`terms`."""
-        variables = variable_names(self.dim)
-        place = {name: a for a, name in enumerate(self.terms.names(variables))}
+        place = {name: a for a, name in enumerate(self.terms.names(self.variables))}
         return [
-            torch.tensor([place[name] for name in terms.names(variables)])
+            torch.tensor([place[name] for name in terms.names(self.variables)])
             for terms in self.libraries
         ]
 
-    def unscaled(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         terms, coefficients = self._law()
-        velocity = terms(self.standardiser.raw(x.double())) @ coefficients
+        values = terms(self.standardiser.raw(x.double()))
+        velocity = (values.movedim(1, -1) @ coefficients).movedim(-1, 1)
         return (velocity / self.standardiser.std).to(x.dtype)
 
     def _law(self) -> tuple[Terms, Tensor]:
@@ -79,7 +104,7 @@ class Library(VelocityField):
         _, k = self._used
         return self.libraries[k], self.coefficients[self.columns[k].to(self.coefficients.device)]
 
-    def theta(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+    def theta(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch terms *grid"]:
         """Values of the terms at standardised states."""
         return self.terms(self.standardiser.raw(x))
 

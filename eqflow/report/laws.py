@@ -12,7 +12,6 @@ from eqflow.findings import Findings
 from eqflow.report.entry import Entry
 from eqflow.report.style import chance, number, percent
 from eqflow.stationarity import ACCEPTED
-from eqflow.terms import variable_names
 
 
 class Law:
@@ -26,7 +25,7 @@ class Law:
         """In raw units, with 95 % intervals, in the unit of time people write them in."""
         field, found = cast(Library, self.entry.velocity), self.findings
         bounds = torch.tensor(found.low).double(), torch.tensor(found.high).double()
-        names, xi = variable_names(field.dim), field.coefficients.detach().cpu()
+        names, xi = field.variables, field.coefficients.detach().cpu()
         return Equations(field.terms, xi, names, bounds, found.note).readable()
 
     @property

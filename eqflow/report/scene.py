@@ -76,7 +76,8 @@ class Scene:
         def score(x: Tensor) -> Tensor:
             return self.model.score(x, entry.sigma)
 
-        path = self.integrator(entry.velocity, x0, times, score, noise)
+        integrator = self.integrator.limited(entry.velocity.longest_step)
+        path = integrator(entry.velocity, x0, times, score, noise)
         return self.raw(self.denoised(path, entry.sigma))
 
     def velocities(

@@ -24,6 +24,9 @@ class Score(nn.Module):
     ) -> Float[Tensor, "batch *shape"]:
         raise NotImplementedError
 
+    def check_level(self, sigma: float) -> None:
+        """Raise ``InputError`` for a noise that this score is not made for."""
+
     def denoise(
         self, x: Float[Tensor, "batch *shape"], sigma: float
     ) -> Float[Tensor, "batch *shape"]:

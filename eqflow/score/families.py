@@ -7,11 +7,18 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.processes import Stream, hashed
 from eqflow.score.base import Score
+from eqflow.score.conv import ConvScore
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.mlp import MLPScore
+from eqflow.score.unet import UNetScore
 
-SCORES: dict[str, type[Score]] = {"mlp": MLPScore, "empirical": EmpiricalScore}
-"""Name -> score class. ``mlp`` is trained, ``empirical`` is the snapshots themselves."""
+SCORES: dict[str, type[Score]] = {
+    "mlp": MLPScore,
+    "conv": ConvScore,
+    "unet": UNetScore,
+    "empirical": EmpiricalScore,
+}
+"""Name -> score class. ``empirical`` is the snapshots themselves, the others are trained."""
 
 
 def build_score(

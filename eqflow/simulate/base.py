@@ -1,6 +1,8 @@
 """What every integrator offers."""
 
+import logging
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 from math import ceil
 
@@ -8,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
+
+log = logging.getLogger("eqflow")
 
 Velocity = Callable[[Tensor], Tensor]
 Noise = Callable[[int], Tensor]
@@ -31,6 +35,13 @@ class Integrator:
         """
         raise NotImplementedError
 
+    def limited(self, longest: float) -> "Integrator":
+        """This integrator with steps no longer than ``longest``; one that finds its own is itself.
+
+        Fields that know how stiff they are have a ``longest_step``.
+        """
+        return self
+
 
 class FixedStep(Integrator):
     """Steps no longer than ``dt``.
@@ -45,6 +56,14 @@ class FixedStep(Integrator):
         if not eta >= 0:
             raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
         self.dt, self.eta = dt, eta
+
+    def limited(self, longest: float) -> "FixedStep":
+        if self.dt <= longest:
+            return self
+        log.info("integrator.dt=%g is too long for this field: steps of %.3g", self.dt, longest)
+        shorter = copy(self)
+        shorter.dt = longest
+        return shorter
 
     def intervals(self, times: Float[Tensor, " times"]) -> list[tuple[float, float, int]]:
         """Start, end and number of steps, none longer than ``dt``, between output times.

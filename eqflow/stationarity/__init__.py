@@ -3,11 +3,14 @@
 from eqflow.stationarity.bootstrap import draws, influence
 from eqflow.stationarity.divergence import MAX_EXACT_DIM, check_dim, exact, hutchinson, rademacher
 from eqflow.stationarity.elimination import Step, eliminate, path
+from eqflow.stationarity.form import Form, Sums
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, hotelling
+from eqflow.stationarity.images import ImageForm, ImageSample, LocalFunctions, moments
 from eqflow.stationarity.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
+from eqflow.stationarity.sample import RESERVOIR, Sample
 from eqflow.stationarity.selection import select
 from eqflow.stationarity.solve import Minimum, minimise
 from eqflow.stationarity.spectrum import Spectrum, spectrum
@@ -17,13 +20,11 @@ from eqflow.stationarity.trial import (
     FEWEST,
     MOMENTS,
     MOST,
-    RESERVOIR,
     SCARCE,
     Candidate,
-    Sample,
     Trial,
 )
-from eqflow.stationarity.weak import Sums, WeakForm, sums
+from eqflow.stationarity.weak import WeakForm, sums
 
 __all__ = [
     "ACCEPTED",
@@ -34,7 +35,11 @@ __all__ = [
     "RESERVOIR",
     "SCARCE",
     "Candidate",
+    "Form",
     "FourierFunctions",
+    "ImageForm",
+    "ImageSample",
+    "LocalFunctions",
     "Minimum",
     "NoiseProfile",
     "NoisyPolynomial",
@@ -56,6 +61,7 @@ __all__ = [
     "hutchinson",
     "influence",
     "minimise",
+    "moments",
     "orientation",
     "path",
     "profile_noise",

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from eqflow.groups import summed
 from eqflow.processes import Stream, generator
+from eqflow.stationarity.form import Form
 from eqflow.stationarity.solve import Minimum, gauge_fixed
-from eqflow.stationarity.weak import WeakForm
 
 
-def influence(form: WeakForm, found: Minimum) -> Float[Tensor, "n support"]:
+def influence(form: Form, found: Minimum) -> Float[Tensor, "n support"]:
     """Change of the unknowns, times ``n``, that each state of the sample makes."""
     covariance, h = form.covariance(found.xi)
     covariance.diagonal().add_(found.ridge)
@@ -26,7 +26,7 @@ def influence(form: WeakForm, found: Minimum) -> Float[Tensor, "n support"]:
 
 def draws(
     effects: Float[Tensor, "n k"],
-    total: int,
+    total: float,
     count: int = 400,
     groups: Int[Tensor, " n"] | None = None,
     seed: int = 0,

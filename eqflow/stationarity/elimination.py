@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.stationarity.form import Form
 from eqflow.stationarity.solve import Minimum, gauge_fixed, minimise
-from eqflow.stationarity.weak import WeakForm
+from eqflow.stationarity.subsets import Quadratic
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class Step:
     rise: float
 
 
-def path(form: WeakForm, found: Minimum) -> list[Step]:
+def path(form: Form, found: Minimum) -> list[Step]:
     """Laws with ever fewer terms, the least significant one (Wald) removed each time.
 
     ``J`` is taken as quadratic around the minimum; :func:`eliminate` checks by fitting again.
@@ -43,34 +44,65 @@ def path(form: WeakForm, found: Minimum) -> list[Step]:
     return steps
 
 
-def eliminate(form: WeakForm, found: Minimum, rounds: int = 4) -> Minimum:
-    """The law with the least ``J + unknowns log N`` along the path, fitted again.
+LEAST = 0.1
+"""Fall of the criterion that makes another round worth while."""
 
-    A removal that the fit does not bear out is undone by halves.
+SEEDS = 8
+"""Fields of a single term that a search starts from, those that move the states most."""
+
+REFITTED = 4
+"""Supports that are fitted again in each round, those that promise most."""
+
+
+def eliminate(form: Form, found: Minimum, rounds: int = 6) -> Minimum:
+    """The law with the least ``J + unknowns log N`` that rounds of search and refit lead to.
+
+    Where no refit bears a search out, the removals along the path are tried, and undone by halves.
     """
     for _ in range(rounds):
-        smaller = _smaller(form, found)
-        if smaller is None:
+        better = _searched(form, found) or _smaller(form, found)
+        if better is None:
             break
-        found = smaller
+        found = better
     return found
 
 
-def criterion(form: WeakForm, statistic: float, unknowns: int) -> float:
+def criterion(form: Form, found: Minimum) -> float:
     """Schwarz's criterion, up to a constant: ``J + unknowns log N``."""
-    return statistic + unknowns * log(form.total)
+    return found.statistic + len(found.support) * log(form.total)
 
 
-def _smaller(form: WeakForm, found: Minimum) -> Minimum | None:
+def _searched(form: Form, found: Minimum) -> Minimum | None:
+    """The best of the fits to the supports that searches from several places end at."""
+    model, price = Quadratic.around(form, found), log(form.total)
+    supports = {tuple(model.search(kept, price).tolist()) for kept in _seeds(form, found)}
+    masks = [torch.tensor(support, device=found.xi.device) for support in supports]
+    starts = sorted(masks, key=lambda kept: model.rise(~kept) + price * int(kept.sum()))
+    fits = [
+        minimise(form, model.without(torch.where(~kept)[0]), torch.where(kept)[0])
+        for kept in starts[:REFITTED]
+    ]
+    best = min(fits, key=lambda fit: criterion(form, fit))
+    return best if criterion(form, best) < criterion(form, found) - LEAST else None
+
+
+def _seeds(form: Form, found: Minimum) -> list[Tensor]:
+    """Masks of unknowns: those of the fit, all, and single ones."""
+    none = torch.zeros(len(found.xi), dtype=torch.bool, device=found.xi.device)
+    single = found.xi.abs().argsort(descending=True)[:SEEDS]
+    seeds = [none.index_fill(0, found.support, True), ~none]
+    return seeds + [none.index_fill(0, k[None], True) for k in single]
+
+
+def _smaller(form: Form, found: Minimum) -> Minimum | None:
     steps = path(form, found)
-    price = [criterion(form, step.rise, len(step.support)) for step in steps]
+    price = [step.rise + len(step.support) * log(form.total) for step in steps]
     last = price.index(min(price))
-    now = criterion(form, found.statistic, len(found.support))
     while last > 0:
         step = steps[last]
         xi = torch.zeros_like(found.xi).index_put((step.support,), step.values)
         refit = minimise(form, xi, step.support)
-        if criterion(form, refit.statistic, len(step.support)) < now:
+        if criterion(form, refit) < criterion(form, found):
             return refit
         last //= 2
     return None

@@ -14,6 +14,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.groups import summed
 from eqflow.stationarity.functions import FourierFunctions
+from eqflow.stationarity.images.functions import LocalFunctions
 
 MAX_RANK = 60
 """Largest number of moments that are tested together."""
@@ -58,7 +59,7 @@ def hotelling(
     return vanishing(h * weights(functions), groups, rank)
 
 
-def weights(functions: FourierFunctions) -> Float[Tensor, " functions"]:
+def weights(functions: FourierFunctions | LocalFunctions) -> Float[Tensor, " functions"]:
     """What the moments of ``functions`` are multiplied by before their principal directions.
 
     Functions are scaled to unit gradient, and less if they vary within a standard deviation:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.stationarity.weak import WeakForm
+from eqflow.stationarity.form import Form
 
 RIDGE = 1e-2
 """Added to the covariance, whose entries are of order one.
@@ -52,7 +52,7 @@ class _Point:
 
 
 def minimise(
-    form: WeakForm,
+    form: Form,
     xi: Float[Tensor, " unknowns"],
     support: Tensor | None = None,
     ridge: float = RIDGE,
@@ -85,7 +85,7 @@ def minimise(
     )
 
 
-def _at(form: WeakForm, xi: Tensor, ridge: float) -> _Point:
+def _at(form: Form, xi: Tensor, ridge: float) -> _Point:
     xi = form.normalised(xi)
     covariance, h = form.covariance(xi)
     covariance.diagonal().add_(ridge)
@@ -94,7 +94,7 @@ def _at(form: WeakForm, xi: Tensor, ridge: float) -> _Point:
     return _Point(xi, h, g, root, u, form.total * float(g @ u))
 
 
-def _expansion(form: WeakForm, at: _Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expansion(form: Form, at: _Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Half the second derivative, half the gradient and the whitened slopes of the moments.
 
     The slopes are those of ``g`` less what the change of the covariance explains of them, without
@@ -108,8 +108,16 @@ def _expansion(form: WeakForm, at: _Point, support: Tensor) -> tuple[Tensor, Ten
     return form.total * white.T @ white, form.total * white.T @ moments, white
 
 
+def expansion(
+    form: Form, xi: Float[Tensor, " unknowns"], ridge: float
+) -> tuple[Float[Tensor, "unknowns unknowns"], Float[Tensor, " unknowns"]]:
+    """Half the second derivative and half the gradient of the statistic in all unknowns."""
+    everything = torch.arange(len(xi), device=xi.device)
+    return _expansion(form, _at(form, xi, ridge), everything)[:2]
+
+
 def _newton(
-    form: WeakForm,
+    form: Form,
     xi: Tensor,
     support: Tensor,
     hessian: Tensor,
@@ -130,7 +138,7 @@ def complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
     return torch.linalg.qr(columns, mode="complete").Q[:, columns.shape[1] :]
 
 
-def spread(form: WeakForm, found: Minimum) -> Float[Tensor, "support support"]:
+def spread(form: Form, found: Minimum) -> Float[Tensor, "support support"]:
     """A root ``R`` of the sampling covariance ``R R^T`` of the unknowns, at given speed."""
     precision = gauge_fixed(form, found.xi, found.support, found.hessian)
     precision.diagonal().add_(1e-10 * found.hessian.diagonal())
@@ -138,7 +146,7 @@ def spread(form: WeakForm, found: Minimum) -> Float[Tensor, "support support"]:
     return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T
 
 
-def gauge_fixed(form: WeakForm, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
+def gauge_fixed(form: Form, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
     """The second derivative with the direction of pure speed, which is free, held fast."""
     along = (form.gram @ xi.view(-1, form.dim)).flatten()[support]
     along = along / along.norm()

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.stationarity.form import Form
 from eqflow.stationarity.solve import Minimum, complement, minimise
-from eqflow.stationarity.weak import WeakForm
 
 SMOOTH = 0.1
 """Ridge under which the statistic has few local minima, for the way to the lowest."""
 
 
-def least(form: WeakForm, apart: Float[Tensor, "unknowns o"] | None = None) -> Minimum:
+def least(form: Form, apart: Float[Tensor, "unknowns o"] | None = None) -> Minimum:
     """The least statistic from several starts, among fields orthogonal to ``apart`` if given."""
     near = [
         minimise(form, xi, ridge=SMOOTH, steps=4, tolerance=1, apart=apart)
@@ -24,7 +24,7 @@ def least(form: WeakForm, apart: Float[Tensor, "unknowns o"] | None = None) -> M
     return minimise(form, best.xi, tolerance=0.5, apart=apart)
 
 
-def _distinct(form: WeakForm, fields: list[Tensor]) -> list[Tensor]:
+def _distinct(form: Form, fields: list[Tensor]) -> list[Tensor]:
     kept: list[Tensor] = []
     for xi in map(form.normalised, fields):
         if all(abs(float(xi @ form.metric @ other)) < 0.99 * form.dim for other in kept):
@@ -33,7 +33,7 @@ def _distinct(form: WeakForm, fields: list[Tensor]) -> list[Tensor]:
 
 
 def starts(
-    form: WeakForm, count: int = 3, apart: Float[Tensor, "unknowns o"] | None = None
+    form: Form, count: int = 3, apart: Float[Tensor, "unknowns o"] | None = None
 ) -> list[Float[Tensor, " unknowns"]]:
     """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
 
@@ -46,7 +46,7 @@ def starts(
     return [_refined(form, xi, apart) for xi in first.T]
 
 
-def _refined(form: WeakForm, xi: Tensor, apart: Tensor | None) -> Tensor:
+def _refined(form: Form, xi: Tensor, apart: Tensor | None) -> Tensor:
     for ridge in (1.0, 0.1):
         covariance = form.covariance(form.normalised(xi))[0]
         variances, axes = torch.linalg.eigh(covariance)
@@ -56,7 +56,7 @@ def _refined(form: WeakForm, xi: Tensor, apart: Tensor | None) -> Tensor:
 
 
 def eigenfields(
-    form: WeakForm, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns o"] | None = None
+    form: Form, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns o"] | None = None
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
     """Squared moments in units of their sampling noise, increasing, and the fields that have them.
 

@@ -1,8 +1,9 @@
 """Scalar terms ``theta_a(x)`` of a library field ``v_j(x) = sum_a xi[a, j] theta_a(x)``."""
 
-from eqflow.terms.base import MAX_UNKNOWNS, Terms, variable_names
+from eqflow.terms.base import MAX_UNKNOWNS, Terms, channel_names, variable_names
 from eqflow.terms.expressions import Expressions
-from eqflow.terms.families import TERMS, build_terms, library_terms
+from eqflow.terms.families import TERMS, build_terms, image_terms, library_terms
+from eqflow.terms.operators import Operators, laplacian
 from eqflow.terms.polynomial import Polynomial, count
 from eqflow.terms.trigonometric import Trigonometric
 from eqflow.terms.union import Union
@@ -11,12 +12,16 @@ __all__ = [
     "MAX_UNKNOWNS",
     "TERMS",
     "Expressions",
+    "Operators",
     "Polynomial",
     "Terms",
     "Trigonometric",
     "Union",
     "build_terms",
+    "channel_names",
     "count",
+    "image_terms",
+    "laplacian",
     "library_terms",
     "variable_names",
 ]

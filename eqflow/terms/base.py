@@ -21,8 +21,10 @@ MAX_UNKNOWNS = 3000
 class Terms:
     """Scalar functions ``theta_a(x)`` of raw states, ``(batch, dim) -> (batch, terms)``.
 
-    There are no parameters: a set is determined by ``dim`` and :meth:`config`. Sets are joined
-    with ``+``. Values keep the dtype and the device of the states.
+    Of images, ``(batch, dim, height, width)``, they are functions of each place and its
+    surroundings: the values are images too. There are no parameters: a set is determined by
+    ``dim`` and :meth:`config`. Sets are joined with ``+``. Values keep the dtype and the device of
+    the states.
     Raises ``InputError`` for more than ``MAX_UNKNOWNS`` coefficients.
     """
 
@@ -43,7 +45,7 @@ class Terms:
 
         return Union([self, other])
 
-    def __call__(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+    def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
         raise NotImplementedError
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
@@ -58,9 +60,9 @@ class Terms:
         """The terms as people write them: ``1``, ``x``, ``x y``, ``x^2``, ``sin(x)``."""
         return [bracketed(term, plain) for term in self.expressions(real_symbols(variables))]
 
-    def check_finite(self, x: Float[Tensor, "batch dim"]) -> None:
+    def check_finite(self, x: Float[Tensor, "batch dim *grid"]) -> None:
         """Raise ``InputError`` for a term that is infinite or undefined at one of the states."""
-        bad = (~self(x).isfinite()).sum(0).tolist()
+        bad = (~self(x).isfinite()).reshape(len(x), self.size, -1).any(2).sum(0).tolist()
         for name, states in zip(self.names(variable_names(self.dim)), bad, strict=True):
             if states:
                 raise InputError(
@@ -72,6 +74,11 @@ class Terms:
 def variable_names(dim: int) -> list[str]:
     """``x, y, z`` up to three variables, ``x1, x2, ...`` for more."""
     return list("xyz"[:dim]) if dim <= 3 else [f"x{j + 1}" for j in range(dim)]
+
+
+def channel_names(channels: int) -> list[str]:
+    """``u, v, w`` up to three channels of an image, ``u1, u2, ...`` for more."""
+    return list("uvw"[:channels]) if channels <= 3 else [f"u{j + 1}" for j in range(channels)]
 
 
 def real_symbols(names: Sequence[str]) -> list["sympy.Symbol"]:

@@ -6,6 +6,7 @@ from typing import Any
 from eqflow.errors import InputError
 from eqflow.terms.base import Terms
 from eqflow.terms.expressions import Expressions
+from eqflow.terms.operators import Operators
 from eqflow.terms.polynomial import Polynomial
 from eqflow.terms.trigonometric import Trigonometric
 from eqflow.terms.union import Union
@@ -19,6 +20,7 @@ TERMS: dict[str, Callable[..., Terms]] = {
     "polynomial": Polynomial,
     "trigonometric": Trigonometric,
     "expressions": Expressions,
+    "operators": Operators,
     "union": _union,
 }
 """Name -> ``build(dim, **arguments)``."""
@@ -43,3 +45,16 @@ def library_terms(
     if harmonics:
         terms = terms + Trigonometric(dim, harmonics)
     return terms + Expressions(dim, expressions) if expressions else terms
+
+
+def image_terms(
+    channels: int,
+    degree: int = 3,
+    cross: bool = True,
+    operators: Sequence[str] = ("lap", "bilap"),
+    coupling: int = 0,
+    spacing: float = 1.0,
+) -> Terms:
+    """The terms of a library field of images: reactions at each place, and local operators."""
+    reactions = Polynomial(channels, degree, cross)
+    return reactions + Operators(channels, operators, coupling, spacing) if operators else reactions

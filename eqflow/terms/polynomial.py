@@ -45,10 +45,10 @@ class Polynomial(Terms):
             terms.append(terms[parent] * variables[j])
         return terms
 
-    def __call__(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+    def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
         # a term is a row while they are multiplied: contiguous rows are several times faster
-        rows = self._products(x.new_ones(len(x)), x.T.contiguous().unbind())
-        return torch.stack(rows).T
+        variables = x.transpose(0, 1).contiguous().unbind()
+        return torch.stack(self._products(torch.ones_like(variables[0]), variables)).transpose(0, 1)
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         import sympy

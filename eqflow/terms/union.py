@@ -35,7 +35,7 @@ class Union(Terms):
     def _all(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         return [term for member in self.members for term in member.expressions(symbols)]
 
-    def __call__(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch terms"]:
+    def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
         return torch.cat([member(x) for member in self.members], dim=1)[:, self._kept]
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:

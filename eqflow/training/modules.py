@@ -1,5 +1,6 @@
 """The Lightning modules that train a score, and a velocity field on top of one."""
 
+from collections.abc import Callable
 from math import cos, pi
 from typing import Any, cast
 
@@ -7,15 +8,15 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream, generator, global_means, normal, rows
-from eqflow.score import MLPScore, Score
-from eqflow.stationarity import check_dim, rademacher, strong_moments
+from eqflow.score import Score, TrainedScore
+from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
 
 
@@ -37,8 +38,7 @@ class StageModule(pl.LightningModule):
         self.steps, self.learning_rate, self.warmup, self.seed = steps, learning_rate, warmup, seed
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, self.learning_rate, betas=(0.9, 0.99))
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
 
         def factor(step: int) -> float:
             rise = min(1.0, (step + 1) / (self.warmup * self.steps + 1))
@@ -46,6 +46,10 @@ class StageModule(pl.LightningModule):
 
         schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer(self, trained: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """Of the ``trained`` parameters, at the full learning rate."""
+        return torch.optim.Adam(trained, self.learning_rate, betas=(0.9, 0.99))
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """What the stage minimises, with the noise of ``step``."""
@@ -83,7 +87,7 @@ class ScoreModule(StageModule):
 
     def __init__(
         self,
-        score: MLPScore,
+        score: TrainedScore,
         steps: int = 2500,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -92,15 +96,16 @@ class ScoreModule(StageModule):
         super().__init__(steps, learning_rate, warmup, seed)
         self.score = score
 
-    def _errors(self, batch: Batch, step: int) -> Tensor:
+    def _errors(self, score: TrainedScore, batch: Batch, step: int) -> Tensor:
         """Denoising error of each of this process's rows, one noise draw each."""
         x, total = batch
-        draws = normal(torch.cat([x, x[:, :1]], 1), total, self.seed, Stream.SCORE, step)
-        return self.score.denoising_error(x, draws[:, :-1], draws[:, -1:])
+        flat = x.flatten(1)
+        draws = normal(torch.cat([flat, flat[:, :1]], 1), total, self.seed, Stream.SCORE, step)
+        return score.denoising_error(x, draws[:, :-1].view(x.shape), draws[:, -1:])
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """Denoising loss of the global batch."""
-        (loss,) = global_means(self._errors(batch, step)[None], batch.total)
+        (loss,) = global_means(self._errors(self.score, batch, step)[None], batch.total)
         return loss
 
 
@@ -112,8 +117,9 @@ class FlowModule(StageModule):
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 1 / d``, half way from a
     constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias.
 
-    ``divergence`` is ``exact``, or ``hutchinson`` with two probes. Raises ``InputError``
-    for an unknown condition or divergence and a dimension that the exact one cannot afford.
+    ``divergence`` is ``exact``, ``hutchinson`` with two probes, or by ``auto`` the exact one where
+    it is affordable. Raises ``InputError`` for an unknown condition or divergence and a dimension
+    that the exact one cannot afford.
     """
 
     stage = "flow"
@@ -124,7 +130,7 @@ class FlowModule(StageModule):
         score: Score,
         sigma: float = 0.2,
         condition: str = "strong",
-        divergence: str = "exact",
+        divergence: str = "auto",
         evenness: float = 0.1,
         steps: int = 3000,
         learning_rate: float = 1e-2,
@@ -134,10 +140,12 @@ class FlowModule(StageModule):
         super().__init__(steps, learning_rate, warmup, seed)
         if condition != "strong":
             raise InputError(f"flow.condition={condition} is unknown; expected strong or weak")
-        if divergence not in ("exact", "hutchinson"):
+        if divergence not in ("auto", "exact", "hutchinson"):
             raise InputError(
-                f"flow.divergence={divergence} is unknown; expected exact or hutchinson"
+                f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
             )
+        if divergence == "auto":
+            divergence = "exact" if field.dim <= MAX_EXACT_DIM else "hutchinson"
         if divergence == "exact":
             check_dim(field.shape)
         self.field = field
@@ -151,7 +159,17 @@ class FlowModule(StageModule):
         )
         with torch.no_grad():
             score = self.score(x, self.sigma)
-        return strong_moments(self.field, x, score, self._probes(x, batch.total, step))
+        velocity = self._centred(x, batch.total) if x.ndim > 2 else self.field
+        return strong_moments(velocity, x, score, self._probes(x, batch.total, step))
+
+    def _centred(self, x: Tensor, total: int) -> Callable[[Tensor], Tensor]:
+        """The field less its mean over the global batch, by channel.
+
+        Images hardly resist a change of their brightness as a whole: the same velocity everywhere
+        has a small residual, and none is left of it once the field is centred.
+        """
+        mean = global_means(self.field(x).mean((2, 3)).T, total)[:, None, None]
+        return lambda y: self.field(y) - mean
 
     def _probes(self, x: Tensor, total: int, step: int) -> Tensor | None:
         if self.divergence == "exact":

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.fields import Network
+from eqflow.fields import Network, VelocityField
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import Score
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
@@ -118,7 +118,7 @@ class WeakModule(StageModule):
 
 
 def flow_module(
-    field: Network,
+    field: VelocityField,
     score: Score,
     states: Tensor,
     sigma: float = 0.2,
@@ -130,5 +130,10 @@ def flow_module(
     The strong form needs ``score`` and ``sigma``, the weak one the training ``states``.
     """
     if condition == "weak":
+        if not isinstance(field, Network):
+            raise InputError(
+                "flow.condition=weak trains networks of vectors, found images of shape "
+                f"{field.shape}; expected flow.condition=strong, or flow=library for the weak form"
+            )
         return WeakModule(field, states, **options)
     return FlowModule(field, score, sigma, condition, **options)

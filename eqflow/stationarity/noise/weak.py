@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.stationarity.form import Sums
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.noise.polynomial import NoisyPolynomial
 from eqflow.stationarity.noise.products import Products
-from eqflow.stationarity.weak import Sums, WeakForm
+from eqflow.stationarity.weak import WeakForm
 
 FAINT = 1e-6
 """Least mean square relative to the uncorrected one: its unbiased estimate may be negative."""
@@ -42,7 +43,8 @@ class NoisyWeakForm(WeakForm):
         values = library(z)
         super().__init__(z, values, functions)
         self.curved = _curved(z, functions)
-        tested, plain, self.total = total or _sums(self.slopes, self.curved, values)
+        tested, plain, self.count = total or _sums(self.slopes, self.curved, values)
+        self.total = self.count
         gram, plain = library.gram(plain / self.total), plain / self.total
         squares = gram.diagonal().maximum(FAINT * plain.diagonal())
         self.rms = squares.sqrt() if rms is None else rms

@@ -1,0 +1,103 @@
+"""Test functionals of images: averages over the grid of waves of local linear features.
+
+``phi_m(z) = mean_r cos(w_m . f(z)(r) + b_m)`` where ``f`` are features of each channel around a
+place ``r``, so that ``v . grad phi_m = mean_r -sin(w_m . f(z)(r) + b_m) w_m . f(v)(r)``
+(METHOD section 5).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import log, pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.processes import Stream, generator
+from eqflow.terms import laplacian
+
+Image = Float[Tensor, "*batch height width"]
+
+JOINT = 2
+"""Features that one functional looks at, at most."""
+
+
+def blurred(x: Image, times: int = 2) -> Image:
+    """Averages with the nearest neighbours, binomial weights, several times in turn."""
+    for axis in (-1, -2) * times:
+        x = (x.roll(1, axis) + 2 * x + x.roll(-1, axis)) / 4
+    return x
+
+
+FEATURES: tuple[Callable[[Image], Image], ...] = (lambda x: x, laplacian, blurred)
+"""Local linear features of a channel."""
+
+
+def features(x: Image) -> Float[Tensor, "features *batch height width"]:
+    """All features of images."""
+    return torch.stack([feature(x) for feature in FEATURES])
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFunctions:
+    """Functionals of standardised images.
+
+    ``frequencies`` (functions, features x channels) count features in standard deviations, whose
+    ``mean`` and ``std`` (features, channels) are those of the data; ``phases`` (functions,).
+    ``seed`` tells functions apart.
+    """
+
+    frequencies: Float[Tensor, "functions inputs"]
+    phases: Float[Tensor, " functions"]
+    mean: Float[Tensor, "features channels"]
+    std: Float[Tensor, "features channels"]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        z: Float[Tensor, "n channels height width"],
+        count: int = 250,
+        scales: tuple[float, float] = (0.3, 3.0),
+        seed: int = 0,
+    ) -> "LocalFunctions":
+        """``count`` functionals, each of a few features drawn at random.
+
+        Frequencies are log-uniform in ``scales``, per standard deviation of a feature in ``z``.
+        """
+        f, draw = features(z.double()), generator(seed, Stream.TEST_FUNCTIONS)
+        mean, std = f.mean((1, 3, 4)), f.std((1, 3, 4))
+        size, low, high = std.numel(), log(scales[0]), log(scales[1])
+        w = torch.randn(count, size, generator=draw, dtype=torch.double)
+        order = torch.rand(count, size, generator=draw).argsort(1).argsort(1)
+        chosen = order < torch.randint(1, JOINT + 1, (count, 1), generator=draw)
+        level = torch.rand(count, 1, generator=draw, dtype=torch.double)
+        phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
+        w = w * chosen * torch.exp(low + (high - low) * level)
+        return cls(w.to(z.device), phases.to(z.device), mean, std, seed)
+
+    def to(self, device: torch.device | str) -> "LocalFunctions":
+        """The same functionals on another device."""
+        w, phases = self.frequencies.to(device), self.phases.to(device)
+        return LocalFunctions(w, phases, self.mean.to(device), self.std.to(device), self.seed)
+
+    def first(self, count: int) -> "LocalFunctions":
+        """The first ``count`` of them."""
+        return replace(self, frequencies=self.frequencies[:count], phases=self.phases[:count])
+
+    def __len__(self) -> int:
+        return len(self.phases)
+
+    def slopes(
+        self, z: Float[Tensor, "channels height width"]
+    ) -> Float[Tensor, "functions height width"]:
+        """``-sin(w_m . f + b_m)`` at each place of one image."""
+        scale = (len(self.std), -1, 1, 1)
+        f = (features(z) - self.mean.view(scale)) / self.std.view(scale)
+        angles = torch.addmm(self.phases[:, None], self.frequencies, f.flatten(2).flatten(0, 1))
+        return angles.sin_().neg_().view(-1, *z.shape[1:])
+
+    @property
+    def weights(self) -> Float[Tensor, "functions features channels"]:
+        """What multiplies the features of a velocity."""
+        return self.frequencies.view(-1, *self.std.shape) / self.std

@@ -1,0 +1,119 @@
+"""Many independent runs side by side, of a system whose runs may die out."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from eqflow.errors import InputError
+
+log = logging.getLogger("eqflow")
+
+LOOK = 500
+"""Steps between two looks for runs that have died: they cost as much as live ones."""
+
+HOPELESS = 200
+"""Runs that are tried before giving up."""
+
+FEWEST = 0.01
+"""Share of runs that must live."""
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When states are kept: ``per_run`` of a run, ``every`` units of time apart after ``settle``.
+
+    ``dt`` is the step. Raises ``InputError`` for numbers that make no sense.
+    """
+
+    settle: float = 10_000.0
+    per_run: int = 1
+    every: float = 500.0
+    dt: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dt < float("inf"):
+            raise InputError(f"data.dt={self.dt}: expected a step > 0")
+        if not isinstance(self.per_run, int) or self.per_run < 1:
+            raise InputError(f"data.per_run={self.per_run}: expected an integer >= 1")
+        for name, time in (("settle", self.settle), ("every", self.every)):
+            if not self.dt <= time < float("inf"):
+                raise InputError(f"data.{name}={time}: expected a time of one step or more")
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps from the start to the first kept state, and on to each of the others."""
+        settle, every = (round(time / self.dt) for time in (self.settle, self.every))
+        return [settle] + [every] * (self.per_run - 1)
+
+    def delay(self, number: int) -> int:
+        """Steps that run ``number`` goes on before: from none to a fifth of ``settle``.
+
+        Oscillations that start in phase may stay so. Multiples of the golden ratio fill the range
+        evenly, for any number of runs.
+        """
+        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN % 1))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs numbered from 0: where each starts, how they go on, in place, and whether they live."""
+
+    start: Callable[[int], Tensor]
+    advance: Callable[[Tensor, int], None]
+    lives: Callable[[Tensor], Tensor]
+    schedule: Schedule
+    most: int
+    name: str
+
+    def survivors(self, wanted: int) -> Iterator[Float[Tensor, "runs kept *shape"]]:
+        """Kept states of the first ``wanted`` runs that live on, in the order of their numbers.
+
+        A batch at a time. Says how many died; raises ``InputError`` where next to all do.
+        """
+        tried = lived = 0
+        while lived < wanted and not (tried >= HOPELESS and lived < FEWEST * tried):
+            missing = round(1.1 * (wanted - lived) * tried / max(1, lived)) + 4
+            count = min(self.most, max(wanted, HOPELESS), missing if tried else wanted)
+            new = self.kept(range(tried, tried + count))
+            yield new[: wanted - lived]
+            tried, lived = tried + count, lived + len(new)
+        died = f"{tried - lived} of {tried} runs of {self.name} died out"
+        if lived < wanted:
+            raise InputError(f"data: {died}; expected a larger data.grid or another preset")
+        log.info(
+            "data: %s%s", died, "; a larger data.grid loses fewer" if 2 * lived < tried else ""
+        )
+
+    def kept(self, numbers: range) -> Float[Tensor, "runs kept *shape"]:
+        """Kept states of those of these runs that live on."""
+        states = self._delayed(torch.stack([self.start(number) for number in numbers]), numbers)
+        kept: list[Tensor] = []
+        title = f"{self.name}, runs {numbers.start}-{numbers.stop - 1}"
+        with tqdm(total=sum(self.schedule.steps), desc=title, leave=False, disable=None) as bar:
+            for steps in self.schedule.steps:
+                for first in range(0, steps if len(states) else 0, LOOK):
+                    self.advance(states, part := min(LOOK, steps - first))
+                    bar.update(part)
+                    living = self.lives(states)
+                    states, kept = states[living], [x[living] for x in kept]
+                kept.append(states.clone())
+        return torch.stack(kept, 1)
+
+    def _delayed(
+        self, states: Float[Tensor, "runs *shape"], numbers: range
+    ) -> Float[Tensor, "runs *shape"]:
+        delays = torch.tensor([self.schedule.delay(number) for number in numbers])
+        past = 0
+        for delay in sorted({*delays.tolist(), 0})[1:]:
+            late = (delays >= delay).to(states.device)
+            part = states[late]
+            self.advance(part, delay - past)
+            states[late], past = part, delay
+        return states
