@@ -88,7 +88,10 @@ def image_similarity(run: Sequence[Entry]) -> Figure | None:
     known = [entry for entry in run if MEAN in entry.numbers][::-1]
     if not known:
         return None
-    names = {"velocity, averaged over noise (hollow: without)": (MEAN, "truth/clean/cos_mean")}
+    clean = "truth/clean/cos_mean"
+    noised = any(clean in entry.numbers for entry in known)
+    averaged = ", averaged over noise (hollow: without)" if noised else ""
+    names = {f"velocity{averaged}": (MEAN, clean)}
     if any(ODD in entry.numbers for entry in known):
         names["displacement, odd part (hollow: published, best sign)"] = (ODD, PUBLISHED)
     figure = sheet(1.5 + 3.6 * len(names), 1.0 + 0.32 * len(known))

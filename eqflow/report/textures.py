@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from eqflow.metrics import histogram, structure_factor
 from eqflow.metrics.fields import EXTENT, WIDTH
@@ -14,12 +15,10 @@ from eqflow.report.style import BAND, DATA, sheet
 DRAWS = 200
 """Resamples of the held-out images behind the band."""
 
-Profile = Float[torch.Tensor, "n channels places"]
-
 
 def textures(
-    held_out: Float[torch.Tensor, "n channels height width"],
-    after: Float[torch.Tensor, "m channels height width"],
+    held_out: Float[Tensor, "n channels height width"],
+    after: Float[Tensor, "m channels height width"],
     entry: Entry,
     time: float,
 ) -> Figure:
@@ -46,14 +45,14 @@ def textures(
     return figure
 
 
-def _structure(axes: Axes, held: Profile, after: Profile, entry: Entry) -> None:
-    waves = np.arange(held.shape[2])[1:]
+def _structure(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
+    waves = np.arange(1.0, held.shape[2])
     _band(axes, waves, held[:, 0, 1:], after[:, 0, 1:], entry)
     mean = held[:, 0, 1:].mean(0)
     axes.set(xscale="log", yscale="log", ylim=(float(mean.max()) * 1e-6, float(mean.max()) * 3))
 
 
-def _values(axes: Axes, held: Profile, after: Profile, entry: Entry) -> None:
+def _values(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
     centres = np.arange(-EXTENT, EXTENT, WIDTH) + WIDTH / 2
     _band(axes, centres, held[:, 0] / WIDTH, after[:, 0] / WIDTH, entry)
     seen = centres[held[:, 0].mean(0).numpy() > 1e-4]
@@ -63,8 +62,8 @@ def _values(axes: Axes, held: Profile, after: Profile, entry: Entry) -> None:
 def _band(
     axes: Axes,
     x: Float[np.ndarray, " places"],
-    held: Float[torch.Tensor, "n places"],
-    after: Float[torch.Tensor, "m places"],
+    held: Float[Tensor, "n places"],
+    after: Float[Tensor, "m places"],
     entry: Entry,
 ) -> None:
     """The mean of the simulated over that of the held-out ones and what resampling makes of it."""

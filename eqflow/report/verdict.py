@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eqflow.report.alignment import aligned, kept_textures
 from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
 from eqflow.report.laws import laws
-from eqflow.report.style import SIGMA, chance, number, percent
+from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
 NOISE = 1.5
 """Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
@@ -124,8 +124,8 @@ def _columns(run: Sequence[Entry], dim: int) -> dict[str, str]:
 def _cell(numbers: Numbers, key: str) -> str:
     if key == P_VALUE and key in numbers:
         return chance(numbers[key])
-    spread = spread_of(numbers, key)
-    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread is not None else "")
+    spread = spread_of(numbers, key) or 0.0
+    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread > ROUNDING else "")
 
 
 def _floor(numbers: Numbers, key: str) -> str:
