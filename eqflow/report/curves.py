@@ -90,10 +90,10 @@ def image_similarity(run: Sequence[Entry]) -> Figure | None:
         return None
     clean = "truth/clean/cos_mean"
     noised = any(clean in entry.numbers for entry in known)
-    averaged = ", averaged over noise (hollow: without)" if noised else ""
+    averaged = ",\naveraged over noise (hollow: without)" if noised else ""
     names = {f"velocity{averaged}": (MEAN, clean)}
     if any(ODD in entry.numbers for entry in known):
-        names["displacement, odd part (hollow: published, best sign)"] = (ODD, PUBLISHED)
+        names["displacement,\nodd part (hollow: published, best sign)"] = (ODD, PUBLISHED)
     figure = sheet(1.5 + 3.6 * len(names), 1.0 + 0.32 * len(known))
     for column, (label, (full, hollow)) in enumerate(names.items(), start=1):
         axes = figure.add_subplot(1, len(names), column, xlabel=f"cosine of the {label}")
