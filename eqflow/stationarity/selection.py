@@ -19,23 +19,24 @@ def select(trial: Trial, libraries: Sequence[Tensor]) -> list[Pair]:
     """Libraries in the order given, up to the first accepted law; the chosen one comes last.
 
     Each is a pair of the full fit and the law left of it. Where the held-out test has few
-    observations it passes laws that miss much: then the library after an accepted one is tried
-    too, and an accepted law that a larger one outdoes on the fitted snapshots is no longer that.
-    Where none is accepted, the one with the least effect size is chosen: a rejected law, to be
-    reported as such.
+    observations it passes laws that miss much: then all libraries are tried, and an accepted law
+    must not be outdone on the fitted snapshots by that of a larger one. Where none is accepted, the
+    one with the least effect size is chosen: a rejected law, to be reported as such.
     """
     tried: list[Pair] = []
     for columns in libraries:
         full = trial.fit(columns)
         tried.append((full, full if full.hopeless else trial.sparse(full)))
-        law, before = tried[-1][1], tried[-2][1] if len(tried) > 1 else None
-        if trial.scarce and before and before.accepted and not _outdone(before, law):
-            return [*tried[:-2], tried[-1], tried[-2]]
-        if law.accepted and not trial.scarce:
+        if tried[-1][1].accepted and not trial.scarce:
             return tried
-    if trial.scarce and tried[-1][1].accepted:
-        return tried
-    best = min(range(len(tried)), key=lambda k: tried[k][1].test.effect_size)
+    laws = [law for _, law in tried]
+    holding = [
+        k
+        for k, law in enumerate(laws)
+        if law.accepted and not any(_outdone(law, other) for other in laws[k + 1 :])
+    ]
+    least = min(range(len(laws)), key=lambda k: laws[k].test.effect_size)
+    best = holding[0] if holding else least
     return [*tried[:best], *tried[best + 1 :], tried[best]]
 
 

@@ -137,10 +137,13 @@ class Trial:
         A library that is hopeless there is not fitted any better.
         """
         form = self.first(columns)
-        first = self.candidate(columns, form, least(form))
+        start = least(form)
+        form.settle(start.xi)
+        first = self.candidate(columns, form, minimise(form, start.xi, steps=0))
         if first.hopeless:
             return first
         form = self.form(columns)
+        form.settle(start.xi)
         return self.candidate(columns, form, minimise(form, first.found.xi))
 
     def refined(self, one: Candidate, form: Form, apart: Float[Tensor, "unknowns o"]) -> Candidate:
@@ -180,6 +183,7 @@ class Trial:
         states, functions = self.whole[: self.whole.reservoir], self.functions.first(count)
         form = self._form(states, law.columns, functions, total)
         start, support = _in_units(form, law), law.found.support
+        form.settle(start)
         return replace(law, form=form, found=minimise(form, start, support, ridge=FINE, steps=3))
 
 

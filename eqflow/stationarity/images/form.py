@@ -42,6 +42,7 @@ class ImageForm(Form):
         self.each = (found.each / self.rms[:, None]).flatten(0, 1).flatten(2)
         self.size = len(self.each)
         self.count = self.size * images / len(found.gram)
+        self.labels = labels
         self.total = self.count / inflation(self.each.flatten(1), labels)
         self.plain_jacobian = (tested / images / self.rms[:, None]).flatten(1)
 
@@ -51,13 +52,22 @@ class ImageForm(Form):
         by_function = self.each.transpose(0, 1).flatten(1)
         return uncorrelated(by_function @ by_function.T / self.size, self.dim)
 
+    @cached_property
+    def turned(self) -> Float[Tensor, "n unknowns functions"]:
+        """The moments with unknowns first: sums over functions are then along rows."""
+        return self.each.mT.contiguous()
+
+    def settle(self, xi: Float[Tensor, " unknowns"]) -> None:
+        """Count ``total`` by how much the field's own moments are correlated within an image."""
+        self.total = self.count / inflation(self.moments(xi) @ self.mix, self.labels)
+
     def moments(self, xi: Float[Tensor, " unknowns"]) -> Float[Tensor, "n functions"]:
         """``v . grad phi_m`` of every block, for the plain test functions."""
         return self.each @ xi
 
     def along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
         """``theta_k . grad f`` of every block, for the combination ``f = u . phi``."""
-        return torch.einsum("nmk,m->nk", self.each, self.mix @ u)
+        return self.turned @ (self.mix @ u)
 
     def noise(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         """``B_kl = cov(theta_k . grad phi, theta_l . grad phi)`` weighted by ``root root^T``."""
