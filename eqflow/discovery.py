@@ -131,6 +131,17 @@ class Discovery:
         most = max(fewest, min(MOST, self.fitted // SCARCE))
         return fewest, most, max(most, MOMENTS * unknowns)
 
+    @property
+    def tested(self) -> tuple[int, ...]:
+        """Shape of the sums that moments are made of."""
+        more = (self.field.channels,) if self.images else ()
+        return len(self.functions), len(self.field.terms), *more
+
+    @property
+    def sampled(self) -> bool:
+        """Whether all is in the sample, whose moments of images are kept: no pass is needed."""
+        return self.images and len(self.sample) == self.fitted
+
     def sums(self, z: Float[Tensor, "n *shape"]) -> Sums:
         """What a batch of standardised states adds to the moments."""
         functions = self.functions.to(z.device)

@@ -18,7 +18,7 @@ from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
 from eqflow.score import TrainedScore
-from eqflow.simulate import RK4, HeunSDE
+from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
 
@@ -145,7 +145,8 @@ class EquilibriumFlow:
         times; the draws follow the seed.
         """
         z, model = self._standard(x0), self.model
-        integrator = HeunSDE(dt, eta) if eta else RK4(dt)
+        ode = RK4(dt) if len(model.shape) == 1 else Stable(dt)
+        integrator = HeunSDE(dt, eta) if eta else ode
         path = integrator.limited(model.field.longest_step)(
             model.field,
             z,
@@ -210,10 +211,16 @@ class EquilibriumFlow:
     def _standard(self, x: ArrayLike | Tensor) -> Tensor:
         model = self._fitted()
         raw = torch.as_tensor(x, dtype=torch.double).cpu()
-        if tuple(raw.shape[1:]) != model.shape:
-            expected = ("n", *model.shape)
+        if not _fits(tuple(raw.shape[1:]), model.shape):
+            canvas = ("height", "width") if len(model.shape) > 1 else ()
+            expected = ("n", model.shape[0], *canvas)
             raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
         return model.standardiser.standard(raw).float()
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether states have the model's features, or its channels on a canvas of any size."""
+    return len(found) == len(shape) and found[0] == shape[0]
 
 
 def load(folder: str | Path) -> EquilibriumFlow:

@@ -33,6 +33,7 @@ from eqflow.cli.parts import (
     warm_start,
 )
 from eqflow.cli.resume import user_files
+from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
 from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
 from eqflow.fields import SCORED, Library, VelocityField
@@ -41,6 +42,7 @@ from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
+from eqflow.stationarity import Sums
 from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, pass_size, val_loader
 from eqflow.version import __version__
 
@@ -136,6 +138,15 @@ class Run:
         """Fit a library: one pass over the snapshots, then the choice of its terms."""
         started = time.perf_counter()
         discovery = build_discovery(self.cfg, field, self.data.snapshots)
+        total = None if discovery.sampled else self._passed(discovery)
+        if rank_and_world()[0] == 0:
+            found = asdict(discovery.run(total))
+            content = {"state_dict": field.state_dict(), "history": [], "findings": found}
+            seconds = time.perf_counter() - started
+            store.save_stage(path, "flow", {**content, "seconds": seconds})
+
+    def _passed(self, discovery: Discovery) -> Sums:
+        """Sums over all snapshots that a library is fitted to."""
         module = LibraryModule(discovery, self._checkpoint("last"))
         seen = module.resume() if self._last("flow") else 0
         trainer = build(
@@ -145,12 +156,9 @@ class Run:
             callbacks=[Preemption(module.last)],
         )
         states = self.data.snapshots.train[seen : discovery.fitted]
-        trainer.test(module, val_loader(states, pass_size(discovery.field.shape)), verbose=False)
-        if rank_and_world()[0] == 0:
-            found = asdict(discovery.run(module.total))
-            content = {"state_dict": field.state_dict(), "history": [], "findings": found}
-            seconds = time.perf_counter() - started
-            store.save_stage(path, "flow", {**content, "seconds": seconds})
+        size = pass_size(discovery.field.shape)
+        trainer.test(module, val_loader(states, size), verbose=False)
+        return module.total
 
     def _fit(self, stage: str, part: nn.Module, path: Path) -> None:
         """Train a stage's module, if it has one, and save the part it trained."""

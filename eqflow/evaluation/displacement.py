@@ -26,7 +26,7 @@ from eqflow.fields import VelocityField
 from eqflow.processes import Stream, normal
 from eqflow.score import Score
 from eqflow.simulate import EulerMaruyama, HeunSDE, Integrator
-from eqflow.simulate.base import Noise
+from eqflow.simulate.base import FixedStep, Noise
 from eqflow.snapshots import Snapshots, remembered
 
 SIMULATED = 16
@@ -65,7 +65,7 @@ def odd_cosines(
 ) -> Float[Tensor, " n"]:
     """Signed cosine of each image's odd displacement to its true one."""
     _, start, truth = starts(snapshots, sigma, protocol)
-    sde, times = _sde(integrator), torch.tensor([0.0, SHORT])
+    sde, times = _sde(integrator, field), torch.tensor([0.0, SHORT])
 
     def end(sign: float) -> Tensor:
         noise = partial(normal, start, len(start), protocol.seed, Stream.SIMULATION)
@@ -85,7 +85,7 @@ def published_cosines(
 ) -> Float[Tensor, " n"]:
     """Cosine of each image's displacement by the published protocol, the better of two signs."""
     _, start, truth = starts(snapshots, sigma, protocol)
-    sde, first = _sde(integrator), score.denoise(start, sigma)
+    sde, first = _sde(integrator, field), score.denoise(start, sigma)
     once = torch.tensor([0.0, sde.dt])
 
     def noise(step: int) -> Noise:
@@ -112,9 +112,10 @@ def starts(snapshots: Snapshots, sigma: float, protocol: Protocol) -> tuple[Tens
     return x, noised(x, sigma, protocol.seed, Stream.HELD_OUT), path[-1] - x
 
 
-def _sde(integrator: Integrator) -> HeunSDE | EulerMaruyama:
+def _sde(integrator: Integrator, field: VelocityField) -> FixedStep:
     """The run's own, or the default one where the run integrates an ODE."""
-    return integrator if isinstance(integrator, HeunSDE | EulerMaruyama) else HeunSDE()
+    sde = integrator if isinstance(integrator, HeunSDE | EulerMaruyama) else HeunSDE()
+    return sde.limited(field.longest_step)
 
 
 def _mean_and_spread(name: str, found: Float[Tensor, " n"]) -> dict[str, float]:

@@ -37,6 +37,7 @@ def image_similarity(
     x = spread_out(snapshots.test, LOOKED_AT)
     v, truth = averaged(field, x, sigma, protocol), snapshots.velocity(x)
     numbers = _alike("truth/", v, truth)
+    numbers["truth/images"] = float(len(x))
     if sigma:
         numbers |= _alike("truth/clean/", field(x), truth)
     return numbers | cross_similarity(v, x, snapshots)

@@ -21,8 +21,8 @@ from eqflow.terms import (
     variable_names,
 )
 
-MAX_DEGREE = 4
-"""Highest degree that ``degree=auto`` tries."""
+MAX_DEGREE, MAX_REACTION = 4, 3
+"""Highest degree that ``degree=auto`` tries, and that of reactions in images."""
 
 
 class Library(VelocityField):
@@ -50,7 +50,8 @@ class Library(VelocityField):
         spacing: float = 1.0,
     ) -> None:
         super().__init__(shape)
-        self.degrees = _degrees(degree, self.channels, cross)
+        highest = MAX_DEGREE if len(shape) == 1 else MAX_REACTION
+        self.degrees = _degrees(degree, self.channels, cross, highest)
         if len(shape) == 1:
             build = partial(library_terms, self.channels, harmonics=harmonics)
             further: dict[str, Any] = {"expressions": expressions}
@@ -113,11 +114,11 @@ class Library(VelocityField):
         return self
 
 
-def _degrees(degree: int | str, dim: int, cross: bool) -> list[int]:
-    """The degree given, or all up to ``MAX_DEGREE`` that are not too many terms."""
+def _degrees(degree: int | str, dim: int, cross: bool, highest: int) -> list[int]:
+    """The degree given, or all up to the ``highest`` that are not too many terms."""
     if isinstance(degree, int):
         return [degree]
     if degree != "auto":
         raise InputError(f"flow.field.degree={degree} found; expected auto or an integer >= 1")
-    sizes = [comb(dim + k, k) if cross else 1 + dim * k for k in range(1, MAX_DEGREE + 1)]
+    sizes = [comb(dim + k, k) if cross else 1 + dim * k for k in range(1, highest + 1)]
     return [k for k, size in enumerate(sizes, start=1) if k == 1 or dim * size <= MAX_UNKNOWNS]

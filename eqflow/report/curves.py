@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqflow.report.entry import Entry, Numbers
-from eqflow.report.style import BAND, logarithmic, sheet
+from eqflow.report.entry import MEAN, ODD, PUBLISHED, Entry, Numbers, spread_of
+from eqflow.report.style import BAND, TRUTH, logarithmic, sheet
 
 History = Mapping[str, Sequence[Numbers]]
 """Stage -> one row of measures per epoch, each with its ``step``."""
@@ -83,8 +83,31 @@ def similarity(run: Sequence[Entry]) -> Figure | None:
     return figure
 
 
+def image_similarity(run: Sequence[Entry]) -> Figure | None:
+    """Signed cosines to the true velocity, beside it of displacements, with their spread."""
+    known = [entry for entry in run if MEAN in entry.numbers][::-1]
+    if not known:
+        return None
+    clean = "truth/clean/cos_mean"
+    noised = any(clean in entry.numbers for entry in known)
+    averaged = ", averaged over noise (hollow: without)" if noised else ""
+    names = {f"velocity{averaged}": (MEAN, clean)}
+    if any(ODD in entry.numbers for entry in known):
+        names["displacement, odd part (hollow: published, best sign)"] = (ODD, PUBLISHED)
+    figure = sheet(1.5 + 3.6 * len(names), 1.0 + 0.32 * len(known))
+    for column, (label, (full, hollow)) in enumerate(names.items(), start=1):
+        axes = figure.add_subplot(1, len(names), column, xlabel=f"cosine of the {label}")
+        axes.axvline(0, color=TRUTH, linewidth=0.8)
+        for row, entry in enumerate(known):
+            _dot(axes, entry, hollow, row - 0.14, fillstyle="none")
+            _dot(axes, entry, full, row + 0.14, fillstyle="full")
+        axes.set_yticks(range(len(known)), [e.name if column == 1 else "" for e in known])
+        axes.set_ylim(-0.6, len(known) - 0.4)
+    return figure
+
+
 def _dot(axes: Axes, entry: Entry, name: str, height: float, **style: Any) -> None:
     if name in entry.numbers:
         style |= entry.look | {"markersize": 6, "clip_on": False, "capsize": 3}
-        spread = entry.numbers.get(f"{name}_std")
+        spread = spread_of(entry.numbers, name)
         axes.errorbar(entry.numbers[name], height, xerr=spread, **style)

@@ -16,6 +16,12 @@ RATIO = "preservation/mmd2_ratio_h"
 
 LEVEL = "preservation/sigma"
 
+MEAN, ODD = "truth/cos_mean", "displacement/odd_cos"
+"""Of images: signed cosines to the true velocity and to the true displacement."""
+
+PUBLISHED = "displacement/published_cos"
+"""The better of the cosines with both signs, by the published protocol."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -94,3 +100,9 @@ def entries(
             numbers.setdefault(LEVEL, 0.0 if clean else config["flow"]["sigma"])
             found.append(Entry(prefix, family, velocity, numbers, findings.get(prefix)))
     return found
+
+
+def spread_of(numbers: Numbers, name: str) -> float | None:
+    """Standard deviation of a measure over random maps, or else over images, where it was taken."""
+    over_images = f"{name.removesuffix('_mean')}_std"
+    return numbers.get(f"{name}_std", numbers.get(over_images))

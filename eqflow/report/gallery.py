@@ -1,11 +1,12 @@
 """Which figures a run has something to show for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
-from eqflow.report import curves, evidence, portraits
+from eqflow.report import curves, evidence, motion, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law, laws
@@ -23,20 +24,24 @@ ORBIT, RUNS = 30.0, 3
 
 def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figure]:
     """Every figure that the run has something to show for, by name."""
+    images = len(run[0].velocity.shape) > 1
     drawn = {
         "preservation": curves.preservation(run),
-        **_portraits(run, scene),
+        **(motion.pictures if images else _portraits)(run, scene),
         **_evidence(run, scene),
-        "similarity": curves.similarity(run),
+        "similarity": (curves.image_similarity if images else curves.similarity)(run),
         "losses": curves.losses(history),
     }
     return {name: figure for name, figure in drawn.items() if figure}
 
 
+def films(run: Sequence[Entry], scene: Scene, folder: Path) -> dict[str, Path]:
+    """Every film that the run has something to show for, by name, written into ``folder``."""
+    return motion.films(run, scene, folder) if len(run[0].velocity.shape) > 1 else {}
+
+
 def _portraits(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
     own = run[0]
-    if len(own.velocity.shape) != 1:  # grids have no state space to draw in
-        return {}
     dim, drawn = own.velocity.dim, {}
     if dim == 2:
         shown = [e for e in run if not e.null or e.family in PANELS]

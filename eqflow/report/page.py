@@ -15,12 +15,12 @@ from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries
-from eqflow.report.gallery import draw
+from eqflow.report.gallery import draw, films
 from eqflow.report.laws import laws
 from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
 from eqflow.report.template import write_page
-from eqflow.report.verdict import NOISE, levels, table, verdict
+from eqflow.report.verdict import NOISE, crossed, levels, table, verdict
 from eqflow.snapshots import Snapshots
 from eqflow.store import replacing
 
@@ -36,7 +36,7 @@ def write_report(
     snapshots: Snapshots,
     findings: Mapping[str, Findings] | None = None,
 ) -> list[Path]:
-    """Write ``figures/*.png`` and ``report.html`` into ``folder``; returns the figures' paths.
+    """Write ``figures/*`` and ``report.html`` into ``folder``; returns the paths of the figures.
 
     ``config`` is the resolved one, ``metrics`` those of ``metrics.json``, ``fields`` the evaluated
     fields and ``findings`` those of libraries by the prefix of their measures, "" the run's own.
@@ -44,8 +44,10 @@ def write_report(
     """
     run = entries(config, metrics, fields, findings or {})
     with rc_context(STYLE):
-        figures = draw(run, history, Scene(config, model, snapshots))
+        scene = Scene(config, model, snapshots)
+        figures = draw(run, history, scene)
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
+    moving = films(run, scene, folder / "figures")
     headings, rows = table(run, model.field.dim)
     times = {n.removeprefix("time/"): v for n, v in metrics.items() if n.startswith("time/")}
     write_page(
@@ -61,10 +63,16 @@ def write_report(
         headings=headings,
         rows=rows,
         seconds=", ".join(f"{n.removesuffix('_s')} {number(v)}" for n, v in times.items()),
-        pictures={name: b64encode(path.read_bytes()).decode() for name, path in paths.items()},
+        crossed=crossed(run),
+        pictures={name: _embedded(path) for name, path in paths.items()},
+        films={name: _embedded(path) for name, path in moving.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
-    return list(paths.values())
+    return [*paths.values(), *moving.values()]
+
+
+def _embedded(path: Path) -> str:
+    return b64encode(path.read_bytes()).decode()
 
 
 def _save(figure: Figure, folder: Path, name: str) -> Path:

@@ -8,15 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.evaluation import Protocol, held_out
+from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, normal
 from eqflow.report.entry import Entry
-from eqflow.simulate import INTEGRATORS, RK4, Integrator
+from eqflow.simulate import INTEGRATORS, Integrator
 from eqflow.snapshots import Snapshots
 
 SHOWN = 800
 """States that a picture starts from at most."""
+
+AT_ONCE = 2**20
+"""Numbers of states that are denoised at once."""
 
 
 class Scene:
@@ -34,28 +37,38 @@ class Scene:
         """Raw held-out states, noised and denoised at ``sigma``: what simulated ones must match."""
         return self.raw(self.denoised(held_out(self.snapshots, sigma, self.protocol)[1], sigma))
 
-    def raw(self, z: Float[Tensor, "*states dim"]) -> Float[np.ndarray, "*states dim"]:
+    def raw(self, z: Float[Tensor, "*states"]) -> Float[np.ndarray, "*states"]:
         """Standardised states on any device to raw ones."""
         return self.snapshots.standardiser.raw(z).cpu().double().numpy()
 
-    def denoised(
-        self, z: Float[Tensor, "*states dim"], sigma: float
-    ) -> Float[Tensor, "*states dim"]:
+    def denoised(self, z: Float[Tensor, "*states"], sigma: float) -> Float[Tensor, "*states"]:
         """The expected clean state of each noised one, which is what a picture shows."""
         if not sigma:  # where there is no noise there is no score either
             return z
-        return self.model.score.denoise(z.flatten(0, -2), sigma).view_as(z)
+        states = z.flatten(0, z.ndim - len(self.snapshots.shape) - 1)
+        rows = max(1, AT_ONCE // states[0].numel())
+        clean = [self.model.score.denoise(some, sigma) for some in states.split(rows)]
+        return torch.cat(clean).view_as(z)
 
-    def velocity(self, entry: Entry, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+    def velocity(
+        self, entry: Entry, x: Float[np.ndarray, "n *shape"]
+    ) -> Float[np.ndarray, "n *shape"]:
         """Raw velocity of an entry's field at raw states, per transit time."""
         units = self.snapshots.standardiser
         return units.raw_velocity(entry.velocity)(torch.as_tensor(x).to(units.mean)).cpu().numpy()
 
     def path(
         self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
-    ) -> Float[np.ndarray, "times runs dim"]:
+    ) -> Float[np.ndarray, "times runs *shape"]:
         """Raw denoised states at ``times`` of ``runs`` trajectories from held-out states."""
-        x0 = held_out(self.snapshots, entry.sigma, self.protocol)[0][:runs]
+        return self.path_from(
+            entry, held_out(self.snapshots, entry.sigma, self.protocol)[0][:runs], times
+        )
+
+    def path_from(
+        self, entry: Entry, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
+    ) -> Float[np.ndarray, "times runs *shape"]:
+        """The same from given standardised states, at the level the field lives at."""
 
         def noise(step: int) -> Tensor:
             return normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
@@ -69,7 +82,7 @@ class Scene:
 
     def velocities(
         self, entry: Entry
-    ) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, "n dim"]] | None:
+    ) -> tuple[Float[np.ndarray, "n *shape"], Float[np.ndarray, "n *shape"]] | None:
         """A field's and the true velocity at held-out states, standardised, at unit speed.
 
         None where the truth is not known. A sign that the data leave open is that of the truth.
@@ -84,16 +97,19 @@ class Scene:
 
     def true_path(
         self, times: Float[Tensor, " times"], runs: int
-    ) -> Float[np.ndarray, "times runs dim"] | None:
+    ) -> Float[np.ndarray, "times runs *shape"] | None:
         """Trajectories of the true system from clean states at unit speed, where it is known."""
-        velocity = self.snapshots.velocity
-        if velocity is None:
-            return None
-        unit = velocity(self.snapshots.test).square().mean().rsqrt()
-        return self.raw(RK4()(lambda x: unit * velocity(x), self.snapshots.test[:runs], times))
+        return self.true_path_from(self.snapshots.test[:runs], times)
+
+    def true_path_from(
+        self, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
+    ) -> Float[np.ndarray, "times runs *shape"] | None:
+        """The same from given standardised states."""
+        path = true_path(self.snapshots, x0, times)
+        return None if path is None else self.raw(path)
 
 
-def _unit(v: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+def _unit(v: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
     return v / v.square().mean().sqrt()
 
 

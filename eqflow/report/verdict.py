@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
-from eqflow.report.entry import LEVEL, RATIO, Entry, Numbers
+from eqflow.report.alignment import aligned, kept_textures
+from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
 from eqflow.report.laws import laws
-from eqflow.report.style import SIGMA, chance, number, percent
+from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
 NOISE = 1.5
 """Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
 
 HORIZONS = (1.0, 10.0, 100.0)
 """Transit times whose ratio the table shows."""
+
+CROSS = "truth/cross/"
 
 P_VALUE = "stationarity/p_value"
 
@@ -24,6 +27,12 @@ MEASURES = {
     "residual, own score": "residual/relative_own_score",
     "|cos| truth": "truth/cos",
     "|cos| smoothed": "truth/cos_smoothed",
+    "signed cos": MEAN,
+    "signed cos, noise-free": "truth/clean/cos_mean",
+    "odd displacement": ODD,
+    "published displacement": PUBLISHED,
+    "structure / floor95": "fields/structure_ratio",
+    "histogram / floor95": "fields/histogram_ratio",
 }
 """Columns of the table after the ratios: heading -> name of the measure."""
 
@@ -38,8 +47,9 @@ FLOORS = {
 
 
 def verdict(run: Sequence[Entry]) -> str:
-    """Was a law recovered, if that was the question; is the distribution preserved?"""
-    return " ".join([*(law.verdict for law in laws(run[:1])), _preserved(run)])
+    """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
+    sentences = [*(law.verdict for law in laws(run[:1])), aligned(run), _preserved(run)]
+    return " ".join(filter(None, [*sentences, kept_textures(run)]))
 
 
 def _preserved(run: Sequence[Entry]) -> str:
@@ -89,6 +99,19 @@ def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
     return ["field", *columns], rows
 
 
+def crossed(run: Sequence[Entry]) -> tuple[list[str], list[list[str]]] | None:
+    """Headings and rows: |cos| of every field to the systems that the snapshots might be of."""
+    names = list(dict.fromkeys(n for e in run for n in e.numbers if _is_cross(n)))
+    if not names:
+        return None
+    rows = [[e.name, *(_cell(e.numbers, n) for n in names)] for e in run if names[0] in e.numbers]
+    return ["field", *(n.removeprefix(CROSS) for n in names)], rows
+
+
+def _is_cross(name: str) -> bool:
+    return name.startswith(CROSS) and not name.endswith("_std")
+
+
 def _columns(run: Sequence[Entry], dim: int) -> dict[str, str]:
     """Heading -> name of the measure."""
     columns = {SIGMA: LEVEL} if len(levels(run)) > 1 else {}
@@ -101,11 +124,11 @@ def _columns(run: Sequence[Entry], dim: int) -> dict[str, str]:
 def _cell(numbers: Numbers, key: str) -> str:
     if key == P_VALUE and key in numbers:
         return chance(numbers[key])
-    spread = numbers.get(f"{key}_std")
-    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread is not None else "")
+    spread = spread_of(numbers, key) or 0.0
+    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread > ROUNDING else "")
 
 
 def _floor(numbers: Numbers, key: str) -> str:
-    if key.startswith(RATIO):
+    if key.startswith((RATIO, "fields/")):
         return "1"
     return number(numbers.get(FLOORS.get(key, "")))

@@ -2,22 +2,51 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from eqflow.stationarity.elimination import criterion
+from eqflow.stationarity.solve import minimise
 from eqflow.stationarity.trial import Candidate, Trial
 
+Pair = tuple[Candidate, Candidate]
 
-def select(trial: Trial, libraries: Sequence[Tensor]) -> list[tuple[Candidate, Candidate]]:
+DECISIVE = 10.0
+"""Difference of Schwarz's criterion that tells two laws apart."""
+
+
+def select(trial: Trial, libraries: Sequence[Tensor]) -> list[Pair]:
     """Libraries in the order given, up to the first accepted law; the chosen one comes last.
 
-    Each is a pair of the full fit and the law left of it. Where none is accepted, the one with the
-    least effect size is chosen: a rejected law, to be reported as such.
+    Each is a pair of the full fit and the law left of it. Where the held-out test has few
+    observations it passes laws that miss much: then the library after an accepted one is tried
+    too, and an accepted law that a larger one outdoes on the fitted snapshots is no longer that.
+    Where none is accepted, the one with the least effect size is chosen: a rejected law, to be
+    reported as such.
     """
-    tried: list[tuple[Candidate, Candidate]] = []
+    tried: list[Pair] = []
     for columns in libraries:
         full = trial.fit(columns)
         tried.append((full, full if full.hopeless else trial.sparse(full)))
-        if tried[-1][1].accepted:
+        law, before = tried[-1][1], tried[-2][1] if len(tried) > 1 else None
+        if trial.scarce and before and before.accepted and not _outdone(before, law):
+            return [*tried[:-2], tried[-1], tried[-2]]
+        if law.accepted and not trial.scarce:
             return tried
+    if trial.scarce and tried[-1][1].accepted:
+        return tried
     best = min(range(len(tried)), key=lambda k: tried[k][1].test.effect_size)
     return [*tried[:best], *tried[best + 1 :], tried[best]]
+
+
+def _outdone(small: Candidate, large: Candidate) -> bool:
+    """Whether the law of a larger library fits its moments decisively better than a smaller law."""
+    place = {int(a): k for k, a in enumerate(large.columns)}
+    dim, xi = small.form.dim, torch.zeros_like(large.found.xi)
+    rate = large.form.rms[[place[int(a)] for a in small.columns]] / small.form.rms
+    term, variable = small.found.support // dim, small.found.support % dim
+    columns = torch.tensor([place[int(small.columns[a])] for a in term], device=xi.device)
+    support = columns * dim + variable
+    xi[support] = small.found.xi[small.found.support] * rate[term]
+    fitted = minimise(large.form, xi, support)
+    return criterion(large.form, fitted) > criterion(large.form, large.found) + DECISIVE

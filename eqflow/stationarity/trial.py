@@ -91,6 +91,11 @@ class Trial:
         """The sample, then what was held out."""
         return self.sample.joined(self.held_out, self.functions)  # type: ignore[arg-type]
 
+    @property
+    def scarce(self) -> bool:
+        """Whether the held-out test has few observations: images, each of which counts as one."""
+        return isinstance(self.held_out, ImageSample)
+
     def form(self, columns: Tensor) -> Form:
         """The weak form of some of the terms."""
         functions = self._functions(columns, self.fewest)

@@ -25,11 +25,11 @@ class Moments(Metric):
     gram: Tensor
     states: Tensor
 
-    def __init__(self, functions: int, terms: int) -> None:
+    def __init__(self, functions: int, terms: int, *more: int) -> None:
         super().__init__()
         self.set_dtype(torch.double)
         zeros = {
-            "tested": torch.zeros(functions, terms).double(),
+            "tested": torch.zeros(functions, terms, *more).double(),
             "gram": torch.zeros(terms, terms).double(),
             "states": torch.zeros((), dtype=torch.long),
         }
@@ -59,7 +59,7 @@ class LibraryModule(pl.LightningModule):
     def __init__(self, discovery: Discovery, last: Path) -> None:
         super().__init__()
         self.discovery, self.field, self.last = discovery, discovery.field, last
-        self.moments = Moments(len(discovery.functions), len(discovery.field.terms))
+        self.moments = Moments(*discovery.tested)
 
     def resume(self) -> int:
         """Take up the sums written to ``last``; how many states, the first ones, are in them."""

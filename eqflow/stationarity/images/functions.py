@@ -5,8 +5,8 @@ place ``r``, so that ``v . grad phi_m = mean_r -sin(w_m . f(z)(r) + b_m) w_m . f
 (METHOD section 5).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from math import log, pi
 
 import torch
@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.processes import Stream, generator
-from eqflow.terms import laplacian
 
 Image = Float[Tensor, "*batch height width"]
 
@@ -22,20 +21,20 @@ JOINT = 2
 """Features that one functional looks at, at most."""
 
 
-def blurred(x: Image, times: int = 2) -> Image:
-    """Averages with the nearest neighbours, binomial weights, several times in turn."""
-    for axis in (-1, -2) * times:
-        x = (x.roll(1, axis) + 2 * x + x.roll(-1, axis)) / 4
-    return x
-
-
-FEATURES: tuple[Callable[[Image], Image], ...] = (lambda x: x, laplacian, blurred)
-"""Local linear features of a channel."""
+@cache
+def _symbols(height: int, width: int, device: torch.device) -> Float[Tensor, "k height half"]:
+    """What multiplies a wave in the Laplacian, and in two averages with the nearest neighbours."""
+    y = 2 * pi * torch.fft.fftfreq(height, dtype=torch.double, device=device)[:, None]
+    x = 2 * pi * torch.fft.rfftfreq(width, dtype=torch.double, device=device)
+    blur = ((1 + y.cos()) * (1 + x.cos()) / 4) ** 2
+    return torch.stack([2 * y.cos() + 2 * x.cos() - 4, blur])
 
 
 def features(x: Image) -> Float[Tensor, "features *batch height width"]:
-    """All features of images."""
-    return torch.stack([feature(x) for feature in FEATURES])
+    """Local linear features of images: themselves, Laplacian, blur; float64."""
+    sides = (x.shape[-2], x.shape[-1])
+    symbols = _symbols(*sides, x.device).unflatten(0, (-1, *(1,) * (x.ndim - 2)))
+    return torch.cat([x[None], torch.fft.irfft2(torch.fft.rfft2(x) * symbols, s=sides)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,191 @@
+import re
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import Normalize
+
+from eqflow import EquilibriumFlow
+from eqflow.errors import InputError
+from eqflow.fields import MinusX, build_field
+from eqflow.model import FlowModel
+from eqflow.report import frames, motion, write_report
+from eqflow.report.entry import Entry
+from eqflow.report.style import STYLE
+from eqflow.report.verdict import verdict
+from eqflow.snapshots import split
+
+SIDE = 12
+CONFIG = {
+    "name": "pictures",
+    "seed": 0,
+    "integrator": {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.5, "eta": 0.1},
+    "flow": {"family": "minus_x", "sigma": 0.24},
+}
+MEASURED = {
+    "preservation/mmd2_ratio_h1": 0.3,
+    "preservation/mmd2_ratio_h10": 0.4,
+    "fields/structure_ratio": 0.81,
+    "fields/histogram_ratio": 0.92,
+    "truth/cos": 0.41,
+    "truth/cos_signed": 0.41,
+    "truth/cos_mean": 0.4,
+    "truth/cos_std": 0.1,
+    "truth/clean/cos_mean": 0.2,
+    "truth/clean/cos_std": 0.05,
+    "truth/images": 25,
+    "truth/cross/waves": 0.41,
+    "truth/cross/maze": 0.11,
+    "displacement/odd_cos": 0.35,
+    "displacement/odd_cos_std": 0.17,
+    "displacement/published_cos": 0.5,
+    "displacement/published_cos_std": 0.2,
+}
+KERNELS = {
+    "truth/cos": 0.05,
+    "truth/cos_std": 0.03,
+    "truth/cos_mean": 0.01,
+    "truth/cos_mean_std": 0.06,
+}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setitem(STYLE, "savefig.dpi", 40)
+    monkeypatch.setattr(motion, "RUNS", 3)
+    monkeypatch.setattr(motion, "FRAMES", 5)
+
+
+def decoded(path: Path) -> tuple[dict, list[np.ndarray]]:
+    """What a player makes of a film."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    about = next(reader)
+    width, height = about["size"]
+    return about, [np.frombuffer(f, np.uint8).reshape(height, width, 3) for f in reader]
+
+
+def written(folder, metrics, shape=(2, SIDE, SIDE), truth=torch.neg):
+    x = torch.randn(60, *shape, dtype=torch.float64)
+    snapshots = split(x, val=10, test=20, velocity=truth)
+    model = FlowModel(shape, snapshots.train, "minus_x", 0.24, score={"name": "empirical"})
+    fields = {"": model.field, "null/score/": build_field("score", shape, model.score, 0.24)}
+    write_report(folder, CONFIG, metrics, {}, model.eval(), fields, snapshots)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_on_images_has_its_pictures_film_and_numbers(tmp_path):
+    page = written(
+        tmp_path,
+        MEASURED
+        | {
+            "null/score/truth/cos_mean": 0.1,
+            "null/score/truth/cos_std": 0.1,
+            "null/score/truth/images": 25,
+        },
+    )
+    found = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert found == {"preservation.png", "frames.png", "textures.png", "similarity.png", "film.mp4"}
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:video/mp4;base64,") == 1
+    assert not re.search(r"https?://|<script|<link|@import|url\(", page)
+    for text in ("0.4 ± 0.1", "0.2 ± 0.05", "0.35 ± 0.2", "0.5 ± 0.2", "0.81", "0.92"):
+        assert f">{text}</td>" in page
+    assert re.search(r"<th[^>]*>waves</th><th[^>]*>maze</th>", page)
+
+
+def test_images_of_unknown_systems_are_shown_alone(tmp_path):
+    page = written(tmp_path, {"preservation/mmd2_ratio_h1": 0.3}, (1, 9, 14), truth=None)
+    assert "true system" not in page
+    about, _ = decoded(tmp_path / "figures" / "film.mp4")
+    assert about["size"][0] % 2 == about["size"][1] % 2 == 0
+
+
+def test_a_film_decodes_to_its_frames(tmp_path):
+    values = np.linspace(0, 1, 7)[:, None, None, None] * np.ones((7, 1, 15, 17))
+    path = frames.film(tmp_path / "film.mp4", [values, 1 - values], Normalize(0, 1))
+    about, pictures = decoded(path)
+    zoom = -(-frames.SIDE // 15)
+    height, width = (4 + side * zoom + side * zoom % 2 for side in (15, 17))
+    assert about["size"] == (2 * width, height)
+    assert about["codec"].startswith("h264")
+    assert "yuv420p" in about["pix_fmt"]
+    assert len(pictures) == 7
+    assert path.stat().st_size < 1e6
+    for i, picture in enumerate(pictures):
+        for value, column in ((i / 6, width // 2), (1 - i / 6, width + width // 2)):
+            expected = np.array(frames.COLOURS(value, bytes=True)[:3], float)
+            assert np.abs(picture[height // 2, column] - expected).max() < 12
+
+
+def test_a_long_film_of_noise_stays_small(tmp_path):
+    noise = np.random.default_rng(0).random((60, 1, 64, 64))
+    path = frames.film(tmp_path / "film.mp4", [noise, noise], Normalize(0, 1))
+    assert path.stat().st_size < 1e6
+
+
+def test_the_colour_scale_is_one_for_all_and_bears_what_is_not_a_number():
+    x = np.random.default_rng(0).normal(size=(50, 2, 8, 8))
+    norm = frames.norm_of(x)
+    assert norm.vmin < -2 < 2 < norm.vmax
+    x[0, -1, 0, 0], x[0, -1, 0, 1] = np.nan, -np.inf
+    top, bottom = frames.COLOURS([1.0, 0.0], bytes=True)[:, :3]
+    picture = frames._pixels(x[:1], norm)[0]
+    assert (picture[3, 3] == top).all()
+    assert (picture[3, 3 + -(-frames.SIDE // 8)] == bottom).all()
+
+
+def run_of(**changed):
+    """A field, and random maps and the score beside it."""
+    own = Entry(
+        "", "skew", MinusX((2, SIDE, SIDE)), MEASURED | {"preservation/sigma": 0.24} | changed
+    )
+    score = {"truth/cos_mean": -0.2, "truth/cos_std": 0.1, "truth/images": 25, "truth/cos": 0.2}
+    return [
+        own,
+        Entry("null/random_skew/", "random_skew", own.velocity, KERNELS),
+        Entry("null/score/", "score", own.velocity, score),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, "The field is aligned with the true velocity beyond every null measured (signed"),
+        ({"truth/cos_mean": -0.4}, "is opposed to the true velocity beyond every null"),
+        ({"truth/cos_mean": 0.03}, "is not aligned with the true velocity: its signed cosine"),
+        ({"truth/cos_mean": 0.22}, "beyond the nulls (signed cosine 0.22 ± 0.1 over 25 images"),
+        ({}, "Odd displacement: cosine 0.35 ± 0.17."),
+        ({}, "histogram are within their resampling floors (0.81 and 0.92 times)"),
+        ({"fields/histogram_ratio": 1.7}, "are not both within their resampling floors (0.81 and"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(changed, sentence):
+    assert sentence in verdict(run_of(**changed))
+
+
+def test_the_verdict_names_the_nulls_that_are_not_beaten():
+    said = verdict(run_of(**{"truth/cos_mean": 0.22}))
+    assert "against score \N{MINUS SIGN}0.2 ± 0.1)" in said
+    assert "random skew" not in said.split("The distribution")[0]
+    within = verdict(run_of(**{"truth/cos_mean": 0.1}))
+    assert "random skew maps 0.05 ± 0.03" in within
+
+
+def test_fields_of_clean_images_are_judged_by_their_law_alone():
+    assert "aligned" not in verdict(run_of(**{"preservation/sigma": 0.0}))
+
+
+def test_flows_of_images_are_simulated_on_canvases_of_any_size():
+    score = {"name": "conv", "width": 4, "depth": 1}
+    model = FlowModel((2, SIDE, SIDE), torch.zeros(1, 2, SIDE, SIDE), "skew", 0.24, score=score)
+    flow = EquilibriumFlow.of(model)
+    x = torch.randn(1, 2, SIDE, SIDE)
+    wide = x.tile(1, 1, 2, 3)
+    alone, tiled = flow.simulate(x, [0.0, 0.2])[-1], flow.simulate(wide, [0.0, 0.2])[-1]
+    assert (alone - x).abs().max() > 1e-2
+    torch.testing.assert_close(tiled, alone.tile(1, 1, 2, 3), atol=1e-3, rtol=0)
+    assert flow.simulate(wide, [0.0, 0.2], eta=0.1).isfinite().all()
+    with pytest.raises(InputError, match=r"expected \('n', 2, 'height', 'width'\)"):
+        flow.simulate(wide[:, :1], [0.0, 0.2])
