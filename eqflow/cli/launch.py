@@ -17,7 +17,7 @@ from eqflow.cli.resume import RESOLVED, user_files
 from eqflow.cli.status import Value
 from eqflow.errors import InputError, Pruned
 
-METRICS = ("residual/relative", "stationarity/effect_size")
+METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
 """What a job returns if no metric is named: the first that was measured."""
 
 FAILURE = "TORCHELASTIC_ERROR_FILE"

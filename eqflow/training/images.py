@@ -30,8 +30,8 @@ class ImageScoreModule(ScoreModule):
     def __init__(
         self,
         score: ImageScore,
-        steps: int = 4000,
-        learning_rate: float = 6e-3,
+        steps: int = 6000,
+        learning_rate: float = 3e-3,
         warmup: float = 0.05,
         weight_decay: float = 0.01,
         ema: float = 0.998,
