@@ -44,7 +44,7 @@ REFUSALS = {
     "flow.sigma=0": "flow.sigma=0 is not a noise level; expected sigma > 0",
     "flow.sigma=-0.1": "expected sigma > 0",
     "flow.condition=nope": "flow.condition=nope is unknown; expected strong",
-    "flow.divergence=nope": "expected exact or hutchinson",
+    "flow.divergence=nope": "expected auto, exact or hutchinson",
     "flow.condition=weak flow.smoothness=-1": "flow.smoothness=-1",
     "flow=library flow.field.degree=cubic": "flow.field.degree=cubic found",
     "flow=library flow.field.degree=60": "lower flow.field.degree",
@@ -103,7 +103,7 @@ def test_more_dimensions_than_the_exact_divergence_can_afford_are_refused(
 ):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 300)))
     options = ["data=snapshots", f"data.path={tmp_path}/x.npy", f"run_dir={tmp_path}/run"]
-    assert call(monkeypatch, *options) == 2
+    assert call(monkeypatch, *options, "flow.divergence=exact", "beside=[skew]") == 2
     assert (
         "found d = 300; expected d <= 256, or flow.divergence=hutchinson" in capfd.readouterr().err
     )

@@ -27,6 +27,7 @@ CHOICES = sorted(
     for path in CONF.glob("*/*.yaml")
     if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
+SLOW = {"experiment=gray_scott", "experiment=gray_scott_network"}  # simulated at small steps
 TINY = [
     "threads=1",
     "score.training.steps=2",
@@ -66,12 +67,25 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 4)))
         overrides += [f"data.path={tmp_path / 'x.npy'}"]
-    if choice.startswith("flow=network") or not choice.startswith(
-        ("flow=", "experiment=zoo", "score=conv", "score=unet")
-    ):
+    untrained = (
+        "flow=",
+        "experiment=zoo",
+        "experiment=gray",
+        "data=gray",
+        "score=conv",
+        "score=unet",
+    )
+    trained = choice.startswith("flow=network") or choice.endswith("gray_scott_network")
+    if trained or not choice.startswith(untrained):
         overrides += ["flow.training.steps=2"]
+    if "gray_scott" in choice and choice not in SLOW:
+        overrides += ["flow.field.degree=1", "flow.training.functions=20"]
+    if "gray_scott" in choice:
+        overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100", "batch_size=8"]
+        overrides += ["data.n=40", "data.val=4", "data.test=20", "protocol.starts=8"]
+        overrides += ["protocol.displaced=0"]
     if choice == "data=gray_scott":
-        overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100"]
+        overrides += ["flow=library", "integrator=stable", "nulls=[minus_x]"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
@@ -85,7 +99,14 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
     return overrides
 
 
-@pytest.mark.parametrize("choice", [c for c in CHOICES if c not in ("trainer=gpu", "trainer=ddp")])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(choice, marks=[pytest.mark.slow] if choice in SLOW else [])
+        for choice in CHOICES
+        if choice not in ("trainer=gpu", "trainer=ddp")
+    ],
+)
 def test_every_shipped_choice_runs(choice, tmp_path, capfd):
     if choice == "trainer=ddp_cpu":
         pytest.skip("run in test_cli.py")

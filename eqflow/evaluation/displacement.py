@@ -29,9 +29,6 @@ from eqflow.simulate import EulerMaruyama, HeunSDE, Integrator
 from eqflow.simulate.base import FixedStep
 from eqflow.snapshots import Snapshots, remembered
 
-SIMULATED = 16
-"""Held-out images that displacements are taken over."""
-
 SHORT = 0.5
 """Transit times of the odd displacement, and of the true system everywhere."""
 
@@ -52,7 +49,7 @@ def displacement(
 
     The published one costs ten times the other, and may be left out.
     """
-    if snapshots.velocity is None or not sigma:
+    if snapshots.velocity is None or not sigma or not protocol.displaced:
         return {}
     odd = odd_cosines(field, score, snapshots, integrator, sigma, protocol)
     numbers = _mean_and_spread("odd", odd)
@@ -114,7 +111,7 @@ def published_cosines(
 @remembered
 def starts(snapshots: Snapshots, sigma: float, protocol: Protocol) -> tuple[Tensor, Tensor, Tensor]:
     """Clean held-out images, the same noised, and their true displacement after ``SHORT``."""
-    x = spread_out(snapshots.test, SIMULATED)
+    x = spread_out(snapshots.test, protocol.displaced)
     path = true_path(snapshots, x, torch.tensor([0.0, SHORT]))
     assert path is not None
     return x, noised(x, sigma, protocol.seed, Stream.HELD_OUT), path[-1] - x

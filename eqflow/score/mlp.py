@@ -31,7 +31,8 @@ class MLPScore(TrainedScore):
         super().__init__(conservative, noise_mean, noise_std)
         if len(shape) != 1:
             raise InputError(
-                f"score=mlp takes vectors of shape (d,), found snapshots of shape {shape}"
+                f"score=mlp takes vectors of shape (d,), found snapshots of shape {shape}; "
+                "expected score=conv for images"
             )
         (dim,) = shape
         outputs = 1 if conservative else dim
