@@ -254,3 +254,7 @@ def test_sliced_w2_of_many_splits_equals_each_alone():
     first = torch.stack([torch.randperm(20) < 10 for _ in range(5)], dim=1)
     alone = torch.stack([sliced_w2(states[f], states[~f]) for f in first.T])
     torch.testing.assert_close(sliced_w2_splits(states, first), alone)
+
+
+def test_where_all_images_escaped_there_is_no_structure_to_show():
+    assert structure_factor(torch.zeros(0, 2, 8, 8)).shape == (0, 2, 7)

@@ -23,7 +23,8 @@ def structure_factor(
     channel (Parseval), the first ring that of its mean.
     """
     height, width = x.shape[-2:]
-    power = torch.fft.fft2(x.double()).abs().square() / (height * width) ** 2
+    waves = torch.fft.fft2(x.double()) if len(x) else x.double()  # none: all may have escaped
+    power = waves.abs().square() / (height * width) ** 2
     ring = _rings(height, width, x.device)
     rings = power.new_zeros(*x.shape[:2], int(ring.max()) + 1)
     return rings.index_add(2, ring.flatten(), power.flatten(2))
