@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from eqflow.systems import Sample, Schedule
 from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
+
+COMPARED = ("life", "waves", "spirals", "maze", "chaos")
+"""Presets whose velocities a field is compared with: those of the paper, and chaos."""
 
 
 class GrayScott(SyntheticModule):
@@ -76,7 +80,12 @@ class GrayScott(SyntheticModule):
         snapshots = split(
             x, self.val, self.test, self.seed, self.velocity, groups, folder=self.folder
         )
-        return measured(snapshots, self.noise, self.seed) if self.noise else snapshots
+        if self.noise:
+            snapshots = measured(snapshots, self.noise, self.seed)
+        standard = snapshots.standardiser.standard_velocity
+        names = dict.fromkeys((self.system.preset, *COMPARED))
+        others = {name: standard(systems.GrayScott(name).velocity) for name in names}
+        return replace(snapshots, alternatives=others)
 
     def _path(self, n: int) -> Path:
         """The file of what these options make."""

@@ -373,3 +373,14 @@ def test_the_compilers_cache_is_inside_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "environ", {})
     _keep_caches_in(tmp_path)
     assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
+
+
+def test_a_field_is_compared_with_the_velocities_of_other_presets(tmp_path):
+    options = {"preset": "gamma", "grid": 16, "n": 8, "val": 2, "test": 6, "settle": 100.0}
+    data = GrayScottData(**options, cache_dir=str(tmp_path))
+    data.setup()
+    snapshots = data.snapshots
+    assert [*snapshots.alternatives] == ["gamma", "life", "waves", "spirals", "maze", "chaos"]
+    x = snapshots.test
+    torch.testing.assert_close(snapshots.alternatives["gamma"](x), snapshots.velocity(x))
+    assert not torch.allclose(snapshots.alternatives["chaos"](x), snapshots.velocity(x))

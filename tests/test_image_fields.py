@@ -17,7 +17,7 @@ from eqflow.fields import (
 from eqflow.fields.convolution import adjoint, orbits
 from eqflow.processes import Stream, normal
 from eqflow.score import Score
-from eqflow.simulate import HeunSDE
+from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Snapshots, Standardiser
 from eqflow.stationarity import exact, hutchinson, rademacher, strong_moments
 from eqflow.training import Batch, FlowModule, flow_module
@@ -377,6 +377,7 @@ def test_ten_random_skew_kernels_are_compared_with_the_truth():
     states = torch.randn(40, *SHAPE)
     units = Standardiser(torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
     snapshots = Snapshots(states, states, states, units, velocity=lambda x: x.roll(1, -1))
-    found = random_skew_similarity(White(), snapshots, SIGMA, Protocol(starts=10), radius=2)
+    protocol = Protocol(starts=10, displaced=0)
+    found = random_skew_similarity(White(), snapshots, RK4(), SIGMA, protocol, radius=2)
     assert 0 < found["truth/cos"] < 0.5
     assert found["truth/cos_std"] > 0
