@@ -166,6 +166,7 @@ def discovered(x: torch.Tensor, degree: int | str) -> eqflow.EquilibriumFlow:
     return eqflow.EquilibriumFlow("library", **options).fit(x)
 
 
+@pytest.mark.slow
 def test_chaotic_patterns_give_back_their_equations(chaos, law):
     """Exactly the seven true terms; coefficients within 3 % up to the common factor, seed 0."""
     rows = law.equations().rows()
@@ -199,6 +200,7 @@ def test_a_linear_library_is_refused_by_patterns(chaos):
     assert findings.p_value < 0.01
 
 
+@pytest.mark.slow
 def test_a_law_of_images_is_saved_and_takes_any_canvas(law, chaos, tmp_path):
     law.save(tmp_path / "flow")
     again, x = eqflow.load(tmp_path / "flow"), chaos[:2]
