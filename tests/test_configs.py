@@ -27,7 +27,7 @@ CHOICES = sorted(
     for path in CONF.glob("*/*.yaml")
     if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
-SLOW = {f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations")}  # a minute each
+SLOW = {"score=unet", *(f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations"))}
 TINY = [
     "threads=1",
     "score.training.steps=2",
