@@ -29,8 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from eqflow.systems import GrayScott, Schedule  # noqa: E402
-from eqflow.systems.gray_scott import PRESETS, laplacian, start  # noqa: E402
+from eqflow.systems.gray_scott import PRESETS, start  # noqa: E402
 from eqflow.systems.runs import LOOK  # noqa: E402
+from eqflow.terms import laplacian  # noqa: E402
 
 FIRST = """
 import sys, time, torch

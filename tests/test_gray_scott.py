@@ -16,7 +16,8 @@ from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
 from eqflow.errors import InputError
 from eqflow.snapshots import Standardiser, measured, split
 from eqflow.systems import GrayScott, Schedule
-from eqflow.systems.gray_scott import PRESETS, laplacian, start
+from eqflow.systems.gray_scott import PRESETS, start
+from eqflow.terms import laplacian
 
 SHORT = Schedule(settle=600.0, per_run=2, every=20.0)
 

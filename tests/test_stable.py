@@ -3,7 +3,8 @@ import torch
 
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.simulate.stable import _chebyshev_step, _coefficients, stiffness
-from eqflow.systems.gray_scott import GrayScott, laplacian
+from eqflow.systems.gray_scott import GrayScott
+from eqflow.terms import laplacian
 
 pytestmark = pytest.mark.usefixtures("double")
 

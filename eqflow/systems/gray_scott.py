@@ -14,6 +14,7 @@ from eqflow.memory import check_memory
 from eqflow.processes import Stream, generator
 from eqflow.systems.runs import Runs, Schedule
 from eqflow.systems.sample import Sample
+from eqflow.terms import laplacian
 
 AREA = 800
 """Grid points for each disc that a run starts with, or up to twice as many. With many,
@@ -189,9 +190,3 @@ def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 hei
     rows, columns = (reached % torch.tensor(grid)).T
     x[0, rows, columns], x[1, rows, columns] = 0.5, 0.25
     return x + noise * torch.tensor([-1, 1])[:, None, None]  # u stays below 1: see `lives`
-
-
-def laplacian(x: Float[Tensor, "*batch height width"]) -> Float[Tensor, "*batch height width"]:
-    """Five-point Laplacian on a periodic grid of spacing one."""
-    neighbours = sum(torch.roll(x, step, axis) for step in (1, -1) for axis in (-1, -2))
-    return neighbours - 4 * x
