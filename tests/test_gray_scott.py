@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from data_modules import GrayScott as GrayScottData
 from eqflow import memory, store
-from eqflow.cli.launch import _keep_caches_in
+from eqflow.cli.launch import keep_caches_in
 from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
 from eqflow.errors import InputError
 from eqflow.snapshots import Standardiser, measured, split
@@ -347,13 +347,13 @@ PROCESS = """
 import sys
 from pathlib import Path
 from data_modules import GrayScott
-from eqflow.cli.launch import _keep_caches_in
+from eqflow.cli.launch import keep_caches_in
 folder = sys.argv[1]
 data = GrayScott("gamma", 16, n=4, val=1, test=4, settle=10.0, cache_dir=folder)
 print("numba" in sys.modules)
 if sys.argv[2] == "dysts":
     import numba
-_keep_caches_in(Path(folder))
+keep_caches_in(Path(folder))
 data.setup()
 """
 """As the command line: checked, told where caches are, set up."""
@@ -372,7 +372,7 @@ def test_what_is_compiled_is_kept_in_the_cache_folder(tmp_path, before):
 
 def test_the_compilers_cache_is_inside_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "environ", {})
-    _keep_caches_in(tmp_path)
+    keep_caches_in(tmp_path)
     assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
 
 

@@ -249,6 +249,18 @@ def test_a_full_disk_is_one_sentence_and_freed_the_run_goes_on(
     assert metrics(folder) == metrics(whole)
 
 
+def test_libraries_keep_their_caches_out_of_the_user_s_home(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    caches = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")
+    environment = {k: v for k, v in os.environ.items() if k not in caches and "XDG" not in k}
+    options = [*TINY, "logger=none", f"cache_dir={tmp_path}/cache", f"run_dir={tmp_path}/run"]
+    process = spawn(*options, "stages=[score]", env=environment | {"HOME": str(home)})
+    process.communicate()
+    assert process.returncode == 0
+    assert not list(home.iterdir())
+
+
 @pytest.mark.parametrize("free", [8, 100, 300])
 def test_a_disk_that_fills_up_in_the_evaluation(free, disk, tmp_path, monkeypatch, capfd):
     folder = disk("size=9m") / "run"

@@ -46,6 +46,9 @@ def check(cfg: DictConfig) -> None:
 
     Raises ``InputError`` naming the option, what was found and what is expected.
     """
+    from eqflow.cli.launch import keep_caches_in
+
+    keep_caches_in(Path(cfg.cache_dir).resolve())  # before the parts import their libraries
     from eqflow.cli.parts import check_parts
 
     check_stages(cfg)

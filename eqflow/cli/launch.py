@@ -39,7 +39,7 @@ def launch(cfg: DictConfig) -> Value:
             OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
         if cfg.print_config:
             show(cfg)
-    _keep_caches_in(Path(cfg.cache_dir).resolve())
+    keep_caches_in(Path(cfg.cache_dir).resolve())
     if cfg.trainer.devices * cfg.trainer.num_nodes > 1:
         _spawn(folder, cfg.trainer)
     else:
@@ -82,7 +82,7 @@ def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
     return values[0] if isinstance(metric, str) else values
 
 
-def _keep_caches_in(folder: Path) -> None:
+def keep_caches_in(folder: Path) -> None:
     """Have the libraries' caches inside ours instead of the user's home."""
     for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
         os.environ.setdefault(name, str(folder / name.split("_")[0].lower()))
