@@ -16,7 +16,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,7 +31,7 @@ from data_modules import Dysts  # noqa: E402
 from eqflow.discovery import Discovery  # noqa: E402
 from eqflow.errors import InputError  # noqa: E402
 from eqflow.evaluation import Protocol, preservation, similarity, stationarity  # noqa: E402
-from eqflow.fields import Library  # noqa: E402
+from eqflow.fields import Library, VelocityField  # noqa: E402
 from eqflow.report.leaderboard import table, write_leaderboard  # noqa: E402
 from eqflow.score import EmpiricalScore  # noqa: E402
 from eqflow.simulate import RK4  # noqa: E402
@@ -99,21 +98,27 @@ def measured(snapshots: Snapshots, seed: int, horizon: float) -> dict[str, Any]:
     if horizon and (findings.escaped or not findings.reason):
         row |= kept(field, snapshots, horizon, seed)
         if row["escaped_later"] or row["mmd2_ratio"] > DOUBTFUL:
-            truth = kept(at_unit_speed(snapshots), snapshots, horizon, seed)
+            truth = kept(Truth(snapshots), snapshots, horizon, seed)
             row |= {f"true_{name}": value for name, value in truth.items()}
     return row
 
 
-def at_unit_speed(snapshots: Snapshots) -> Callable[[Tensor], Tensor]:
-    """The true velocity per transit time."""
-    assert snapshots.velocity is not None
-    velocity, speed = snapshots.velocity, snapshots.velocity(snapshots.train).square().mean().sqrt()
-    return lambda z: velocity(z) / speed
+class Truth(VelocityField):
+    """The true velocity, normalised to one transit time."""
+
+    centred = False
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        super().__init__(snapshots.shape)
+        assert snapshots.velocity is not None
+        self.velocity = snapshots.velocity
+        self.normalise_([snapshots.train])
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        return self.velocity(x)
 
 
-def kept(
-    field: Callable[[Tensor], Tensor], snapshots: Snapshots, horizon: float, seed: int
-) -> dict[str, float]:
+def kept(field: VelocityField, snapshots: Snapshots, horizon: float, seed: int) -> dict[str, float]:
     """How a field alone keeps the attractor for ``horizon`` transit times."""
     protocol = Protocol((horizon,), starts=200, transport=False, seed=seed)
     score = EmpiricalScore(snapshots.train)  # not asked for: there is no noise
