@@ -56,6 +56,17 @@ def test_compiled_steps_are_those_of_a_float64_loop(grid, steps):
     torch.testing.assert_close(x.double(), expected, rtol=0, atol=2e-5)
 
 
+def test_compiled_steps_leave_the_number_of_threads_as_it_was():
+    threads = torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            GrayScott("waves").advance(torch.rand(3, 2, 8, 8), 2)
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("dt", [1.0, 0.25])
 def test_the_velocity_is_what_a_step_moves_by(dt):
     system, x = GrayScott("waves"), starts((24, 16))

@@ -116,7 +116,9 @@ class GrayScott:
 
             from eqflow.systems import stencil  # compiling takes seconds, importing numba one
 
+            threads = torch.get_num_threads()
             stencil.advance(x.numpy(), steps, *map(np.float32, (*self.rates, dt)))
+            torch.set_num_threads(threads)  # of OpenMP, which numba sets for the whole process
 
     def lives(self, x: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, " batch"]:
         """Whether a run has a pattern, and is not about to lose it.
