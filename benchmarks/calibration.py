@@ -1,6 +1,7 @@
 """Does the test of stationarity hold its level, and what does it notice?
 
     python benchmarks/calibration.py            # share of true fields rejected at 5 %
+    python benchmarks/calibration.py --images   # the same for patterns, grouped by run
     python benchmarks/calibration.py --power    # share of slightly wrong fields rejected at 5 %
 
 Level: the true velocity at fresh states of the law it keeps, with new test functions each time.
@@ -28,8 +29,13 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from eqflow.snapshots import Standardiser  # noqa: E402
-from eqflow.stationarity import FourierFunctions, Stationarity, hotelling  # noqa: E402
-from eqflow.systems import Lorenz63  # noqa: E402
+from eqflow.stationarity import (  # noqa: E402
+    FourierFunctions,
+    LocalFunctions,
+    Stationarity,
+    hotelling,
+)
+from eqflow.systems import GrayScott, Lorenz63, Schedule  # noqa: E402
 from eqflow.systems.dysts import Dysts  # noqa: E402
 from eqflow.terms import Polynomial  # noqa: E402
 
@@ -111,6 +117,14 @@ def lorenz_reference(seed: int) -> Tensor:
     return lorenz_pool(10, 2_000, seed + 1, every=1.0).flatten(0, 1)
 
 
+def patterns(preset: str, runs: int, repeats: int, seed: int, schedule: Schedule) -> Law:
+    """Images of 32x32, those of a run side by side; every set and the reference have fresh runs."""
+    system, n, side = GrayScott(preset), runs * schedule.per_run, (32, 32)
+    parts = system.batches((repeats + 1) * n, seed, side, schedule)
+    reference, *sets = torch.cat([*parts]).double().split(n)
+    return Law(system.velocity, reference, iter(sets), torch.arange(n) // schedule.per_run)
+
+
 # the tables
 
 
@@ -135,9 +149,21 @@ def level(repeats: int, seed: int) -> None:
             print(f"| {name} | {n} | {cell} | {results[0].rank} | {share(results)} |", flush=True)
 
 
+def image_level(preset: str, repeats: int, seed: int) -> None:
+    """A row a number of runs and length of an Euler step."""
+    print("| pattern | step | images | runs | rank | rejected at 5 % |\n" + "|---" * 6 + "|")
+    for dt, runs in product((1.0, 0.25), (60, 120)):
+        schedule = Schedule(settle=5_000.0, per_run=2, every=200.0, dt=dt)
+        law = patterns(preset, runs, repeats, seed, schedule)
+        tests = [tested(law, x, law.groups, seed + k) for k, x in enumerate(law.sets)]
+        row = (preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
 def tested(law: Law, x: Tensor, groups: Tensor | None, seed: int) -> Stationarity:
     units = Standardiser.of(law.reference)
-    functions = FourierFunctions.of(units.standard(law.reference), seed=seed)
+    kind = FourierFunctions if x.ndim == 2 else LocalFunctions
+    functions = kind.of(units.standard(law.reference), seed=seed)
     return hotelling(law.velocity(x) / units.std, units.standard(x), functions, groups)
 
 
@@ -188,13 +214,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", action="store_true")
+    parser.add_argument("--preset", default="chaos")
     parser.add_argument("--power", action="store_true")
     parser.add_argument("--size", type=int, default=20_000)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.01])
     parser.add_argument("--fields", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.power:
+    if options.images:
+        image_level(options.preset, options.repeats, options.seed)
+    elif options.power:
         power(options.size, options.shares, options.fields, options.seed)
     else:
         level(options.repeats, options.seed)

@@ -20,7 +20,7 @@ from eqflow.processes import Stream, generator, normal
 from eqflow.score import TrainedScore
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
-from eqflow.stationarity import FourierFunctions, Stationarity, hotelling
+from eqflow.stationarity import FourierFunctions, LocalFunctions, Stationarity, hotelling
 
 if TYPE_CHECKING:
     import sympy
@@ -236,10 +236,11 @@ def stationarity_test(
     groups: ArrayLike | Tensor | None = None,
     seed: int = 0,
 ) -> Stationarity:
-    """Does any field keep the law of raw snapshots ``X`` (N, d) that did not make it?
+    """Does any field keep the law of raw snapshots ``X`` that did not make it?
 
-    ``velocity`` takes and gives raw states as ``X`` is given, numpy or torch; its speed does not
-    matter. ``groups`` (N,) label correlated snapshots. Raises ``InputError`` for too few snapshots.
+    ``X`` is (N, d), or (N, C, H, W) on a periodic grid. ``velocity`` takes and gives raw states as
+    ``X`` is given, numpy or torch; its speed does not matter. ``groups`` (N,) label correlated
+    snapshots. Raises ``InputError`` for too few snapshots.
 
     >>> x = np.random.default_rng(0).normal(size=(2000, 2))
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
@@ -251,7 +252,8 @@ def stationarity_test(
     z = units.standard(x)
     v = torch.as_tensor(velocity(X), dtype=torch.double).cpu() / units.std
     labels = None if groups is None else torch.as_tensor(groups).cpu()
-    return hotelling(v, z, FourierFunctions.of(z, seed=seed), labels)
+    kind = FourierFunctions if z.ndim == 2 else LocalFunctions
+    return hotelling(v, z, kind.of(z, seed=seed), labels)
 
 
 def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:

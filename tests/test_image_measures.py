@@ -7,12 +7,13 @@ import torch
 from eqflow.evaluation import Protocol, displacement, evaluate, random_skew_similarity
 from eqflow.evaluation.displacement import odd_cosines
 from eqflow.evaluation.images import averaged, spread_out
+from eqflow.evaluation.stationarity import stationarity
 from eqflow.fields import MinusX, VelocityField
 from eqflow.metrics import histogram, profile_splits, sliced_w2, sliced_w2_splits, structure_factor
 from eqflow.metrics.fields import EXTENT, PROFILES, WIDTH
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import Snapshots, Standardiser
+from eqflow.snapshots import Snapshots, Standardiser, split
 
 SIDE, SIGMA = 8, 0.3
 LIGHT = Protocol((1, 5), starts=64, splits=60)
@@ -258,3 +259,11 @@ def test_sliced_w2_of_many_splits_equals_each_alone():
 
 def test_where_all_images_escaped_there_is_no_structure_to_show():
     assert structure_factor(torch.zeros(0, 2, 8, 8)).shape == (0, 2, 7)
+
+
+def test_stationarity_is_tested_on_images_with_the_truth_beside_it():
+    """A shift keeps the law of independent pixels, a growth does not."""
+    images = split(torch.randn(200, 2, 8, 8), val=20, test=100)
+    images = replace(images, velocity=lambda x: x.roll(1, -1) - x.roll(-1, -1))
+    found = stationarity(MinusX((2, 8, 8)), images, 0.0, Protocol())
+    assert found["stationarity/p_value"] < 0.001 < 0.01 < found["truth/stationarity/p_value"]

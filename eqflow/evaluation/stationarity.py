@@ -5,7 +5,7 @@ from eqflow.evaluation.states import noised
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream
 from eqflow.snapshots import Snapshots
-from eqflow.stationarity import FourierFunctions, hotelling
+from eqflow.stationarity import FourierFunctions, LocalFunctions, hotelling
 
 FEWEST = 50
 """Held-out states that the test of stationarity takes at least."""
@@ -19,10 +19,11 @@ def stationarity(
     Those of one group count as one. Where the true velocity is rejected on clean states, the
     sample itself is not stationary.
     """
-    if len(snapshots.shape) != 1 or len(snapshots.test) < FEWEST:
+    if len(snapshots.test) < FEWEST:
         return {}
     x = noised(snapshots.test, sigma, protocol.seed, Stream.HELD_OUT)
-    functions = FourierFunctions.of(x, seed=protocol.seed)
+    kind = FourierFunctions if len(snapshots.shape) == 1 else LocalFunctions
+    functions = kind.of(x, seed=protocol.seed)
     velocities = {"": field(x)}
     if snapshots.velocity and not sigma:
         velocities["truth/"] = snapshots.velocity(x)

@@ -69,6 +69,12 @@ class FourierFunctions:
         """``-sin(w_m . z + b_m)``: the gradient of ``phi_m`` is this times ``w_m``."""
         return self.angles(z).sin_().neg_()
 
+    def moments(
+        self, velocity: Float[Tensor, "n dim"], z: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n functions"]:
+        """``v . grad phi_m`` of every state, float64."""
+        return self.slopes(z.double()) * (velocity.double() @ self.frequencies.T)
+
 
 def _whitening(z: Float[Tensor, "n dim"]) -> Float[Tensor, "dim dim"]:
     variances, directions = torch.linalg.eigh(torch.cov(z.T))

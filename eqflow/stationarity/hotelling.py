@@ -43,9 +43,9 @@ class Stationarity:
 
 
 def hotelling(
-    velocity: Float[Tensor, "n dim"],
-    z: Float[Tensor, "n dim"],
-    functions: FourierFunctions,
+    velocity: Float[Tensor, "n *shape"],
+    z: Float[Tensor, "n *shape"],
+    functions: FourierFunctions | LocalFunctions,
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
 ) -> Stationarity:
@@ -55,8 +55,7 @@ def hotelling(
     several of one run, whose sums count as one observation. Raises ``InputError`` for too few
     snapshots.
     """
-    h = functions.slopes(z.double()) * (velocity.double() @ functions.frequencies.T)
-    return vanishing(h * weights(functions), groups, rank)
+    return vanishing(functions.moments(velocity, z) * weights(functions), groups, rank)
 
 
 def weights(functions: FourierFunctions | LocalFunctions) -> Float[Tensor, " functions"]:

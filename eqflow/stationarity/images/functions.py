@@ -100,3 +100,15 @@ class LocalFunctions:
     def weights(self) -> Float[Tensor, "functions features channels"]:
         """What multiplies the features of a velocity."""
         return self.frequencies.view(-1, *self.std.shape) / self.std
+
+    def moments(
+        self,
+        velocity: Float[Tensor, "n channels height width"],
+        z: Float[Tensor, "n channels height width"],
+    ) -> Float[Tensor, "n functions"]:
+        """``v . grad phi_m`` of every image, float64."""
+        found = []
+        for v, image in zip(velocity.double(), z.double(), strict=True):
+            along = self.weights.flatten(1) @ features(v).flatten(2).flatten(0, 1)
+            found.append((self.slopes(image).flatten(1) * along).mean(1))
+        return torch.stack(found)
