@@ -33,7 +33,9 @@ class EquilibriumFlow:
 
     Times are in transit times: snapshots do not determine the speed (METHOD section 1). ``score``
     and ``field`` are arguments of the score and of the field, ``score_training`` and
-    ``flow_training`` those of their training. States go in and out raw, as numpy or torch alike.
+    ``flow_training`` those of their training; ``ensemble`` fields are trained at once, and the one
+    that is most like the others is what moves states. States go in and out raw, as numpy or torch
+    alike.
 
     >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
     >>> flow.fit(np.random.default_rng(0).normal(size=(500, 2))).velocity(np.ones((3, 2))).shape
@@ -53,11 +55,12 @@ class EquilibriumFlow:
         flow_training: dict[str, Any] | None = None,
         batch_size: int = 512,
         progress: bool = False,
+        ensemble: int = 1,
     ) -> None:
         self.family, self.sigma, self.seed = family, sigma, seed
         self.score_arguments, self.field_arguments = score, field
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
-        self.batch_size, self.progress = batch_size, progress
+        self.batch_size, self.progress, self.ensemble = batch_size, progress, ensemble
 
     def fit(
         self, X: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None
@@ -74,7 +77,7 @@ class EquilibriumFlow:
         z = standardiser.standard(x).float()
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
-        self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments)
+        self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments, self.ensemble)
         self.model.standardiser = standardiser
         if self._is_library:
             self._discover(z, groups)
@@ -198,7 +201,12 @@ class EquilibriumFlow:
         """The estimator around a trained model."""
         config = model.config
         flow = cls(
-            config["family"], config["sigma"], config["seed"], config["score"], config["field"]
+            config["family"],
+            config["sigma"],
+            config["seed"],
+            config["score"],
+            config["field"],
+            ensemble=config["ensemble"],
         )
         flow.model = model.requires_grad_(False).eval()
         return flow

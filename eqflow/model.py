@@ -12,7 +12,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from eqflow.errors import InputError
-from eqflow.fields import build_field
+from eqflow.fields import build_ensemble
 from eqflow.findings import Findings
 from eqflow.score import build_score
 from eqflow.snapshots import Standardiser, channelwise
@@ -25,9 +25,9 @@ class FlowModel(nn.Module):
     """Score, field and standardiser, built from names and numbers alone.
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
-    the field of that ``family``; ``points`` are the standardised training snapshots, which the
-    empirical score keeps; ``findings`` are those of a fitted library. Raises ``InputError`` for
-    ``sigma <= 0`` and unknown names.
+    the field of that ``family``, or of as many as ``ensemble`` says; ``points`` are the training
+    snapshots, standardised, which the empirical score keeps; ``findings`` are those of a fitted
+    library. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class FlowModel(nn.Module):
         seed: int = 0,
         score: dict[str, Any] | None = None,
         field: dict[str, Any] | None = None,
+        ensemble: int = 1,
     ) -> None:
         super().__init__()
         if not sigma > 0:
@@ -51,10 +52,12 @@ class FlowModel(nn.Module):
             "seed": seed,
             "score": score,
             "field": field,
+            "ensemble": ensemble,
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.score.check_level(sigma)
-        self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
+        parts = (family, self.shape, self.score, sigma, seed)
+        self.field = build_ensemble(ensemble, *parts, **field)
         self.findings: Findings | None = None
         units = channelwise(self.shape)
         self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))

@@ -42,6 +42,16 @@ def second_moment(v):
     return v.square().mean()
 
 
+# the score, known already
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"library"}))
+def test_a_field_takes_the_score_where_it_is_known(family):
+    prior, x = score(), states(20)
+    field = build_field(family, (3,), prior, 0.2).normalise_([x])
+    torch.testing.assert_close(field.given(x, prior(x, 0.2)), field(x))
+
+
 # scale
 
 

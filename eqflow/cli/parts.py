@@ -54,7 +54,8 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     if not noise_level(cfg, flow.family):
         score = {"name": "empirical"}  # asked for by the user alone: it needs no training
     shape = tuple(points.shape[1:])
-    return FlowModel(shape, points, flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
+    field, ensemble = plain(flow.field), flow.get("ensemble", 1)
+    return FlowModel(shape, points, flow.family, flow.sigma, cfg.seed, score, field, ensemble)
 
 
 def build_module(

@@ -101,7 +101,7 @@ def published_cosines(
             s = score(x, sigma)
             average = MEMORY * average + (1 - MEMORY) * (x + sigma**2 * s)
             noise = normal(start, len(start), protocol.seed, Stream.SIMULATION, step)
-            x = x + (sign * field(x) + eta * s) * dt + (2 * eta * dt) ** 0.5 * noise
+            x = x + (sign * field.given(x, s) + eta * s) * dt + (2 * eta * dt) ** 0.5 * noise
         return average
 
     signs = [cosines(end(sign) - first, truth) for sign in (1.0, -1.0)]

@@ -2,7 +2,8 @@
 
 from eqflow.fields.base import VelocityField
 from eqflow.fields.convolution import random_kernel, skew_kernel
-from eqflow.fields.families import ALIKE, FAMILIES, LEARNED, SCORED, build_field
+from eqflow.fields.ensemble import Ensemble
+from eqflow.fields.families import ALIKE, FAMILIES, LEARNED, SCORED, build_ensemble, build_field
 from eqflow.fields.isotropic import IsotropicNetwork
 from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
@@ -14,6 +15,7 @@ __all__ = [
     "FAMILIES",
     "LEARNED",
     "SCORED",
+    "Ensemble",
     "IsotropicNetwork",
     "KernelMap",
     "Library",
@@ -21,6 +23,7 @@ __all__ = [
     "Network",
     "ScoreMap",
     "VelocityField",
+    "build_ensemble",
     "build_field",
     "random_kernel",
     "random_matrix",

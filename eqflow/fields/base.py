@@ -55,6 +55,12 @@ class VelocityField(nn.Module):
     def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         return self.scale * (self.unscaled(x) - self.mean)
 
+    def given(
+        self, x: Float[Tensor, "batch *shape"], score: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "batch *shape"]:
+        """The velocity at ``x``, where the score at the field's own noise is known already."""
+        return self(x)
+
     @torch.no_grad()
     def normalise_(self, batches: Iterable[Tensor]) -> "VelocityField":
         """Fix mean and scale by one pass, in float64, over states the field lives on.

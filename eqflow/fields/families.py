@@ -1,6 +1,7 @@
 """The fixed registry of field families: a name, in a config or a saved file, and its builder."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
 from eqflow.fields.convolution import given_kernel, random_kernel, skew_kernel
+from eqflow.fields.ensemble import Ensemble
 from eqflow.fields.isotropic import IsotropicNetwork
 from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
@@ -122,3 +124,26 @@ def build_field(
     if family not in FAMILIES:
         raise InputError(f"flow.family={family} is unknown; expected one of {', '.join(FAMILIES)}")
     return FAMILIES[family](shape, score, sigma, seed, **arguments)
+
+
+def build_ensemble(
+    members: int,
+    family: str,
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int = 0,
+    **arguments: Any,
+) -> VelocityField:
+    """One field, or several of a trained family that start from different weights.
+
+    Raises ``InputError`` for less than one and for families that are not trained.
+    """
+    if members < 1 or (members > 1 and family not in LEARNED):
+        raise InputError(
+            f"flow.ensemble={members} found with flow.family={family}; expected 1, or more of a "
+            f"trained family: {', '.join(sorted(LEARNED))}"
+        )
+    seeds = [seed, *(hashed(seed, Stream.FIELD_WEIGHTS, k) for k in range(1, members))]
+    fields = [build_field(family, shape, score, sigma, each, **arguments) for each in seeds]
+    return fields[0] if members == 1 else Ensemble(fields)

@@ -29,6 +29,11 @@ class LinearInScore(VelocityField):
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         return self.map(self.score(x, self.sigma))
 
+    def given(
+        self, x: Float[Tensor, "batch *shape"], score: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "batch *shape"]:
+        return self.scale * (self.map(score) - self.mean)
+
 
 class ScoreMap(LinearInScore):
     """``v(x) = M s(x, sigma)`` with a constant matrix ``M`` over the coordinates, ``(d, d)``."""

@@ -36,8 +36,11 @@ class _SDE(FixedStep):
                 f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none"
             )
 
+        given = getattr(velocity, "given", lambda x, _: velocity(x))  # the score costs most of it
+
         def drift(x: Tensor) -> Tensor:
-            return velocity(x) + self.eta * score(x)
+            s = score(x)
+            return given(x, s) + self.eta * s
 
         states, draws = [x0], map(noise, count())
         for start, end, steps in self.intervals(times):

@@ -2,15 +2,18 @@
 
 from eqflow.training.batches import Batch, noised_batches, pass_size, train_loader, val_loader
 from eqflow.training.checkpoints import AtomicCheckpoints
+from eqflow.training.ensemble import EnsembleModule
+from eqflow.training.flows import CONDITIONS, flow_module
 from eqflow.training.images import ImageScoreModule, score_module
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
-from eqflow.training.weak import CONDITIONS, WeakModule, flow_module
+from eqflow.training.weak import WeakModule
 
 __all__ = [
     "CONDITIONS",
     "AtomicCheckpoints",
     "Batch",
+    "EnsembleModule",
     "FlowModule",
     "ImageScoreModule",
     "LibraryModule",

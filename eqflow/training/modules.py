@@ -27,6 +27,7 @@ class StageModule(pl.LightningModule):
     """
 
     stage: str
+    members = 1  # that a loss is the sum over
 
     def __init__(self, steps: int, learning_rate: float, warmup: float, seed: int) -> None:
         super().__init__()
@@ -55,17 +56,20 @@ class StageModule(pl.LightningModule):
         """What the stage minimises, with the noise of ``step``."""
         raise NotImplementedError
 
+    def forward(self, batch: Batch, step: int) -> Float[Tensor, ""]:
+        return self.loss(batch, step)
+
     def training_step(self, batch: Batch) -> Float[Tensor, ""]:
         loss = self.loss(batch, self.global_step)
         # only where it is written: a call on every step is most of the trainer's overhead
         if (self.global_step + 1) % cast(Any, self.trainer).log_every_n_steps == 0:
-            self.log(f"{self.stage}/train_loss", loss.detach(), prog_bar=True)
+            self.log(f"{self.stage}/train_loss", loss.detach() / self.members, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         # the same noise at every validation: the curve shows learning, not the draw
         loss = self.loss(batch, 2**31 + batch_idx)
-        self.log(f"{self.stage}/val_loss", loss, batch_size=batch.total)
+        self.log(f"{self.stage}/val_loss", loss / self.members, batch_size=batch.total)
 
     def on_train_start(self) -> None:
         self.on_train_epoch_start()  # which is not called for the rest of an interrupted epoch

@@ -1,21 +1,15 @@
 """The weak form of the condition for a network: no score, no divergence, no noise."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.fields import Network, VelocityField
+from eqflow.fields import Network
 from eqflow.processes import Stream, generator, global_means, normal, rows
-from eqflow.score import Score
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
 from eqflow.training.batches import Batch
-from eqflow.training.modules import FlowModule, StageModule
-
-CONDITIONS = {"strong": ("divergence", "evenness"), "weak": ("functions", "smoothness")}
-"""Forms of the condition (METHOD section 5) and the options that each is tuned by."""
+from eqflow.training.modules import StageModule
 
 SAMPLE = 8192
 """States that weigh the test functions and decide the orientation."""
@@ -115,25 +109,3 @@ class WeakModule(StageModule):
         divergence = hutchinson(self.field, self.sample, rademacher(self.sample[None], draw))[1]
         if orientation(divergence[0]).sign < 0:
             self.field.reverse_()
-
-
-def flow_module(
-    field: VelocityField,
-    score: Score,
-    states: Tensor,
-    sigma: float = 0.2,
-    condition: str = "strong",
-    **options: Any,
-) -> StageModule:
-    """The module that trains ``field`` by one of ``CONDITIONS``, with the options named there.
-
-    The strong form needs ``score`` and ``sigma``, the weak one the training ``states``.
-    """
-    if condition == "weak":
-        if not isinstance(field, Network):
-            raise InputError(
-                "flow.condition=weak trains networks of vectors, found images of shape "
-                f"{field.shape}; expected flow.condition=strong, or flow=library for the weak form"
-            )
-        return WeakModule(field, states, **options)
-    return FlowModule(field, score, sigma, condition, **options)

@@ -1,0 +1,88 @@
+"""Many fields of one form, evaluated and trained at once."""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from eqflow.fields.base import VelocityField
+
+COMPARED = 2048
+"""States that members are compared at."""
+
+
+class Ensemble(VelocityField):
+    """Members of one family that differ in their numbers alone, stacked along a first dimension.
+
+    As a velocity field it is its *medoid*, the member that is most like the others, which
+    :meth:`normalise_` finds; :meth:`every` gives the velocities of all, ``ensemble[k]`` one member.
+    """
+
+    medoid: Tensor
+    centred = False
+
+    def __init__(self, members: Sequence[VelocityField]) -> None:
+        super().__init__(members[0].shape)
+        self._form = [deepcopy(members[0]).to("meta")]  # in a list: it holds no numbers of its own
+        parameters, buffers = stack_module_state(list(members))
+        self.names = [*parameters, *buffers]
+        self.stack = nn.Module()
+        for name, values in parameters.items():
+            self.stack.register_parameter(_flat(name), nn.Parameter(values.detach()))
+        for name, values in buffers.items():
+            self.stack.register_buffer(_flat(name), values)
+        self.register_buffer("medoid", torch.zeros((), dtype=torch.long))
+
+    def __len__(self) -> int:
+        return len(self.numbers["scale"])
+
+    @property
+    def numbers(self) -> dict[str, Float[Tensor, "members *size"]]:
+        """Parameters and buffers of all members, by their name in one."""
+        return {name: getattr(self.stack, _flat(name)) for name in self.names}
+
+    def __getitem__(self, k: int) -> VelocityField:
+        """A copy of one member."""
+        if not -len(self) <= k < len(self):
+            raise IndexError(k)
+        member = deepcopy(self._form[0]).to_empty(device=self.mean.device)
+        member.load_state_dict({name: values[k] for name, values in self.numbers.items()})
+        return member.requires_grad_(False)
+
+    @torch.no_grad()
+    def put(self, k: int, member: VelocityField) -> None:
+        """Take the numbers of one member from a field of its form."""
+        found = {**dict(member.named_parameters()), **dict(member.named_buffers())}
+        for name, values in self.numbers.items():
+            values[k].copy_(found[name])
+
+    def every(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members batch *shape"]:
+        """Velocities of all members at the same states."""
+        return vmap(lambda numbers: functional_call(self._form[0], numbers, x))(self.numbers)
+
+    def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        chosen = {name: values[self.medoid] for name, values in self.numbers.items()}
+        return functional_call(self._form[0], chosen, x)
+
+    @torch.no_grad()
+    def normalise_(self, batches: Iterable[Tensor]) -> "Ensemble":
+        """Fix mean and scale of every member, and find the medoid."""
+        batches = list(batches)
+        for k in range(len(self)):
+            self.put(k, self[k].normalise_(batches))
+        likeness = self.cosines(batches[0][:COMPARED]).abs().sum(1)
+        self.medoid.copy_(likeness.argmax())
+        return self
+
+    @torch.no_grad()
+    def cosines(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members members"]:
+        """Signed cosines between all members over states ``x``."""
+        rows = nn.functional.normalize(self.every(x).flatten(1), dim=1)
+        return rows @ rows.T
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "__")

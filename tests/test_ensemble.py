@@ -1,0 +1,104 @@
+"""Ensembles: equal to their members one by one, trained, saved and measured as one."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from eqflow import EquilibriumFlow, load
+from eqflow.errors import InputError
+from eqflow.fields import Ensemble, build_ensemble, build_field
+from eqflow.score import build_score
+from eqflow.training import flow_module, train_loader
+
+POINTS = torch.randn(400, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 0.5])
+
+
+def score():
+    return build_score(name="empirical", shape=(2,), points=POINTS)
+
+
+def ensemble(members=3, **arguments):
+    return build_ensemble(members, "network", (2,), score(), 0.2, seed=5, width=8, **arguments)
+
+
+def trained(field, condition="strong", steps=20):
+    module = flow_module(field, score(), POINTS, condition=condition, steps=steps, seed=2)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, train_loader(POINTS, 64, steps, seed=2))
+    return field.requires_grad_(False)
+
+
+def test_velocities_are_those_of_the_members():
+    fields = ensemble()
+    torch.testing.assert_close(
+        fields.every(POINTS), torch.stack([fields[k](POINTS) for k in range(len(fields))])
+    )
+    fields.medoid.fill_(2)
+    torch.testing.assert_close(fields(POINTS), fields[2](POINTS))
+
+
+def test_the_first_member_is_the_field_alone_and_seeds_share_none():
+    alone = build_field("network", (2,), score(), 0.2, 5, width=8)
+    assert torch.equal(ensemble()[0](POINTS), alone(POINTS))
+    weights = [
+        build_ensemble(4, "network", (2,), score(), 0.2, seed=seed, width=8)[k].network.last.weight
+        for seed in range(3)
+        for k in range(4)
+    ]
+    assert len({tuple(w.flatten().tolist()) for w in weights}) == 12
+
+
+@pytest.mark.parametrize("condition", ["strong", "weak"])
+def test_members_are_trained_as_each_one_alone(condition):
+    fields = ensemble()
+    alone = [trained(fields[k].requires_grad_(), condition) for k in range(len(fields))]
+    start = fields.every(POINTS)
+    trained(fields, condition)
+    expected = torch.stack([field(POINTS) for field in alone])
+    assert (expected - start).abs().mean() > 0.1
+    torch.testing.assert_close(fields.every(POINTS), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_normalising_gives_every_member_unit_speed_and_finds_the_medoid():
+    fields = ensemble(4)
+    for k in range(2, 4):  # two of a kind
+        fields.put(k, fields[1])
+    fields.normalise_([POINTS[:100], POINTS[100:]])
+    v = fields.every(POINTS)
+    torch.testing.assert_close(v.square().mean((1, 2)), torch.ones(4))
+    torch.testing.assert_close(v.mean(1), torch.zeros(4, 2), atol=1e-5, rtol=0)
+    assert fields.medoid != 0
+    expected = torch.nn.functional.cosine_similarity(v[0].flatten(), v[1].flatten(), dim=0)
+    assert fields.cosines(POINTS)[0, 1].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_an_ensemble_is_saved_and_loaded_as_one(tmp_path):
+    flow = EquilibriumFlow(
+        score={"name": "empirical"}, field={"width": 8}, flow_training={"steps": 3}, ensemble=3
+    ).fit(POINTS.numpy())
+    flow.save(tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again.model.field, Ensemble)
+    assert len(again.model.field) == 3
+    x = POINTS[:5].numpy()
+    assert (again.velocity(x) == flow.velocity(x)).all()
+    torch.testing.assert_close(again.model.field.every(POINTS), flow.model.field.every(POINTS))
+
+
+@pytest.mark.parametrize(("members", "family"), [(0, "network"), (2, "skew"), (2, "library")])
+def test_ensembles_that_make_no_sense_are_refused(members, family):
+    with pytest.raises(InputError, match=r"flow\.ensemble"):
+        build_ensemble(members, family, (2,), score(), 0.2)
+
+
+def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypatch):
+    monkeypatch.setattr("eqflow.memory.free_memory", lambda: 10_000)
+    with pytest.raises(InputError, match=r"flow\.ensemble=3 with batches of 64 takes about"):
+        trained(ensemble())
