@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", action="store_true")
-    parser.add_argument("--preset", default="chaos")
+    parser.add_argument("--preset", default="gamma")
     parser.add_argument("--power", action="store_true")
     parser.add_argument("--size", type=int, default=20_000)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.01])

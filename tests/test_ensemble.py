@@ -1,15 +1,21 @@
 """Ensembles: equal to their members one by one, trained, saved and measured as one."""
 
+from dataclasses import replace
+
 import pytest
 import pytorch_lightning as pl
 import torch
 
 from eqflow import EquilibriumFlow, load
 from eqflow.errors import InputError
+from eqflow.evaluation import Protocol, evaluate, evaluate_members, held_out
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.score import build_score
+from eqflow.simulate import RK4
+from eqflow.snapshots import split
 from eqflow.training import flow_module, train_loader
 
+TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
 POINTS = torch.randn(400, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 0.5])
 
 
@@ -90,6 +96,19 @@ def test_an_ensemble_is_saved_and_loaded_as_one(tmp_path):
     x = POINTS[:5].numpy()
     assert (again.velocity(x) == flow.velocity(x)).all()
     torch.testing.assert_close(again.model.field.every(POINTS), flow.model.field.every(POINTS))
+
+
+def test_measures_are_means_over_members_with_their_spread():
+    fields = ensemble(4).normalise_([POINTS])
+    data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
+    parts = (score(), data, RK4(0.1), 0.2, Protocol((1,), starts=50, splits=5, transport=False))
+    found = evaluate_members(fields, *parts)
+    each = torch.tensor([evaluate(fields[k], *parts)["truth/cos_signed"] for k in range(4)])
+    assert found["truth/cos_signed"] == pytest.approx(each.mean().item())
+    assert found["truth/cos_signed_std"] == pytest.approx(each.std().item())
+    assert found["members"] == 4
+    pairs = fields.cosines(held_out(data, *parts[3:])[0]).abs()
+    assert found["agreement"] == pytest.approx(((pairs.sum() - 4) / 12).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("members", "family"), [(0, "network"), (2, "skew"), (2, "library")])

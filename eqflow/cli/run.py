@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from omegaconf import DictConfig
@@ -35,8 +36,8 @@ from eqflow.cli.parts import (
 from eqflow.cli.resume import user_files
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
-from eqflow.evaluation import Protocol, evaluate, random_skew_similarity
-from eqflow.fields import SCORED, Library, VelocityField
+from eqflow.evaluation import Protocol, evaluate, evaluate_members, random_skew_similarity
+from eqflow.fields import SCORED, Ensemble, Library, VelocityField
 from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
@@ -45,6 +46,9 @@ from eqflow.snapshots import Snapshots
 from eqflow.stationarity import Sums
 from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, pass_size, val_loader
 from eqflow.version import __version__
+
+MEMBERS = "beside/members/"
+"""Prefix of the measures of an ensemble's members; the run's own field is the medoid."""
 
 log = logging.getLogger("eqflow")
 
@@ -232,14 +236,14 @@ class Run:
         fields, integrator = self._fields(model, snapshots), build(cfg.integrator)
 
         def measure(prefix: str) -> dict[str, float]:
-            protocol, sigma = self._protocol(prefix), noise_level(cfg, self._family(prefix))
+            sigma = noise_level(cfg, self._family(prefix))
+            parts = (model.score, snapshots, integrator, sigma, self._protocol(prefix))
             if prefix == "null/random_skew/":
-                size = alike(cfg, model, "random_skew")
-                parts = (model.score, snapshots, integrator, sigma, protocol)
-                numbers = random_skew_similarity(*parts, **size)
+                numbers = random_skew_similarity(*parts, **alike(cfg, model, "random_skew"))
+            elif prefix == MEMBERS:
+                numbers = evaluate_members(cast(Ensemble, model.field), *parts)
             else:
-                field = fields[prefix]
-                numbers = evaluate(field, model.score, snapshots, integrator, sigma, protocol)
+                numbers = evaluate(fields[prefix], *parts)
             if prefix in self.findings:
                 numbers |= self.findings[prefix].numbers()
             return {f"{prefix}{name}": value for name, value in numbers.items()}
@@ -268,6 +272,8 @@ class Run:
     def _fields(self, model: FlowModel, snapshots: Snapshots) -> dict[str, VelocityField]:
         """The run's field, those beside it and the nulls, by the prefix of their measures."""
         cfg, fields = self.cfg, {"": model.field}
+        if isinstance(model.field, Ensemble):
+            fields[MEMBERS] = model.field
         clean = not noise_level(cfg, cfg.flow.family)
         for group, families in (("beside", cfg.beside), ("null", cfg.nulls)):
             for family in families:
@@ -287,7 +293,7 @@ class Run:
 
     def _protocol(self, prefix: str) -> Protocol:
         full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
-        if not prefix.startswith("null/"):
+        if not prefix.startswith("null/") and prefix != MEMBERS:
             return full
         horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
         return replace(full, horizons=horizons or full.horizons[:1], transport=False)

@@ -8,6 +8,7 @@ transit times. A measure is a class in ``eqflow.metrics``; here it gets its stat
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import cross_similarity, image_similarity
+from eqflow.evaluation.members import evaluate_members
 from eqflow.evaluation.paths import simulated, true_path
 from eqflow.evaluation.preservation import escape_radius, preservation, resampling_floor
 from eqflow.evaluation.protocol import HEADLINE, Protocol
@@ -25,6 +26,7 @@ __all__ = [
     "displacement",
     "escape_radius",
     "evaluate",
+    "evaluate_members",
     "held_out",
     "image_similarity",
     "preservation",

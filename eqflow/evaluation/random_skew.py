@@ -6,6 +6,7 @@ import torch
 
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
+from eqflow.evaluation.members import mean_and_spread
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.similarity import similarity
 from eqflow.evaluation.states import noised
@@ -49,11 +50,4 @@ def random_skew_similarity(
             parts = (field, score, snapshots, integrator, sigma, protocol)
             numbers |= displacement(*parts, published=len(found) < PUBLISHED)
         found.append(numbers)
-    table = {
-        name: torch.tensor([numbers[name] for numbers in found if name in numbers])
-        for name in found[0]
-        if not name.endswith("_std")
-    }
-    return {name: values.mean().item() for name, values in table.items()} | {
-        f"{name}_std": values.std().item() for name, values in table.items()
-    }
+    return mean_and_spread(found)

@@ -66,7 +66,7 @@ class Entry:
     @property
     def ratios(self) -> dict[float, float]:
         """Transit times, increasing -> ``MMD^2 / floor95`` after them; empty if not simulated."""
-        names = [name for name in self.numbers if name.startswith(RATIO)]
+        names = [n for n in self.numbers if n.startswith(RATIO) and not n.endswith("_std")]
         return dict(sorted((float(n.removeprefix(RATIO)), self.numbers[n]) for n in names))
 
     @property

@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 NAMES = {
     "network": "network",
+    "members": "all members",
     "skew": "skew (no training)",
     "library": "library (equations)",
     "random": "random network",
@@ -22,6 +23,7 @@ NAMES = {
 
 COLOURS = {
     "network": "#0072B2",
+    "members": "#56A0D3",
     "skew": "#D55E00",
     "stream": "#009E73",
     "library": "#CC79A7",
@@ -33,7 +35,7 @@ COLOURS = {
 }
 """Family -> colour, after the palette of Okabe and Ito, which the colour-blind tell apart."""
 
-MARKERS = dict(zip(COLOURS, "osD^v<>Xp", strict=True))
+MARKERS = dict(zip(COLOURS, "oPsD^v<>Xp", strict=True))
 """Family -> marker: a second way to tell the lines apart."""
 
 TRUTH, DATA, OTHER = "#222222", "#9AA1AA", "#444444"

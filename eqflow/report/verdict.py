@@ -125,7 +125,9 @@ def _cell(numbers: Numbers, key: str) -> str:
     if key == P_VALUE and key in numbers:
         return chance(numbers[key])
     spread = spread_of(numbers, key) or 0.0
-    return number(numbers.get(key)) + (f" ± {spread:.1g}" if spread > ROUNDING else "")
+    return number(numbers.get(key)) + (
+        f" ± {float(f'{spread:.1g}'):g}" if spread > ROUNDING else ""
+    )
 
 
 def _floor(numbers: Numbers, key: str) -> str:
