@@ -17,7 +17,7 @@ from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
-from eqflow.score import TrainedScore
+from eqflow.score import EmpiricalScore, TrainedScore
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, LocalFunctions, Stationarity, hotelling
@@ -147,17 +147,40 @@ class EquilibriumFlow:
         Shape ``(len(times), n, *shape)``. ``eta > 0`` adds restoring noise, in inverse transit
         times; the draws follow the seed.
         """
-        z, model = self._standard(x0), self.model
+        path = self._path(self._standard(x0), times, eta, dt)
+        return _like(x0, self.model.standardiser.raw(path))
+
+    def sample(
+        self, n: int, time: float = 20.0, eta: float = 1.0, dt: float = 0.05, noised: bool = False
+    ) -> np.ndarray:
+        """``n`` raw states of the law, by non-reversible Langevin dynamics, ``(n, *shape)``.
+
+        ``time`` transit times of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` from normal noise, or
+        from the snapshots where the score keeps them; longer where the law has separate parts.
+        They are states of the smoothed law, and denoised unless ``noised``.
+        """
+        model, draw = self._fitted(), generator(self.seed, Stream.SIMULATION, 2**31)
+        if isinstance(model.score, EmpiricalScore):
+            points = model.score.points
+            start = points[torch.randint(len(points), (n,), generator=draw)]
+        else:
+            start = torch.randn(n, *model.shape, generator=draw)
+        start = start + self.sigma * torch.randn(start.shape, generator=draw)
+        x = self._path(start, [0.0, time], eta, dt)[-1]
+        return model.standardiser.raw(x if noised else model.score.denoise(x, self.sigma)).numpy()
+
+    def _path(self, z: Tensor, times: ArrayLike | Tensor, eta: float, dt: float) -> Tensor:
+        """Standardised states at increasing times."""
+        model = self.model
         ode = RK4(dt) if len(model.shape) == 1 else Stable(dt)
         integrator = HeunSDE(dt, eta) if eta else ode
-        path = integrator.limited(model.field.longest_step)(
+        return integrator.limited(model.field.longest_step)(
             model.field,
             z,
             torch.as_tensor(times, dtype=torch.double),
             lambda x: model.score(x, self.sigma),
             lambda step: normal(z, len(z), self.seed, Stream.SIMULATION, step),
         )
-        return _like(x0, model.standardiser.raw(path))
 
     def equations(self, variables: Sequence[str] | None = None) -> Equations:
         """The law of a library field, in raw units, with 95 % intervals and what is known of it.

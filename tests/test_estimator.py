@@ -246,3 +246,18 @@ def test_a_saved_flow_is_loaded_with_its_units_seed_and_dynamics(name, inside, t
 def test_loading_what_is_no_flow_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a saved flow"):
         eqflow.load(tmp_path)
+
+
+@pytest.mark.parametrize("score", ["empirical", "mlp"])
+def test_samples_are_states_of_the_smoothed_law(score):
+    """A wide Gaussian in raw units; noise is a fifth of each feature's standard deviation."""
+    scale = np.array([3.0, 0.1])
+    x = scale * np.random.default_rng(0).normal(size=(500, 2))
+    training = {"steps": 300} if score == "mlp" else {}
+    flow = EquilibriumFlow("skew", score={"name": score}, score_training=training).fit(x)
+    noised = flow.sample(1000, time=1.0, noised=True)
+    assert noised.std(0) / x.std(0) == pytest.approx([1.04**0.5] * 2, abs=0.06)
+    assert flow.sample(1000, time=1.0).std(0) / x.std(0) == pytest.approx(
+        [1.04**-0.5] * 2, abs=0.06
+    )
+    np.testing.assert_array_equal(flow.sample(5, time=0.1), flow.sample(5, time=0.1))
