@@ -92,7 +92,10 @@ class Library(VelocityField):
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         terms, coefficients = self._law()
         values = terms(self.standardiser.raw(x.double()))
-        velocity = (values.movedim(1, -1) @ coefficients).movedim(-1, 1)
+        if x.ndim == 2:
+            velocity = values @ coefficients
+        else:  # several times faster than the product along the second of four axes
+            velocity = (coefficients.T @ values.flatten(2)).view_as(x)
         return (velocity / self.standardiser.std).to(x.dtype)
 
     def _law(self) -> tuple[Terms, Tensor]:

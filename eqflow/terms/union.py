@@ -36,7 +36,8 @@ class Union(Terms):
         return [term for member in self.members for term in member.expressions(symbols)]
 
     def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
-        return torch.cat([member(x) for member in self.members], dim=1)[:, self._kept]
+        values = torch.cat([member(x) for member in self.members], dim=1)
+        return values if values.shape[1] == self.size else values[:, self._kept]
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         terms = self._all(symbols)
