@@ -8,7 +8,14 @@ import torch
 
 from eqflow import EquilibriumFlow, load
 from eqflow.errors import InputError
-from eqflow.evaluation import Protocol, evaluate, evaluate_members, held_out
+from eqflow.evaluation import (
+    Protocol,
+    classical_scaling,
+    evaluate,
+    evaluate_members,
+    kinds,
+    pair_table,
+)
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.score import build_score
 from eqflow.simulate import RK4
@@ -102,13 +109,33 @@ def test_measures_are_means_over_members_with_their_spread():
     fields = ensemble(4).normalise_([POINTS])
     data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
     parts = (score(), data, RK4(0.1), 0.2, Protocol((1,), starts=50, splits=5, transport=False))
-    found = evaluate_members(fields, *parts)
+    found = evaluate_members(fields, "network", *parts)
     each = torch.tensor([evaluate(fields[k], *parts)["truth/cos_signed"] for k in range(4)])
     assert found["truth/cos_signed"] == pytest.approx(each.mean().item())
     assert found["truth/cos_signed_std"] == pytest.approx(each.std().item())
     assert found["members"] == 4
-    pairs = fields.cosines(held_out(data, *parts[3:])[0]).abs()
-    assert found["agreement"] == pytest.approx(((pairs.sum() - 4) / 12).item(), rel=1e-5)
+
+
+def test_pairs_of_kinds_are_compared():
+    """In the plane all skew maps are one up to sign, and nothing is like the score of it."""
+    fields = ensemble(4).normalise_([POINTS])
+    data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
+    found = kinds(fields, "network", score(), data, 0.2, Protocol())
+    table = pair_table(found)
+    cosines = found["network"] @ found["network"].T
+    assert table["pairs/network/network"] == pytest.approx((cosines.abs().sum() - 4).item() / 12)
+    assert table["pairs/skew/skew"] == pytest.approx(1, abs=1e-5)
+    assert table["pairs/skew/skew_std"] == pytest.approx(0, abs=1e-5)
+    assert table["pairs/skew/score"] < 0.2 < table["pairs/skew/truth"]
+    assert "pairs/score/score" not in table
+
+
+def test_classical_scaling_keeps_distances_of_fields_in_a_plane():
+    angles = torch.tensor([0.0, 0.1, 0.15, 0.3])
+    rows = torch.stack([angles.cos(), angles.sin()], 1).double()
+    places = classical_scaling(rows @ rows.T)
+    expected = torch.cdist(rows, rows)  # on a short arc the third dimension is small
+    torch.testing.assert_close(torch.cdist(places, places), expected, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("members", "family"), [(0, "network"), (2, "skew"), (2, "library")])

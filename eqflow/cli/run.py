@@ -241,7 +241,8 @@ class Run:
             if prefix == "null/random_skew/":
                 numbers = random_skew_similarity(*parts, **alike(cfg, model, "random_skew"))
             elif prefix == MEMBERS:
-                numbers = evaluate_members(cast(Ensemble, model.field), *parts)
+                ensemble = cast(Ensemble, model.field)
+                numbers = evaluate_members(ensemble, cfg.flow.family, *parts)
             else:
                 numbers = evaluate(fields[prefix], *parts)
             if prefix in self.findings:

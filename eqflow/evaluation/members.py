@@ -1,13 +1,16 @@
 """Measures of many fields: means, and how far the fields differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from eqflow.evaluation.evaluate import evaluate
-from eqflow.evaluation.states import held_out
+from eqflow.evaluation.pairs import kinds, pair_table
+from eqflow.evaluation.protocol import Protocol
 from eqflow.fields import Ensemble
+from eqflow.score import Score
+from eqflow.simulate import Integrator
+from eqflow.snapshots import Snapshots
 
 Numbers = dict[str, float]
 
@@ -25,15 +28,21 @@ def mean_and_spread(found: Sequence[Numbers]) -> Numbers:
 
 
 @torch.no_grad()
-def evaluate_members(ensemble: Ensemble, *parts: Any) -> Numbers:
+def evaluate_members(
+    ensemble: Ensemble,
+    family: str,
+    score: Score,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol,
+) -> Numbers:
     """What :func:`evaluate` gives of every member, mean and spread, and how alike they are.
 
-    ``parts`` are its other arguments. ``agreement`` is the mean ``|cos|`` of all pairs over
-    held-out states: of one architecture under many seeds it measures the bias of the family.
+    To each other and to random skew maps, random networks, score and truth:
+    :func:`pair_table`.
     """
-    _, snapshots, _, sigma, protocol = parts
-    x = held_out(snapshots, sigma, protocol)[0]
-    pairs = ensemble.cosines(x).abs()[*torch.triu_indices(len(ensemble), len(ensemble), 1)]
+    parts = (score, snapshots, integrator, sigma, protocol)
     numbers = mean_and_spread([evaluate(ensemble[k], *parts) for k in range(len(ensemble))])
-    agreement = {"agreement": pairs.mean().item(), "agreement_std": pairs.std().item()}
-    return numbers | agreement | {"members": len(ensemble)}
+    found = kinds(ensemble, family, score, snapshots, sigma, protocol)
+    return numbers | pair_table(found) | {"members": len(ensemble)}

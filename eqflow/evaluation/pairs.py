@@ -1,0 +1,76 @@
+"""How alike fields of several kinds are: ``|cos|`` of all pairs over held-out states.
+
+The paper's evidence that the data decide the dynamics is that learned fields agree with each other.
+Fields of one architecture under many seeds share its bias; kinds that do not are the comparison.
+"""
+
+from itertools import combinations_with_replacement
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.similarity import true_velocities
+from eqflow.evaluation.states import held_out
+from eqflow.fields import Ensemble, build_field
+from eqflow.score import Score
+from eqflow.snapshots import Snapshots
+
+DRAWS = 100
+"""Random fields of a kind, at most as many as the ensemble has members."""
+
+Kinds = dict[str, Float[Tensor, "fields coordinates"]]
+"""Name of a kind -> velocities of its fields at the same states, each of length one."""
+
+
+@torch.no_grad()
+def kinds(
+    ensemble: Ensemble,
+    family: str,
+    score: Score,
+    snapshots: Snapshots,
+    sigma: float,
+    protocol: Protocol,
+) -> Kinds:
+    """The ensemble's members, random skew maps of the score, random networks, score and truth.
+
+    Fields are centred over the states, as those that keep a law are. Where the field lives on the
+    snapshots themselves, there is no score to compare with.
+    """
+    x = held_out(snapshots, sigma, protocol)[0]
+    count = min(DRAWS, len(ensemble))
+    seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + count)
+    drawn = {"skew": seeds, "random": seeds, "score": seeds[:1]} if sigma else {"random": seeds}
+    found = {family: ensemble.every(x)}
+    for kind, some in drawn.items():
+        fields = [
+            build_field(kind, snapshots.shape, score, sigma, seed).to(x.device) for seed in some
+        ]
+        found[kind] = torch.stack([field(x) for field in fields])
+    if snapshots.velocity is not None:
+        found["truth"] = true_velocities(snapshots, sigma, protocol)[0][None]
+    centred = {kind: v - v.mean(1, keepdim=True) for kind, v in found.items()}
+    return {kind: normalize(v.flatten(1), dim=1) for kind, v in centred.items()}
+
+
+def pair_table(found: Kinds) -> dict[str, float]:
+    """``pairs/<kind>/<kind>``: mean ``|cos|`` of pairs of two fields, and ``..._std``."""
+    table = {}
+    for a, b in combinations_with_replacement(found, 2):
+        cosines = (found[a] @ found[b].T).abs()
+        if a == b:
+            cosines = cosines[torch.ones_like(cosines).triu(1).bool()]
+        if cosines.numel():
+            table[f"pairs/{a}/{b}"] = cosines.mean().item()
+            table[f"pairs/{a}/{b}_std"] = cosines.std(correction=min(1, cosines.numel() - 1)).item()
+    return table
+
+
+def classical_scaling(cosines: Float[Tensor, "n n"]) -> Float[Tensor, "n 2"]:
+    """Places in the plane whose distances are close to ``sqrt(2 - 2 |cos|)`` (Torgerson 1952)."""
+    squares = 2 - 2 * cosines.abs().double()
+    centred = squares - squares.mean(0) - squares.mean(1, keepdim=True) + squares.mean()
+    values, vectors = torch.linalg.eigh(-centred / 2)
+    return vectors[:, -2:].flip(1) * values[-2:].flip(0).clamp_min(0).sqrt()
