@@ -17,6 +17,7 @@ from eqflow.evaluation import (
     pair_table,
 )
 from eqflow.fields import Ensemble, build_ensemble, build_field
+from eqflow.report.pairs import pairs
 from eqflow.score import build_score
 from eqflow.simulate import RK4
 from eqflow.snapshots import split
@@ -148,3 +149,11 @@ def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypat
     monkeypatch.setattr("eqflow.memory.free_memory", lambda: 10_000)
     with pytest.raises(InputError, match=r"flow\.ensemble=3 with batches of 64 takes about"):
         trained(ensemble())
+
+
+def test_pairs_are_drawn_for_every_kind():
+    fields = ensemble(3).normalise_([POINTS])
+    found = kinds(fields, "network", score(), split(POINTS, val=20, test=200), 0.2, Protocol())
+    table, histogram, plane = pairs(found, pair_table(found)).axes
+    assert len(table.texts) == 9  # of 10 pairs of kinds, the score has none of its own
+    assert len(histogram.get_legend().texts) == len(plane.collections) == 4

@@ -9,7 +9,7 @@ from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import cross_similarity, image_similarity
 from eqflow.evaluation.members import evaluate_members
-from eqflow.evaluation.pairs import classical_scaling, kinds, pair_table
+from eqflow.evaluation.pairs import Kinds, classical_scaling, kinds, pair_table
 from eqflow.evaluation.paths import simulated, true_path
 from eqflow.evaluation.preservation import escape_radius, preservation, resampling_floor
 from eqflow.evaluation.protocol import HEADLINE, Protocol
@@ -22,6 +22,7 @@ from eqflow.evaluation.textures import textures
 
 __all__ = [
     "HEADLINE",
+    "Kinds",
     "Protocol",
     "classical_scaling",
     "cross_similarity",

@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
+from eqflow.evaluation import kinds
+from eqflow.fields import Ensemble
 from eqflow.report import curves, evidence, motion, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law, laws
+from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Row
 from eqflow.report.scene import Scene
 from eqflow.report.style import SIGMA, TRUTH, number
@@ -29,6 +32,7 @@ def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figu
         "preservation": curves.preservation(run),
         **(motion.pictures if images else _portraits)(run, scene),
         **_evidence(run, scene),
+        "pairs": _pairs(run, scene),
         "similarity": (curves.image_similarity if images else curves.similarity)(run),
         "losses": curves.losses(history),
     }
@@ -69,6 +73,16 @@ def _trajectories(run: Sequence[Entry], scene: Scene) -> Figure:
     if truth is not None:
         rows.append(Row("the true system, as many and as long", scene.states(), truth, TRUTH))
     return portraits.projections(rows)
+
+
+def _pairs(run: Sequence[Entry], scene: Scene) -> Figure | None:
+    """How alike the members of an ensemble are, beside other kinds of fields."""
+    members = next((e for e in run if isinstance(e.velocity, Ensemble) and not e.own), None)
+    if members is None:
+        return None
+    parts = (scene.model.score, scene.snapshots, members.sigma, scene.protocol)
+    found = kinds(members.velocity, run[0].family, *parts)  # type: ignore[arg-type]
+    return pairs(found, members.numbers)
 
 
 def _evidence(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:

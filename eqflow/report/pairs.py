@@ -1,0 +1,70 @@
+"""Picture of how alike fields of several kinds are: a table, a histogram and a map."""
+
+from collections.abc import Mapping
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eqflow.evaluation import Kinds, classical_scaling
+from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER, TRUTH, number, sheet
+
+SHADES = "Blues"
+
+
+def pairs(found: Kinds, numbers: Mapping[str, float]) -> Figure:
+    """Mean ``|cos|`` of pairs of kinds, all values for the first one, and a plane of fields."""
+    figure = sheet(11.0, 3.6)
+    table, histogram, plane = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
+    _table(table, list(found), numbers)
+    _histogram(histogram, found)
+    _plane(plane, found)
+    return figure
+
+
+def _named(kind: str) -> str:
+    return {"truth": "true system", "skew": "random skew maps"}.get(kind, NAMES.get(kind, kind))
+
+
+def _table(axes: Axes, names: list[str], numbers: Mapping[str, float]) -> None:
+    values = torch.full((len(names), len(names)), torch.nan)
+    for i, a in enumerate(names):
+        for j, b in enumerate(names[i:], start=i):
+            key = f"pairs/{a}/{b}"
+            if key in numbers:
+                values[i, j] = numbers[key]
+                text = f"{number(numbers[key], 2)}\n± {number(numbers[f'{key}_std'], 1)}"
+                white = "white" if numbers[key] > 0.6 else "black"
+                axes.text(j, i, text, ha="center", va="center", color=white, fontsize=7.5)
+    axes.imshow(values.numpy(), cmap=SHADES, vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), [_named(n) for n in names], rotation=35, ha="right")
+    axes.set_yticks(range(len(names)), [_named(n) for n in names])
+    axes.set_title("mean |cos| of pairs")
+    axes.grid(visible=False)
+
+
+def _histogram(axes: Axes, found: Kinds) -> None:
+    first, *others = found
+    for kind in [first, *others]:
+        cosines = (found[first] @ found[kind].T).abs()
+        if kind == first:
+            cosines = cosines[torch.ones_like(cosines).triu(1).bool()]
+        shown = cosines.flatten().clamp_max(1).cpu().numpy()
+        axes.hist(shown, bins=25, range=(0, 1), density=True, alpha=0.5, color=_colour(kind))
+    axes.set(xlabel=f"|cos| to the {_named(first)}", ylabel="density", yscale="log")
+    axes.legend([_named(kind) for kind in found], fontsize=7)
+
+
+def _plane(axes: Axes, found: Kinds) -> None:
+    rows = torch.cat([*found.values()])
+    places = classical_scaling(rows @ rows.T).split([len(v) for v in found.values()])
+    for kind, at in zip(found, places, strict=True):
+        x, y = at.T.cpu().numpy()
+        size, marker = 60 if len(at) == 1 else 14, MARKERS.get(kind, "*")
+        axes.scatter(x, y, size, marker=marker, color=_colour(kind), alpha=0.8)
+    axes.set(title="fields, the more apart the less alike", xticks=[], yticks=[])
+    axes.set_aspect("equal", "datalim")
+
+
+def _colour(kind: str) -> str:
+    return TRUTH if kind == "truth" else COLOURS.get(kind, OTHER)
