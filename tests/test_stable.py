@@ -102,7 +102,7 @@ def test_steps_are_as_short_as_the_tolerance_asks_for():
         exact = (k**2 * t.sin() - k * t.cos() + (k**2 + k + 1) * (-k * t).exp()) / (k**2 + 1)
         return abs(float(end[0] - exact)), float(end[1])
 
-    loose, fine = miss(1e-2), miss(1e-5)
+    loose, fine = miss(1e-2), miss(1e-6)
     assert loose[1] == pytest.approx(0.04)
     assert fine[0] < 1e-4 < loose[0] < 0.03
 
