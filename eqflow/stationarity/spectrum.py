@@ -6,12 +6,14 @@ is weighted by its own noise: under one weight for all, the fields whose moments
 would pass for solutions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from eqflow.stationarity.solve import minimise
 from eqflow.stationarity.starts import least
+from eqflow.stationarity.symmetries import Generator, directions
 from eqflow.stationarity.trial import Candidate, Trial
 
 LEVEL = 1e-3
@@ -50,16 +52,33 @@ class Spectrum:
         return max(excess[1], 0) / max(excess[0], self.error)
 
 
+def known(trial: Trial, candidates: Sequence[Generator]) -> tuple[Generator, ...]:
+    """Those that keep the law: they pass the test that a spectrum's fields must.
+
+    They are known beforehand, so their statistic is compared with 1 for each moment.
+    """
+    return tuple(one for one in candidates if _keeps(trial.fixed(one)))
+
+
+def _keeps(one: Candidate) -> bool:
+    return one.test.p_value >= LEVEL and one.found.statistic <= WORSE * one.found.moments
+
+
 def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:
     """From a law on: fields of its library orthogonal to all before, ``extra`` beyond solutions.
 
-    Their statistics are those on the states that starts are compared on. Those that may be
-    solutions are fitted to all states, as the law was, before the held-out test.
+    The trial's symmetries come next: they have passed the test. Statistics are those on the states
+    that starts are compared on. Further fields that may be solutions are fitted to all states, as
+    the law was, before the held-out test.
     """
     form = trial.first(law.columns)
     form.settle(law.found.xi)
     found = [minimise(form, law.found.xi, law.found.support, tolerance=1)]
     kept = [law.test.p_value >= LEVEL]
+    moving = directions(trial.symmetries, law.columns, form)
+    if moving is not None:
+        found += [minimise(form, xi, steps=0) for xi in moving.T]
+        kept += [True] * len(trial.symmetries)
     while kept.count(False) < extra and len(found) < len(law.found.xi) - 1:
         apart = torch.stack([one.xi for one in found], dim=1)
         one = trial.candidate(law.columns, form, least(form, apart))
