@@ -182,7 +182,7 @@ class Discovery:
         return replace(found, noise_low=profile.low, noise_high=profile.high)
 
     def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
-        """What laws are tried on; those of images apart from the symmetries, which always are there."""
+        """What laws are tried on; those of images beside symmetries, which are always there."""
         parts = (self.sample, self.held_out, self.functions, self.others, self.fewest, self.most)
         trial = Trial(*parts, noisy=self._noisy(noise_std)) if noise_std else Trial(*parts, total)
         return replace(trial, symmetries=self._known(trial)) if self.images else trial
@@ -192,8 +192,8 @@ class Discovery:
         units, rows = self.field.standardiser, self.sample.z.transpose(0, 1).flatten(1).double()
         noise = trial.noisy.noise_std if trial.noisy else 0.0
         second = torch.cov(rows) - noise**2 * torch.eye(len(rows)).to(rows)
-        terms, mean, std = self.field.terms, units.mean.flatten(), units.std.flatten()
-        return known(trial, generators(terms, mean, std, second))
+        what, mean, std = self.field, units.mean.flatten(), units.std.flatten()
+        return known(trial, generators(what.terms, what.variables, mean, std, second))
 
     def _noisy(self, noise_std: float) -> NoisyPolynomial:
         units = self.field.standardiser

@@ -57,6 +57,7 @@ def has_gradients(terms: Terms) -> bool:
 
 def generators(
     terms: Terms,
+    variables: Sequence[str],
     mean: Float[Tensor, " dim"],
     std: Float[Tensor, " dim"],
     second: Float[Tensor, "dim dim"],
@@ -67,7 +68,6 @@ def generators(
     moments. The rotation is that of the plane in which they are isotropic: in two channels of an
     image it turns the phase, everywhere alike.
     """
-    variables = variable_names(terms.dim)
     place = {name: a for a, name in enumerate(terms.names(variables))}
     found = []
     for axis in "xy":
@@ -77,11 +77,11 @@ def generators(
             values = std.new_zeros(len(terms), terms.dim)
             values[rows, range(terms.dim)] = 1 / std
             found.append(Generator(f"translation along {axis}", values, (rows[0], 0)))
-    if terms.dim == 2 and {"1", *variables} <= place.keys():
+    if terms.dim == 2 and place.keys() >= {"1", *variables}:
         rows = [place[name] for name in ("1", *variables)]
         values = std.new_zeros(len(terms), 2)
         values[rows] = _rotation(mean, std, second)
-        found.append(Generator("rotation", values, (rows[2], 0)))
+        found.append(Generator(f"rotation of {' and '.join(variables)}", values, (rows[2], 0)))
     return found
 
 
