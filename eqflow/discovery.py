@@ -280,7 +280,7 @@ class Discovery:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Unknowns of a law made orthogonal to the symmetries; raw coefficients and errors."""
         form, found = law.form, law.found
-        fields = _filled(found, torch.cat([found.xi[found.support][None], errors]))
+        fields = _embedded(found, torch.cat([found.xi[found.support][None], errors]))
         moving = directions(trial.symmetries, law.columns, form)
         if moving is not None:
             fields = orthogonal(form, fields, turned(form, found.xi, moving))
@@ -346,11 +346,11 @@ def _singular(gram: Float[Tensor, "terms terms"]) -> bool:
 
 def _direction(law: Candidate, errors: Float[Tensor, "count support"]) -> float:
     """The cosine to the fit that 95 % of the bootstrap's fields reach."""
-    drawn = law.found.xi + _filled(law.found, errors)
+    drawn = law.found.xi + _embedded(law.found, errors)
     return float(_cosines(law, drawn).quantile(0.05))
 
 
-def _filled(found: Minimum, values: Float[Tensor, "n support"]) -> Float[Tensor, "n unknowns"]:
+def _embedded(found: Minimum, values: Float[Tensor, "n support"]) -> Float[Tensor, "n unknowns"]:
     """Values of the unknowns of a support as those of all."""
     return values.new_zeros(len(values), len(found.xi)).index_copy(1, found.support, values)
 

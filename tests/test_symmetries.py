@@ -1,6 +1,8 @@
 """Known symmetries: exact generators, their test, and laws beside them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -9,6 +11,8 @@ from data_modules.planar import Ring
 from eqflow.discovery import Discovery
 from eqflow.fields import Library
 from eqflow.findings import Findings
+from eqflow.report.entry import Entry
+from eqflow.report.laws import Law
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FourierFunctions,
@@ -144,22 +148,31 @@ def test_the_law_of_a_ring_is_its_rotation():
 
 
 def test_a_law_beside_symmetries_has_one_dimension_more():
-    _, found = discover(normal(300, 2))
+    field, found = discover(normal(300, 2))
     beside = replace(found, p_value=0.5, dimension=3, symmetries=TRANSLATIONS, apart=True)
     assert beside.reason == ""
+    assert "the translation along x and the translation along y may be added" in beside.note
+    entry = SimpleNamespace(velocity=field, numbers={})
+    law = Law(cast(Entry, entry), beside)
+    assert "only the translation along x and the translation along y keep" in law.verdict
+    assert law.facts["symmetries"] == ", ".join(TRANSLATIONS)
     for other in (replace(beside, dimension=4), replace(beside, apart=False)):
         assert "span" in other.reason
 
 
 @pytest.mark.slow
 def test_chaotic_patterns_give_their_law_and_the_translations():
-    """Four terms of each equation would be gradients: none is kept. Seed 0."""
+    """Four of the terms are gradients: none is kept. Seed 0."""
     schedule = Schedule(settle=3000)
     system = GrayScott("chaos")
     x = system.sample(150, seed=0, grid=(64, 64), schedule=schedule).states
     field, found = discover(x, 3, operators=["lap", "dx", "dy"])
     assert found.symmetries == TRANSLATIONS
     assert found.dimension == 3
+    names = field.terms.names(field.variables)
+    gradients = [a for a, name in enumerate(names) if name.startswith("d")]
+    assert len(gradients) == 4
+    assert not field.coefficients[gradients].any()
     z = field.standardiser.standard(x)
     v, truth = field(z), system.velocity(x) / field.standardiser.std
     assert cosine(v, truth) > 0.99

@@ -14,7 +14,7 @@ import torch
 from eqflow.stationarity.solve import minimise
 from eqflow.stationarity.starts import least
 from eqflow.stationarity.symmetries import Generator, directions
-from eqflow.stationarity.trial import Candidate, Trial
+from eqflow.stationarity.trial import HOPELESS, Candidate, Trial
 
 LEVEL = 1e-3
 """Level of the tests in turn: lower than that of one, as there is one for each dimension."""
@@ -53,15 +53,16 @@ class Spectrum:
 
 
 def known(trial: Trial, candidates: Sequence[Generator]) -> tuple[Generator, ...]:
-    """Those that keep the law by the test that a spectrum's fields must pass.
+    """Those that keep the law: they pass the test that a spectrum's fields must.
 
-    Central differences are not quite translations: on sharp patterns their statistic is about 2
-    for each moment, so it need not be better than hopeless.
+    On sharp patterns the statistic of ``rough`` ones is about 2 for each moment: it may be more.
     """
-    fixed = {one: trial.fixed(one) for one in candidates}
-    return tuple(
-        one for one, law in fixed.items() if law.test.p_value >= LEVEL and not law.hopeless
-    )
+    return tuple(one for one in candidates if _keeps(trial.fixed(one), one.rough))
+
+
+def _keeps(one: Candidate, rough: bool) -> bool:
+    worst = (HOPELESS if rough else WORSE) * one.found.moments
+    return one.test.p_value >= LEVEL and one.found.statistic <= worst
 
 
 def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:

@@ -27,12 +27,14 @@ class Generator:
     """A symmetry's motion, by its ``name``.
 
     ``coefficients`` (terms, dim) give its standardised velocity by raw terms; ``pivot`` is the term
-    and the equation of the unknown that multiples of it are told by.
+    and the equation of the unknown that multiples of it are told by. ``rough`` ones are made of
+    central differences, which are not quite translations.
     """
 
     name: str
     coefficients: Float[Tensor, "terms dim"]
     pivot: tuple[int, int]
+    rough: bool = False
 
     @property
     def columns(self) -> Int[Tensor, " terms"]:
@@ -76,7 +78,7 @@ def generators(
             rows = [place[name] for name in slopes]
             values = std.new_zeros(len(terms), terms.dim)
             values[rows, range(terms.dim)] = 1 / std
-            found.append(Generator(f"translation along {axis}", values, (rows[0], 0)))
+            found.append(Generator(f"translation along {axis}", values, (rows[0], 0), rough=True))
     if terms.dim == 2 and place.keys() >= {"1", *variables}:
         rows = [place[name] for name in ("1", *variables)]
         values = std.new_zeros(len(terms), 2)
