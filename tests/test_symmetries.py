@@ -1,8 +1,6 @@
 """Known symmetries: exact generators, their test, and laws beside them."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 import torch
@@ -152,8 +150,7 @@ def test_a_law_beside_symmetries_has_one_dimension_more():
     beside = replace(found, p_value=0.5, dimension=3, symmetries=TRANSLATIONS, apart=True)
     assert beside.reason == ""
     assert "the translation along x and the translation along y may be added" in beside.note
-    entry = SimpleNamespace(velocity=field, numbers={})
-    law = Law(cast(Entry, entry), beside)
+    law = Law(Entry("", "library", field, {}), beside)
     assert "only the translation along x and the translation along y keep" in law.verdict
     assert law.facts["symmetries"] == ", ".join(TRANSLATIONS)
     for other in (replace(beside, dimension=4), replace(beside, apart=False)):
