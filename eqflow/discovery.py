@@ -24,8 +24,10 @@ from eqflow.stationarity import (
     SCARCE,
     Candidate,
     FourierFunctions,
+    Generator,
     ImageSample,
     LocalFunctions,
+    Minimum,
     NoiseProfile,
     NoisyPolynomial,
     Orientation,
@@ -33,16 +35,22 @@ from eqflow.stationarity import (
     Sums,
     Trial,
     check_noise,
+    directions,
     draws,
+    generators,
+    has_gradients,
     influence,
+    known,
     moments,
     orientation,
+    orthogonal,
     path,
     profile_noise,
     rademacher,
     select,
     spectrum,
     sums,
+    turned,
 )
 
 HELD_OUT = 0.3
@@ -118,9 +126,15 @@ class Discovery:
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
         self.fewest, self.most, count = self._sizes(functions)
-        kind = LocalFunctions if self.images else FourierFunctions
-        self.functions = kind.of(self.sample.z, count, seed=seed)
-        self.others = kind.of(self.sample.z, functions, seed=seed + 1)
+        self.functions = self._drawn(count, seed)
+        self.others = self._drawn(functions, seed + 1)
+
+    def _drawn(self, count: int, seed: int) -> FourierFunctions | LocalFunctions:
+        """Test functions; those of images tell directions apart if the terms do."""
+        if not self.images:
+            return FourierFunctions.of(self.sample.z, count, seed=seed)
+        directed = has_gradients(self.field.terms)
+        return LocalFunctions.of(self.sample.z, count, seed=seed, directed=directed)
 
     def _sizes(self, functions: int) -> tuple[int, int, int]:
         """Test functions of a fit, of the last one, and how many are drawn."""
@@ -168,10 +182,18 @@ class Discovery:
         return replace(found, noise_low=profile.low, noise_high=profile.high)
 
     def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
+        """What laws are tried on; those of images beside symmetries, which are always there."""
         parts = (self.sample, self.held_out, self.functions, self.others, self.fewest, self.most)
-        if not noise_std:
-            return Trial(*parts, total)
-        return Trial(*parts, noisy=self._noisy(noise_std))
+        trial = Trial(*parts, noisy=self._noisy(noise_std)) if noise_std else Trial(*parts, total)
+        return replace(trial, symmetries=self._known(trial)) if self.images else trial
+
+    def _known(self, trial: Trial) -> tuple[Generator, ...]:
+        """The symmetries that keep the distribution, of those that the terms can express."""
+        units, rows = self.field.standardiser, self.sample.z.transpose(0, 1).flatten(1).double()
+        noise = trial.noisy.noise_std if trial.noisy else 0.0
+        second = torch.cov(rows) - noise**2 * torch.eye(len(rows)).to(rows)
+        what, mean, std = self.field, units.mean.flatten(), units.std.flatten()
+        return known(trial, generators(what.terms, what.variables, mean, std, second))
 
     def _noisy(self, noise_std: float) -> NoisyPolynomial:
         units = self.field.standardiser
@@ -184,6 +206,10 @@ class Discovery:
         return profile_noise(self.sample.z, library, functions)
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
+        moves = trial.symmetries if self.images else self._known(trial)
+        if trial.symmetries and not tried[-1][1].accepted:  # they alone may keep the distribution
+            trial = replace(trial, symmetries=())
+            tried = select(trial, self.libraries)
         full, law = tried[-1]
         shape, accepted = spectrum(trial, law), law.accepted
         if accepted:
@@ -191,11 +217,10 @@ class Discovery:
         form, found = law.form, law.found
         labels = trial.labels(form)
         errors = draws(influence(form, found), form.count, groups=labels, seed=self.seed)
-        rate = (self.field.standardiser.std.flatten() / form.rms[:, None]).flatten()[found.support]
-        values = found.xi[found.support] * rate
-        where = self._place(law)
-        sense = self._orientation(trial, where, values, errors * rate)
-        low, high = (values + (errors * rate).quantile(q, dim=0) for q in (0.025, 0.975))
+        support, values, spread = self._upright(trial, law, errors)
+        where = self._place(law, support)
+        sense = self._orientation(trial, where, values, spread)
+        low, high = (values + spread.quantile(q, dim=0) for q in (0.025, 0.975))
         if sense.sign < 0:
             low, high = -high, -low
         self.field.coefficients.copy_(self._filled(where, sense.sign * values))
@@ -216,6 +241,8 @@ class Discovery:
             escaped=escaped(self.field, self.held_out.z[:STARTS], reach(self.sample.z)),
             low=self._filled(where, low).tolist(),
             high=self._filled(where, high).tolist(),
+            symmetries=[one.name for one in moves],
+            apart=bool(trial.symmetries),
             **(_noise(trial, law) if trial.noisy else {}),
         )
 
@@ -248,9 +275,23 @@ class Discovery:
                 )
         return libraries
 
-    def _place(self, law: Candidate) -> Tensor:
-        """Rows and columns of the field's coefficients that the unknowns of a law are."""
-        term, variable = law.found.support // law.form.dim, law.found.support % law.form.dim
+    def _upright(
+        self, trial: Trial, law: Candidate, errors: Float[Tensor, "count support"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Unknowns of a law made orthogonal to the symmetries; raw coefficients and errors."""
+        form, found = law.form, law.found
+        fields = _embedded(found, torch.cat([found.xi[found.support][None], errors]))
+        moving = directions(trial.symmetries, law.columns, form)
+        if moving is not None:
+            fields = orthogonal(form, fields, turned(form, found.xi, moving))
+        support = fields.any(dim=0).nonzero()[:, 0]
+        rate = (self.field.standardiser.std.flatten() / form.rms[:, None]).flatten()
+        raw = (fields * rate)[:, support]
+        return support, raw[0], raw[1:]
+
+    def _place(self, law: Candidate, support: Tensor) -> Tensor:
+        """Rows and columns of the field's coefficients that unknowns of a law are."""
+        term, variable = support // law.form.dim, support % law.form.dim
         return torch.stack([law.columns[term], variable])
 
     def _filled(self, place: Tensor, values: Tensor) -> Float[Tensor, "terms dim"]:
@@ -279,7 +320,7 @@ class Discovery:
     def _row(self, full: Candidate, law: Candidate) -> dict[str, float]:
         return {
             "degree": self._degree(full),
-            "unknowns": len(full.found.xi),
+            "unknowns": len(full.found.support),
             "statistic": full.found.statistic / full.found.moments,
             "terms": len(law.found.support),
             "p_value": law.test.p_value,
@@ -305,9 +346,13 @@ def _singular(gram: Float[Tensor, "terms terms"]) -> bool:
 
 def _direction(law: Candidate, errors: Float[Tensor, "count support"]) -> float:
     """The cosine to the fit that 95 % of the bootstrap's fields reach."""
-    drawn = law.found.xi.repeat(len(errors), 1)
-    drawn[:, law.found.support] += errors
+    drawn = law.found.xi + _embedded(law.found, errors)
     return float(_cosines(law, drawn).quantile(0.05))
+
+
+def _embedded(found: Minimum, values: Float[Tensor, "n support"]) -> Float[Tensor, "n unknowns"]:
+    """Values of the unknowns of a support as those of all."""
+    return values.new_zeros(len(values), len(found.xi)).index_copy(1, found.support, values)
 
 
 def _noise(trial: Trial, law: Candidate) -> dict[str, float]:

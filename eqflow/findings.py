@@ -1,6 +1,6 @@
 """What a fit of a library found, in plain values, and whether that makes a law."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eqflow.stationarity import ACCEPTED
 
@@ -28,6 +28,8 @@ class Findings:
     leave the data when the law is simulated. ``noise_std`` is the size of the measurement
     noise that was corrected for, between ``noise_low`` and ``noise_high`` where it was estimated
     (95 %), and ``blurred`` the cosine to the fit of a fit that takes no notice of it.
+    ``symmetries`` name the known motions that keep the distribution; ``apart`` says whether the law
+    is one beside them, which is given orthogonal to them.
     """
 
     degree: int
@@ -50,6 +52,8 @@ class Findings:
     noise_low: float = 0.0
     noise_high: float = 0.0
     blurred: float = 1.0
+    symmetries: list[str] = field(default_factory=list)
+    apart: bool = False
 
     def numbers(self) -> dict[str, float]:
         """What goes into the table of measures."""
@@ -63,6 +67,7 @@ class Findings:
             "selection/p_value": self.p_value,
             "spectrum/dimension": self.dimension,
             "spectrum/gap": self.gap,
+            "spectrum/symmetries": len(self.symmetries),
             "bootstrap/direction": self.direction,
             "selection/escaped": self.escaped,
             "orientation": int(self.oriented),
@@ -77,8 +82,9 @@ class Findings:
             return "no library that was tried keeps the distribution"
         if self.p_value < TRUSTED:
             return f"the held-out test leaves it in doubt, p = {self.p_value:.2g}"
-        if self.dimension != 1:
-            return f"the fields that keep the distribution span {self.dimension} dimensions"
+        if self.dimension != (1 + len(self.symmetries) if self.apart else 1):
+            fields = f"the fields that keep the distribution span {self.dimension} dimensions"
+            return fields + (f", with {self.moves} among them" if self.symmetries else "")
         if self.gap < APART:
             return "another field keeps the distribution nearly as well"
         if self.direction < CLOSE:
@@ -88,9 +94,31 @@ class Findings:
         return ""
 
     @property
+    def moves(self) -> str:
+        """The symmetries in words; empty if there are none."""
+        return " and ".join(f"the {name}" for name in self.symmetries)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the only field that keeps the distribution is a symmetry of it."""
+        return not self.apart and self.dimension == len(self.symmetries) == 1
+
+    @property
     def note(self) -> str:
-        """The statement on the sign that goes beneath the equations."""
+        """The statements on sign and symmetries that go beneath the equations."""
+        return " ".join(filter(None, [self._sign, self._frame]))
+
+    @property
+    def _sign(self) -> str:
         evidence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
         if self.oriented:
             return f"The sign follows from contraction ({evidence} per transit time)."
         return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
+
+    @property
+    def _frame(self) -> str:
+        if self.symmetric:
+            return f"The law is a symmetry of the distribution: {self.moves}."
+        if not self.apart:
+            return ""
+        return f"Multiples of {self.moves} may be added: the law shown is orthogonal to them."

@@ -52,15 +52,16 @@ def test_features_are_the_stencils():
 
 def value(z: torch.Tensor, functions: LocalFunctions) -> torch.Tensor:
     """The functionals of one image."""
-    f = (features(z) - functions.mean[..., None, None]) / functions.std[..., None, None]
+    f = (functions.features(z) - functions.mean[..., None, None]) / functions.std[..., None, None]
     angles = functions.frequencies @ f.flatten(2).flatten(0, 1) + functions.phases[:, None]
     return angles.cos().mean(1)
 
 
-def test_moments_are_the_rates_of_the_functionals_along_the_field():
+@pytest.mark.parametrize("directed", [False, True])
+def test_moments_are_the_rates_of_the_functionals_along_the_field(directed):
     z = draws(4, 2, 8, 12)
     field = Library((2, 8, 12), 2, coupling=1)
-    functions = LocalFunctions.of(z, 30)
+    functions = LocalFunctions.of(z, 30, directed=directed)
     xi = draws(len(field.terms), 2, seed=1)
     each = moments(z, field.theta, functions).each
     assert each.shape[:2] == (4, 16)

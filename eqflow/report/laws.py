@@ -41,7 +41,7 @@ class Law:
         if not found.reason:
             return (
                 f"A law with {size} was recovered: held-out snapshots are compatible with it "
-                f"({test}), no other field of its library keeps the distribution, and 95 % of the "
+                f"({test}), {self._alone}, and 95 % of the "
                 f"bootstrap's fields reach a cosine of {number(found.direction)} to it."
             )
         if found.p_value < ACCEPTED:
@@ -50,6 +50,16 @@ class Law:
                 f"held-out snapshots ({test}){self._not_stationary}."
             )
         return f"No single law was determined: {found.reason}. One with {size} is shown ({test})."
+
+    @property
+    def _alone(self) -> str:
+        """What else keeps the distribution."""
+        found = self.findings
+        if found.symmetric:
+            return f"it is a symmetry of the distribution, {found.moves}, which nothing else keeps"
+        if found.apart:
+            return f"only {found.moves} keep the distribution beside it, as symmetries must"
+        return "no other field of its library keeps the distribution"
 
     @property
     def _not_stationary(self) -> str:
@@ -68,6 +78,7 @@ class Law:
             "degree": f"{found.degree}",
             "terms": f"{self.size} of {tried['unknowns']:g}",
             "dimension of the solution space": f"{found.dimension}",
+            **({"symmetries": ", ".join(found.symmetries)} if found.symmetries else {}),
             "gap": number(found.gap),
             "bootstrap direction": number(found.direction),
             "leave when simulated": percent(found.escaped),

@@ -13,8 +13,16 @@ from eqflow.stationarity.residual import residual, strong_moments
 from eqflow.stationarity.sample import RESERVOIR, Sample
 from eqflow.stationarity.selection import select
 from eqflow.stationarity.solve import Minimum, minimise
-from eqflow.stationarity.spectrum import Spectrum, spectrum
+from eqflow.stationarity.spectrum import Spectrum, known, spectrum
 from eqflow.stationarity.starts import eigenfields, starts
+from eqflow.stationarity.symmetries import (
+    Generator,
+    directions,
+    generators,
+    has_gradients,
+    orthogonal,
+    turned,
+)
 from eqflow.stationarity.trial import (
     ACCEPTED,
     FEWEST,
@@ -37,6 +45,7 @@ __all__ = [
     "Candidate",
     "Form",
     "FourierFunctions",
+    "Generator",
     "ImageForm",
     "ImageSample",
     "LocalFunctions",
@@ -53,16 +62,21 @@ __all__ = [
     "WeakForm",
     "check_dim",
     "check_noise",
+    "directions",
     "draws",
     "eigenfields",
     "eliminate",
     "exact",
+    "generators",
+    "has_gradients",
     "hotelling",
     "hutchinson",
     "influence",
+    "known",
     "minimise",
     "moments",
     "orientation",
+    "orthogonal",
     "path",
     "profile_noise",
     "rademacher",
@@ -72,4 +86,5 @@ __all__ = [
     "starts",
     "strong_moments",
     "sums",
+    "turned",
 ]

@@ -54,13 +54,14 @@ REFITTED = 4
 """Supports that are fitted again in each round, those that promise most."""
 
 
-def eliminate(form: Form, found: Minimum, rounds: int = 6) -> Minimum:
+def eliminate(form: Form, found: Minimum, held: Tensor | None = None, rounds: int = 6) -> Minimum:
     """The law with the least ``J + unknowns log N`` that rounds of search and refit lead to.
 
-    Where no refit bears a search out, the removals along the path are tried, and undone by halves.
+    Unknowns that are ``held`` are zero and stay so. Where no refit bears a search out, the
+    removals along the path are tried, and undone by halves.
     """
     for _ in range(rounds):
-        better = _searched(form, found) or _smaller(form, found)
+        better = _searched(form, found, held) or _smaller(form, found)
         if better is None:
             break
         found = better
@@ -72,9 +73,9 @@ def criterion(form: Form, found: Minimum) -> float:
     return found.statistic + len(found.support) * log(form.total)
 
 
-def _searched(form: Form, found: Minimum) -> Minimum | None:
+def _searched(form: Form, found: Minimum, held: Tensor | None) -> Minimum | None:
     """The best of the fits to the supports that searches from several places end at."""
-    model, price = Quadratic.around(form, found), log(form.total)
+    model, price = Quadratic.around(form, found, held), log(form.total)
     supports = {tuple(model.search(kept, price).tolist()) for kept in _seeds(form, found)}
     masks = [torch.tensor(support, device=found.xi.device) for support in supports]
     starts = sorted(masks, key=lambda kept: model.rise(~kept) + price * int(kept.sum()))

@@ -6,13 +6,15 @@ is weighted by its own noise: under one weight for all, the fields whose moments
 would pass for solutions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from eqflow.stationarity.solve import minimise
 from eqflow.stationarity.starts import least
-from eqflow.stationarity.trial import Candidate, Trial
+from eqflow.stationarity.symmetries import Generator, directions
+from eqflow.stationarity.trial import HOPELESS, Candidate, Trial
 
 LEVEL = 1e-3
 """Level of the tests in turn: lower than that of one, as there is one for each dimension."""
@@ -50,16 +52,34 @@ class Spectrum:
         return max(excess[1], 0) / max(excess[0], self.error)
 
 
+def known(trial: Trial, candidates: Sequence[Generator]) -> tuple[Generator, ...]:
+    """Those that keep the law: they pass the test that a spectrum's fields must.
+
+    On sharp patterns the statistic of ``rough`` ones is about 2 for each moment: it may be more.
+    """
+    return tuple(one for one in candidates if _keeps(trial.fixed(one), one.rough))
+
+
+def _keeps(one: Candidate, rough: bool) -> bool:
+    worst = (HOPELESS if rough else WORSE) * one.found.moments
+    return one.test.p_value >= LEVEL and one.found.statistic <= worst
+
+
 def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:
     """From a law on: fields of its library orthogonal to all before, ``extra`` beyond solutions.
 
-    Their statistics are those on the states that starts are compared on. Those that may be
-    solutions are fitted to all states, as the law was, before the held-out test.
+    The trial's symmetries come next: they have passed the test. Statistics are those on the states
+    that starts are compared on. Further fields that may be solutions are fitted to all states, as
+    the law was, before the held-out test.
     """
     form = trial.first(law.columns)
     form.settle(law.found.xi)
     found = [minimise(form, law.found.xi, law.found.support, tolerance=1)]
     kept = [law.test.p_value >= LEVEL]
+    moving = directions(trial.symmetries, law.columns, form)
+    if moving is not None:
+        found += [minimise(form, xi, steps=0) for xi in moving.T]
+        kept += [True] * len(trial.symmetries)
     while kept.count(False) < extra and len(found) < len(law.found.xi) - 1:
         apart = torch.stack([one.xi for one in found], dim=1)
         one = trial.candidate(law.columns, form, least(form, apart))

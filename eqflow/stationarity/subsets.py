@@ -23,12 +23,20 @@ class Quadratic:
     spread: Float[Tensor, "unknowns unknowns"]
 
     @classmethod
-    def around(cls, form: Form, found: Minimum) -> "Quadratic":
-        """At a field, in all unknowns of its library, also those that are not in its support."""
+    def around(cls, form: Form, found: Minimum, held: Tensor | None = None) -> "Quadratic":
+        """At a field, in all unknowns of its library, also those that are not in its support.
+
+        Those ``held`` are zero in the field and stay zero: no search puts them back.
+        """
         everything = torch.arange(len(found.xi), device=found.xi.device)
         hessian, gradient = expansion(form, found.xi, found.ridge)
         precision = gauge_fixed(form, found.xi, everything, hessian)
         precision.diagonal().add_(1e-10 * hessian.diagonal())
+        if held is not None:
+            gradient[held] = 0
+            largest = precision.diagonal().max()
+            precision[held] = precision[:, held] = 0
+            precision[held, held] = largest
         spread = torch.linalg.inv(precision)
         return cls(found.xi - spread @ gradient, spread)
 

@@ -16,6 +16,7 @@ from eqflow.stationarity.noise import NoisyPolynomial, NoisyWeakForm
 from eqflow.stationarity.sample import Sample
 from eqflow.stationarity.solve import Minimum, minimise, spread
 from eqflow.stationarity.starts import least
+from eqflow.stationarity.symmetries import Generator, directions, orthogonal
 
 ACCEPTED = 0.01
 """Level of the test that accepts a library: a true one is passed over once in a hundred times."""
@@ -74,7 +75,8 @@ class Trial:
     are more: a large library could meet few moments whatever the data. The last fit of a law takes
     ``most``. ``total`` are the sums over
     all states, with all functions and terms. With ``noisy`` terms, states are measured with noise,
-    and the moments are corrected for it.
+    and the moments are corrected for it. Laws are searched for up to multiples of the
+    ``symmetries``: their pivots are zero.
     """
 
     sample: Sample | ImageSample
@@ -85,6 +87,7 @@ class Trial:
     most: int
     total: Sums | None = None
     noisy: NoisyPolynomial | None = None
+    symmetries: tuple[Generator, ...] = ()
 
     @cached_property
     def whole(self) -> Sample | ImageSample:
@@ -137,20 +140,36 @@ class Trial:
         A library that is hopeless there is not fitted any better.
         """
         form = self.first(columns)
-        start = least(form)
-        form.settle(start.xi)
-        first = self.candidate(columns, form, minimise(form, start.xi, steps=0))
+        apart, held = directions(self.symmetries, columns, form), self._held(columns)
+        start = least(form, apart).xi
+        form.settle(start)
+        free = None
+        if apart is not None:
+            start = start - apart @ torch.linalg.solve(apart[held], start[held])
+            free = (~torch.isin(torch.arange(len(start)), held)).nonzero()[:, 0].to(start.device)
+        first = self.candidate(columns, form, minimise(form, start, free, steps=0))
         if first.hopeless:
             return first
         form = self.form(columns)
-        form.settle(start.xi)
-        return self.candidate(columns, form, minimise(form, first.found.xi))
+        form.settle(start)
+        return self.candidate(columns, form, minimise(form, first.found.xi, free))
+
+    def _held(self, columns: Tensor) -> Tensor:
+        """The unknowns that are zero in all laws: the pivots of symmetries."""
+        return torch.tensor([one.held(columns) for one in self.symmetries], dtype=torch.long)
+
+    def fixed(self, one: Generator) -> Candidate:
+        """A symmetry as a law of the terms that it needs, with its test."""
+        columns = one.columns
+        form = self.form(columns)
+        xi = form.normalised(one.unknowns(columns, form.rms))
+        form.settle(xi)
+        return self.candidate(columns, form, minimise(form, xi, xi.nonzero()[:, 0], steps=0))
 
     def refined(self, one: Candidate, form: Form, apart: Float[Tensor, "unknowns o"]) -> Candidate:
         """A fit continued on another form of its library, orthogonal to ``apart`` there."""
         xi, apart = _in_units(form, one), _scale(form, one)[:, None] * apart
-        dual = form.metric @ apart
-        xi = xi - apart @ torch.linalg.solve(apart.T @ dual, dual.T @ xi)
+        xi = orthogonal(form, xi, apart)
         return self.candidate(one.columns, form, minimise(form, xi, apart=apart))
 
     def candidate(self, columns: Tensor, form: Form, found: Minimum) -> Candidate:
@@ -166,7 +185,8 @@ class Trial:
 
     def sparse(self, full: Candidate) -> Candidate:
         """The law left by backward elimination, if the test does not prefer the full one."""
-        found = eliminate(full.form, full.found)
+        held = self._held(full.columns)
+        found = eliminate(full.form, full.found, held if len(held) else None)
         law = self.candidate(full.columns, full.form, found)
         return law if law.accepted or not full.accepted else full
 

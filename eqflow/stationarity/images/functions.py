@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.processes import Stream, generator
+from eqflow.terms.operators import OPERATORS
 
 Image = Float[Tensor, "*batch height width"]
 
@@ -30,11 +31,16 @@ def _symbols(height: int, width: int, device: torch.device) -> Float[Tensor, "k 
     return torch.stack([2 * y.cos() + 2 * x.cos() - 4, blur])
 
 
-def features(x: Image) -> Float[Tensor, "features *batch height width"]:
-    """Local linear features of images: themselves, Laplacian, blur; float64."""
+def features(x: Image, directed: bool = False) -> Float[Tensor, "features *batch height width"]:
+    """Local linear features of images: themselves, Laplacian, blur; float64.
+
+    If ``directed`` also both gradients: the others tell nothing of fields that a reflection of
+    the grid reverses, where it keeps the law.
+    """
     sides = (x.shape[-2], x.shape[-1])
     symbols = _symbols(*sides, x.device).unflatten(0, (-1, *(1,) * (x.ndim - 2)))
-    return torch.cat([x[None], torch.fft.irfft2(torch.fft.rfft2(x) * symbols, s=sides)])
+    slopes = [OPERATORS[name][0](x)[None] for name in ("dx", "dy") if directed]
+    return torch.cat([x[None], torch.fft.irfft2(torch.fft.rfft2(x) * symbols, s=sides), *slopes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +49,7 @@ class LocalFunctions:
 
     ``frequencies`` (functions, features x channels) count features in standard deviations, whose
     ``mean`` and ``std`` (features, channels) are those of the data; ``phases`` (functions,).
-    ``seed`` tells functions apart.
+    ``seed`` tells functions apart; ``directed`` ones look at gradients too.
     """
 
     frequencies: Float[Tensor, "functions inputs"]
@@ -51,6 +57,7 @@ class LocalFunctions:
     mean: Float[Tensor, "features channels"]
     std: Float[Tensor, "features channels"]
     seed: int
+    directed: bool = False
 
     @classmethod
     def of(
@@ -59,12 +66,13 @@ class LocalFunctions:
         count: int = 250,
         scales: tuple[float, float] = (0.3, 3.0),
         seed: int = 0,
+        directed: bool = False,
     ) -> "LocalFunctions":
         """``count`` functionals, each of a few features drawn at random.
 
         Frequencies are log-uniform in ``scales``, per standard deviation of a feature in ``z``.
         """
-        f, draw = features(z.double()), generator(seed, Stream.TEST_FUNCTIONS)
+        f, draw = features(z.double(), directed), generator(seed, Stream.TEST_FUNCTIONS)
         mean, std = f.mean((1, 3, 4)), f.std((1, 3, 4))
         size, low, high = std.numel(), log(scales[0]), log(scales[1])
         w = torch.randn(count, size, generator=draw, dtype=torch.double)
@@ -73,12 +81,12 @@ class LocalFunctions:
         level = torch.rand(count, 1, generator=draw, dtype=torch.double)
         phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
         w = w * chosen * torch.exp(low + (high - low) * level)
-        return cls(w.to(z.device), phases.to(z.device), mean, std, seed)
+        return cls(w.to(z.device), phases.to(z.device), mean, std, seed, directed)
 
     def to(self, device: torch.device | str) -> "LocalFunctions":
         """The same functionals on another device."""
-        w, phases = self.frequencies.to(device), self.phases.to(device)
-        return LocalFunctions(w, phases, self.mean.to(device), self.std.to(device), self.seed)
+        names = ("frequencies", "phases", "mean", "std")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def first(self, count: int) -> "LocalFunctions":
         """The first ``count`` of them."""
@@ -87,12 +95,16 @@ class LocalFunctions:
     def __len__(self) -> int:
         return len(self.phases)
 
+    def features(self, x: Image) -> Float[Tensor, "features *batch height width"]:
+        """What the functionals look at."""
+        return features(x, self.directed)
+
     def slopes(
         self, z: Float[Tensor, "channels height width"]
     ) -> Float[Tensor, "functions height width"]:
         """``-sin(w_m . f + b_m)`` at each place of one image."""
         scale = (len(self.std), -1, 1, 1)
-        f = (features(z) - self.mean.view(scale)) / self.std.view(scale)
+        f = (self.features(z) - self.mean.view(scale)) / self.std.view(scale)
         angles = torch.addmm(self.phases[:, None], self.frequencies, f.flatten(2).flatten(0, 1))
         return angles.sin_().neg_().view(-1, *z.shape[1:])
 
@@ -109,6 +121,6 @@ class LocalFunctions:
         """``v . grad phi_m`` of every image, float64."""
         found = []
         for v, image in zip(velocity.double(), z.double(), strict=True):
-            along = self.weights.flatten(1) @ features(v).flatten(2).flatten(0, 1)
+            along = self.weights.flatten(1) @ self.features(v).flatten(2).flatten(0, 1)
             found.append((self.slopes(image).flatten(1) * along).mean(1))
         return torch.stack(found)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eqflow.groups import summed
 from eqflow.stationarity.form import Sums
-from eqflow.stationarity.images.functions import LocalFunctions, features
+from eqflow.stationarity.images.functions import LocalFunctions
 
 Theta = Callable[[Tensor], Tensor]
 
@@ -46,7 +46,7 @@ def _of_one(
     z: Float[Tensor, "channels height width"], theta: Theta, functions: LocalFunctions
 ) -> tuple[Tensor, Tensor]:
     values = theta(z[None])[0]
-    tested = features(values).flatten(0, 1)
+    tested = functions.features(values).flatten(0, 1)
     slopes, tested = (_blocks(image) for image in (functions.slopes(z), tested))
     products = slopes @ tested.mT / slopes.shape[2]
     by_feature = products.unflatten(2, (-1, len(values)))

@@ -1,0 +1,183 @@
+"""Known symmetries: exact generators, their test, and laws beside them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from data_modules.planar import Ring
+from eqflow.discovery import Discovery
+from eqflow.fields import Library
+from eqflow.findings import Findings
+from eqflow.report.entry import Entry
+from eqflow.report.laws import Law
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import (
+    FourierFunctions,
+    LocalFunctions,
+    WeakForm,
+    generators,
+    minimise,
+    orthogonal,
+    starts,
+)
+from eqflow.stationarity.subsets import Quadratic
+from eqflow.systems import GrayScott, Schedule
+from eqflow.terms import Operators, Polynomial, laplacian
+
+TRANSLATIONS = ["translation along x", "translation along y"]
+
+
+def normal(*size: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+def waves(n: int, channels: int, side: int = 16, seed: int = 0) -> torch.Tensor:
+    """Gaussian fields, smooth, with the same law at every place and under reflection."""
+    k = torch.fft.fftfreq(side).double() * side
+    size = torch.exp(-(k[:, None] ** 2 + k**2) / 18)
+    x = torch.fft.ifft2(torch.fft.fft2(normal(n, channels, side, side, seed=seed)) * size).real
+    return x / x.std()
+
+
+def discover(x: torch.Tensor, degree: int | str = 1, **options) -> tuple[Library, Findings]:
+    units, field = Standardiser.of(x), Library(tuple(x.shape[1:]), degree, **options)
+    return field, Discovery(field, units.standard(x), units, functions=100).run()
+
+
+def slope(x: torch.Tensor, axis: int) -> torch.Tensor:
+    return (x.roll(-1, axis) - x.roll(1, axis)) / 2
+
+
+def test_generators_are_the_motions_themselves():
+    """Translations of standardised images; a rotation that leaves their second moments alone."""
+    x = 3 + torch.einsum("nchw,cd->ndhw", waves(20, 2, 8), normal(2, 2, seed=1))
+    units, terms = Standardiser.of(x), Polynomial(2, 2) + Operators(2, ["lap", "dx", "dy"])
+    z = units.standard(x)
+    rows = z.transpose(0, 1).flatten(1)
+    parts = (units.mean.flatten(), units.std.flatten(), torch.cov(rows))
+    along_x, along_y, turn = generators(terms, ["u", "v"], *parts)
+    assert [along_x.name, along_y.name, turn.name] == [*TRANSLATIONS, "rotation of u and v"]
+    values = terms(units.raw(z))
+
+    def velocity(one):
+        return torch.einsum("nahw,ac->nchw", values, one.coefficients)
+
+    torch.testing.assert_close(velocity(along_x), slope(z, -1))
+    torch.testing.assert_close(velocity(along_y), slope(z, -2))
+    v = velocity(turn).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(v.mean(1), torch.zeros(2).double(), rtol=0, atol=1e-12)
+    changed = v @ rows.T + rows @ v.T
+    torch.testing.assert_close(changed / rows.shape[1], torch.zeros(2, 2).double())
+    assert len(generators(Polynomial(2, 1), ["x", "y"], *parts)) == 1
+    assert not generators(Operators(2, ["lap"]), ["u", "v"], *parts)
+
+
+def test_fields_without_others_are_orthogonal_to_them():
+    z = normal(500, 2)
+    form = WeakForm(z, Polynomial(2, 2)(z), FourierFunctions.of(z, 20))
+    fields, apart = normal(3, 12, seed=1), normal(12, 2, seed=2)
+    left = orthogonal(form, fields, apart)
+    zero = torch.zeros(3, 2).double()
+    torch.testing.assert_close(left @ form.metric @ apart, zero, rtol=0, atol=1e-10)
+    torch.testing.assert_close(orthogonal(form, left, apart), left)
+
+
+def test_a_search_never_puts_a_held_unknown_back():
+    z = normal(2000, 2)
+    form = WeakForm(z, Polynomial(2, 2)(z), FourierFunctions.of(z, 60))
+    held = torch.tensor([3, 4])
+    free = torch.tensor([k for k in range(12) if k not in held])
+    start = starts(form)[0].index_fill(0, held, 0)
+    model = Quadratic.around(form, minimise(form, start, free), held)
+    everything = torch.ones(12, dtype=torch.bool)
+    for kept in (everything, torch.arange(12) == 7):
+        assert not model.search(kept, 0.5)[held].any()
+    assert model.rise(torch.isin(torch.arange(12), held)) < 1e-12
+
+
+def test_only_directed_functions_see_fields_that_a_reflection_reverses():
+    """``v`` is a function of ``u``: moving ``u`` alone breaks that. 5 standard errors, seed 0."""
+    u = waves(200, 1)
+    z = torch.cat([u, (u**2 - 1) / 2**0.5], 1)
+    velocity = torch.cat([slope(u, -1), 0 * u], 1)
+    for directed in (False, True):
+        h = LocalFunctions.of(z, 60, directed=directed).moments(velocity, z)
+        seen = h.mean(0).abs() > 5 * h.std(0) / len(h) ** 0.5
+        assert bool(seen.any()) is directed
+
+
+def test_translations_are_all_that_keeps_a_gaussian_field():
+    _, found = discover(waves(80, 1), operators=["lap", "dx", "dy"])
+    assert found.symmetries == TRANSLATIONS
+    assert found.dimension == 2
+    assert not found.apart
+    assert found.reason.endswith("the translation along x and the translation along y among them")
+
+
+def test_the_free_schroedinger_equation_is_found_beside_the_phase():
+    """``psi_t = i lap psi`` keeps a complex Gaussian field; given orthogonal to ``i psi``."""
+    x = waves(100, 2)
+    field, found = discover(x, operators=["lap"])
+    assert found.symmetries == ["rotation of u and v"]
+    assert (found.dimension, found.reason) == (2, "")
+    assert "the law shown is orthogonal to them" in found.note
+    z = field.standardiser.standard(x)
+    v, phase = field(z), torch.stack([-z[:, 1], z[:, 0]], 1)
+    law = torch.stack([-laplacian(z[:, 1]), laplacian(z[:, 0])], 1)
+    law -= phase * (law * phase).sum() / phase.square().sum()
+    assert cosine(v, law) > 0.99
+    assert cosine(v, phase) < 0.05
+
+
+def cosine(v: torch.Tensor, w: torch.Tensor) -> float:
+    return abs(float((v * w).sum() / (v.norm() * w.norm())))
+
+
+def test_the_law_of_a_ring_is_its_rotation():
+    x = Ring.draw(2000, torch.Generator().manual_seed(0)).double()
+    _, found = discover(x, "auto")
+    assert found.symmetries == ["rotation of x and y"]
+    assert (found.degree, found.dimension, found.reason) == (1, 1, "")
+    assert "a symmetry of the distribution: the rotation of x and y" in found.note
+    assert found.numbers()["spectrum/symmetries"] == 1
+    # a conserved radius makes of it as many solutions as there are terms for
+    assert discover(x, 3)[1].reason.startswith("the fields that keep the distribution span 2")
+
+
+def test_a_law_beside_symmetries_has_one_dimension_more():
+    field, found = discover(normal(300, 2))
+    beside = replace(found, p_value=0.5, dimension=3, symmetries=TRANSLATIONS, apart=True)
+    assert beside.reason == ""
+    assert "the translation along x and the translation along y may be added" in beside.note
+    law = Law(Entry("", "library", field, {}), beside)
+    assert "only the translation along x and the translation along y keep" in law.verdict
+    assert law.facts["symmetries"] == ", ".join(TRANSLATIONS)
+    for other in (replace(beside, dimension=4), replace(beside, apart=False)):
+        assert "span" in other.reason
+
+
+@pytest.mark.slow
+def test_chaotic_patterns_give_their_law_and_the_translations():
+    """Four of the terms are gradients: none is kept. Seed 0."""
+    schedule = Schedule(settle=3000)
+    system = GrayScott("chaos")
+    x = system.sample(150, seed=0, grid=(64, 64), schedule=schedule).states
+    field, found = discover(x, 3, operators=["lap", "dx", "dy"])
+    assert found.symmetries == TRANSLATIONS
+    assert found.dimension == 3
+    names = field.terms.names(field.variables)
+    gradients = [a for a, name in enumerate(names) if name.startswith("d")]
+    assert len(gradients) == 4
+    assert not field.coefficients[gradients].any()
+    z = field.standardiser.standard(x)
+    v, truth = field(z), system.velocity(x) / field.standardiser.std
+    assert cosine(v, truth) > 0.99
+    assert max(cosine(v, slope(z, axis)) for axis in (-1, -2)) < 0.05
+
+
+def test_images_are_only_turned_where_that_keeps_them():
+    """Where the second channel is a function of the first, turning them breaks the law."""
+    u = waves(60, 1)
+    _, found = discover(torch.cat([u, u**2], 1), operators=["lap"])
+    assert found.symmetries == []
