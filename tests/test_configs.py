@@ -27,7 +27,11 @@ CHOICES = sorted(
     for path in CONF.glob("*/*.yaml")
     if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
-SLOW = {"score=unet", *(f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations"))}
+SLOW = {
+    "score=unet",
+    "score=conv",
+    *(f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations")),
+}
 TINY = [
     "threads=1",
     "score.training.steps=2",
@@ -90,6 +94,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
         overrides += ["data.system=Rossler"]
+    if choice == "experiment=lorenz_uniqueness":
+        overrides += ["flow.ensemble=2", "beside=[skew]"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")
     if not choice.startswith("experiment"):

@@ -225,6 +225,7 @@ def test_lorenz_equations_from_unordered_states():
     assert found.dimension == 1
 
 
+@pytest.mark.slow
 def test_noise_is_estimated_and_what_ignoring_it_costs_is_told():
     """The cosine of the two fits, at noisy states, is that of their fields."""
     x, added = Lorenz63().sample(2000, seed=0, runs=2000).states, 0.15
