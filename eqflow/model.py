@@ -26,7 +26,8 @@ class FlowModel(nn.Module):
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``; ``points`` are the standardised training snapshots, which the
-    empirical score keeps; ``findings`` are those of a fitted library. Raises ``InputError`` for
+    empirical score keeps; ``findings`` are those of a fitted library and ``speed`` that of labels,
+    in velocities of the field. Raises ``InputError`` for
     ``sigma <= 0`` and unknown names.
     """
 
@@ -56,6 +57,7 @@ class FlowModel(nn.Module):
         self.score.check_level(sigma)
         self.field = build_field(family, self.shape, self.score, sigma, seed, **field)
         self.findings: Findings | None = None
+        self.speed: float | None = None
         units = channelwise(self.shape)
         self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))
 
@@ -66,7 +68,13 @@ class FlowModel(nn.Module):
             save_model(self, str(temporary))
         write_json(
             folder / "config.json",
-            {"format": FORMAT, "shape": self.shape, "points": len(points), **self.config},
+            {
+                "format": FORMAT,
+                "shape": self.shape,
+                "points": len(points),
+                "speed": self.speed,
+                **self.config,
+            },
         )
         if self.findings:
             write_json(folder / "findings.json", asdict(self.findings))
@@ -78,9 +86,10 @@ class FlowModel(nn.Module):
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict) or config.pop("format") != FORMAT:
                 raise ValueError("written by another version")
-            shape = tuple(config.pop("shape"))
+            shape, speed = tuple(config.pop("shape")), config.pop("speed", None)
             model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
             load_model(model, str(folder / "model.safetensors"))
+            model.speed = speed
             found = folder / "findings.json"
             if found.is_file():
                 model.findings = Findings(**json.loads(found.read_text()))

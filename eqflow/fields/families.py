@@ -14,7 +14,9 @@ from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
 from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
 from eqflow.fields.network import Network
-from eqflow.processes import Stream, hashed
+from eqflow.fields.stream import Stream
+from eqflow.processes import Stream as Draws
+from eqflow.processes import hashed
 from eqflow.score import Score
 
 
@@ -33,10 +35,24 @@ def _network(
     if len(shape) > 1 and fourier:
         raise InputError(f"flow.field.fourier={fourier} is for vectors, found images; expected 0")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hashed(seed, Stream.FIELD_WEIGHTS))
+        torch.manual_seed(hashed(seed, Draws.FIELD_WEIGHTS))
         if len(shape) > 1:
             return IsotropicNetwork(shape, gain=gain, **size)
         return Network(shape, fourier=fourier, bandwidth=bandwidth, gain=gain, **size)
+
+
+def _stream(
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int,
+    width: int = 64,
+    depth: int = 3,
+    gain: float = 1.0,
+) -> Stream:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hashed(seed, Draws.FIELD_WEIGHTS))
+        return Stream(shape, score, sigma, width, depth, gain)
 
 
 def _linear(
@@ -93,6 +109,7 @@ def _skew(
 FAMILIES: dict[str, Callable[..., VelocityField]] = {
     "network": _network,
     "skew": _skew,
+    "stream": _stream,
     "library": lambda shape, score, sigma, seed, **arguments: Library(shape, **arguments),
     "random": _network,
     "random_skew": _drawn(skew_kernel),
@@ -104,10 +121,10 @@ FAMILIES: dict[str, Callable[..., VelocityField]] = {
 }
 """Family name -> ``build(shape, score, sigma, seed, **arguments)`` (METHOD section 4)."""
 
-SCORED = frozenset({"skew", "random_skew", "random_linear", "score"})
+SCORED = frozenset({"skew", "stream", "random_skew", "random_linear", "score"})
 """Families made of the score: they live on the smoothed law only."""
 
-LEARNED = frozenset({"network"})
+LEARNED = frozenset({"network", "stream"})
 """Families whose parameters are trained; the others only get their scale from the data."""
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 NAMES = {
     "network": "network",
     "skew": "skew (no training)",
+    "stream": "stream (exact)",
     "library": "library (equations)",
     "random": "random network",
     "random_skew": "random skew maps",
