@@ -10,7 +10,7 @@ from eqflow.evaluation import Protocol, preservation
 from eqflow.score import Score
 from eqflow.simulate import RK4
 from eqflow.snapshots import Snapshots
-from eqflow.training import FlowModule, WeakModule, noised_batches
+from eqflow.training import FlowModule, StreamModule, WeakModule, noised_batches
 
 
 class Preservation(pl.Callback):
@@ -25,7 +25,7 @@ class Preservation(pl.Callback):
         self.protocol = Protocol(horizons=(horizon,), starts=starts, transport=False)
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, FlowModule | WeakModule):
+        if not isinstance(pl_module, FlowModule | StreamModule | WeakModule):
             return
         if self.snapshots is None:
             whole = trainer.datamodule.snapshots.to(pl_module.device)

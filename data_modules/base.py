@@ -1,12 +1,16 @@
 """What every data set offers to the trainer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
+from eqflow.labels import Labels
+from eqflow.processes import Stream, generator
 from eqflow.snapshots import Snapshots, check_sizes, split
 from eqflow.systems import Sample
 from eqflow.training import train_loader, val_loader
@@ -45,16 +49,32 @@ class SnapshotsModule(pl.LightningDataModule):
 
 
 class SyntheticModule(SnapshotsModule):
-    """Snapshots that can be drawn at will: ``n`` to train, ``val`` and ``test`` beside them."""
+    """Snapshots that can be drawn at will: ``n`` to train, ``val`` and ``test`` beside them.
+
+    ``labels`` of the training states, random ones, come with their true velocity.
+    """
 
     velocity: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
-        self, n: int = 10_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int
+        self,
+        n: int = 10_000,
+        val: int = 1000,
+        test: int = 2000,
+        seed: int = 0,
+        labels: int | None = None,
+        **loader: int,
     ):
         super().__init__(seed, **loader)
         check_sizes(n, val, test)
-        self.n, self.val, self.test = n, val, test
+        self.n, self.val, self.test, self.labels = n, val, test, labels
+        if labels is not None and not (isinstance(labels, int) and 1 <= labels <= n):
+            raise InputError(f"data.labels={labels} found; expected an integer from 1 to {n}")
+        if labels is not None and self.velocity is None:
+            raise InputError(
+                f"data.labels={labels} found for {type(self).__name__}; expected data=lorenz or "
+                "dysts, vectors whose true velocity is known"
+            )
 
     def sample(self, n: int) -> Sample:
         """``n`` raw states, the same for the same seed."""
@@ -62,4 +82,12 @@ class SyntheticModule(SnapshotsModule):
 
     def load(self) -> Snapshots:
         x, groups = self.sample(self.n + self.val + self.test)
-        return split(x, self.val, self.test, self.seed, self.velocity, groups)
+        snapshots = split(x, self.val, self.test, self.seed, self.velocity, groups)
+        return replace(snapshots, labels=self._labels(snapshots)) if self.labels else snapshots
+
+    def _labels(self, snapshots: Snapshots) -> Labels:
+        """Fewer are a part of more: curves over their number are of one draw."""
+        order = torch.randperm(self.n, generator=generator(self.seed, Stream.LABELS))
+        x = snapshots.train[order[: self.labels]]
+        assert snapshots.velocity is not None
+        return Labels(x, snapshots.velocity(x))

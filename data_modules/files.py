@@ -1,6 +1,8 @@
 """The user's own snapshots, from a file."""
 
+from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
 from eqflow.errors import InputError
 from eqflow.images import warn_of_seams
+from eqflow.labels import Labels, raw_labels
 from eqflow.memory import check_memory
 from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
 
@@ -26,7 +29,9 @@ class SnapshotsFile(SnapshotsModule):
     Integers 0..255 of images are scaled to 0..1; a warning says where images are not periodic.
 
     ``groups``, such a file of one label each, says which snapshots are correlated, several of one
-    run: whole groups are held out, and tests count them as one. Fractions ``val`` and ``test`` are
+    run: whole groups are held out, and tests count them as one. ``labels`` is a file of states and
+    their velocities, raw: a ``.csv`` or ``.npy`` of ``(n, 2 d)``, or a ``.npz`` with ``x`` and
+    ``v``. Fractions ``val`` and ``test`` are
     held out. Raises ``InputError`` for a missing or unreadable file, non-finite values, constant
     features and labels that do not fit; nothing is unpickled.
     """
@@ -35,6 +40,7 @@ class SnapshotsFile(SnapshotsModule):
         self,
         path: str,
         groups: str | None = None,
+        labels: str | None = None,
         val: float = 0.1,
         test: float = 0.2,
         seed: int = 0,
@@ -47,6 +53,7 @@ class SnapshotsFile(SnapshotsModule):
         self.path, self.states = path, read_states(Path(path))
         Standardiser.of(self.states)
         self.groups = read_groups(Path(groups), len(self.states)) if groups else None
+        self.labels = read_labels(Path(labels), self.states) if labels else None
         self.shape = tuple(self.states.shape[1:])
         self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
         check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
@@ -54,7 +61,10 @@ class SnapshotsFile(SnapshotsModule):
     def load(self) -> Snapshots:
         if self.states.ndim == 4:
             warn_of_seams(self.states, f"data.path={self.path}")
-        return split(self.states, self.val, self.test, self.seed, groups=self.groups)
+        snapshots = split(self.states, self.val, self.test, self.seed, groups=self.groups)
+        units = snapshots.standardiser
+        standard = self.labels and self.labels.standardised(units.mean, units.std)
+        return replace(snapshots, labels=standard)
 
 
 def read_states(path: Path) -> Tensor:
@@ -81,6 +91,33 @@ def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
             f"for each of {n} snapshots, and at least {FEWEST_GROUPS} groups"
         )
     return index
+
+
+def read_labels(path: Path, states: Tensor) -> Labels:
+    """Raw states and velocities of a file, checked against the raw snapshots."""
+    option = f"data.labels={path}"
+    if path.suffix == ".npz":
+        x, v = _read_pair(path)
+    else:
+        array = torch.from_numpy(_read(path, "data.labels").astype(np.float64))
+        if array.ndim != 2 or array.shape[1] % 2:
+            raise InputError(
+                f"{option}: an array of shape {tuple(array.shape)} found; expected (n, 2 d), a "
+                "state and its velocity a row"
+            )
+        x, v = array.chunk(2, dim=1)
+    return raw_labels(x, v, states, option)
+
+
+def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            x, v = (torch.from_numpy(file[name].astype(np.float64)) for name in ("x", "v"))
+    except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
+        raise InputError(
+            f"data.labels={path}: {error}; expected a .npz file of numbers x and v"
+        ) from error
+    return x, v
 
 
 def _read(path: Path, option: str) -> np.ndarray:

@@ -10,11 +10,17 @@ class Lorenz(SyntheticModule):
     shape = (3,)
 
     def __init__(
-        self, n: int = 50_000, val: int = 1000, test: int = 2000, seed: int = 0, **loader: int
+        self,
+        n: int = 50_000,
+        val: int = 1000,
+        test: int = 2000,
+        seed: int = 0,
+        labels: int | None = None,
+        **loader: int,
     ):
-        super().__init__(n, val, test, seed, **loader)
         self.system = Lorenz63()
         self.velocity = self.system.velocity
+        super().__init__(n, val, test, seed, labels, **loader)
 
     def sample(self, n: int) -> Sample:
         return self.system.sample(n, self.seed)

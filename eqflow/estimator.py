@@ -13,8 +13,10 @@ from eqflow.discovery import Discovery
 from eqflow.equations import Equations
 from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library
+from eqflow.fields import Stream as StreamField
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
+from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
 from eqflow.score import EmpiricalScore, TrainedScore
@@ -63,18 +65,24 @@ class EquilibriumFlow:
         self.batch_size, self.progress, self.ensemble = batch_size, progress, ensemble
 
     def fit(
-        self, X: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None
+        self,
+        X: ArrayLike | Tensor,
+        groups: ArrayLike | Tensor | None = None,
+        labels: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
     ) -> "EquilibriumFlow":
         """Learn from raw snapshots, ``(N, d)``.
 
         ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
-        and intervals respect them. Raises ``InputError`` for non-finite values and constant
-        features.
+        and intervals respect them. ``labels`` are some states and their velocities, raw, ``(n, d)``
+        each: what a stream field and a network are drawn to. Raises ``InputError`` for non-finite
+        values, constant features and labels that do not belong to the snapshots.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
         standardiser = Standardiser.of(x)
         z = standardiser.standard(x).float()
+        known = None if labels is None else _raw_labels(labels, x)
+        known = known and known.standardised(standardiser.mean, standardiser.std)
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
         self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments, self.ensemble)
@@ -82,8 +90,10 @@ class EquilibriumFlow:
         if self._is_library:
             self._discover(z, groups)
         else:
-            self._train(z)
+            self._train(z, known)
         self.model.requires_grad_(False).eval()
+        if known is not None:
+            self.model.speed, _ = known.fit(self.model.field(known.x))
         return self
 
     @property
@@ -103,16 +113,19 @@ class EquilibriumFlow:
         options = {"seed": self.seed, **self.flow_training}
         self.model.findings = Discovery(field, z[order], units, labels, **options).run()
 
-    def _train(self, z: Tensor) -> None:
-        from eqflow.training import flow_module, noised_batches, score_module
+    def _train(self, z: Tensor, labels: Labels | None) -> None:
+        from eqflow.training import flow_module, noised_batches, score_module, warn_of_asymmetry
 
         model, seed = self.model, self.seed
         if isinstance(model.score, TrainedScore):
             self._fit(score_module(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
-            training = {"sigma": self.sigma, "seed": seed, **self.flow_training}
-            self._fit(flow_module(model.field, model.score, z, **training), z)
+            training = {"sigma": self.sigma, "seed": seed, "labels": labels, **self.flow_training}
+            if module := flow_module(model.field, model.score, z, **training):
+                self._fit(module, z)
         model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
+        if isinstance(model.field, StreamField):
+            warn_of_asymmetry(model.field, z)
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
         import pytorch_lightning as pl
@@ -133,6 +146,14 @@ class EquilibriumFlow:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
         z = self._standard(x)
         return _like(x, self.model.field(z) * self.model.standardiser.std)
+
+    @property
+    def speed(self) -> float | None:
+        """Transit times in a unit of the labels' time: what ``velocity`` is to be multiplied by.
+
+        None without labels.
+        """
+        return self._fitted().speed
 
     def score(self, x: ArrayLike | Tensor) -> Any:
         """Score ``grad log p_sigma`` at raw states, per raw unit."""
@@ -285,6 +306,11 @@ def stationarity_test(
     labels = None if groups is None else torch.as_tensor(groups).cpu()
     kind = FourierFunctions if z.ndim == 2 else LocalFunctions
     return hotelling(v, z, kind.of(z, seed=seed), labels)
+
+
+def _raw_labels(labels: tuple[Any, Any], x: Tensor) -> Labels:
+    states, velocities = (torch.as_tensor(part, dtype=torch.double).cpu() for part in labels)
+    return raw_labels(states, velocities, x, "labels")
 
 
 def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:

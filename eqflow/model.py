@@ -27,7 +27,8 @@ class FlowModel(nn.Module):
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says; ``points`` are the training
     snapshots, standardised, which the empirical score keeps; ``findings`` are those of a fitted
-    library. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    library and ``speed`` that of labels, in velocities of the field. Raises ``InputError`` for
+    ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class FlowModel(nn.Module):
         parts = (family, self.shape, self.score, sigma, seed)
         self.field = build_ensemble(ensemble, *parts, **field)
         self.findings: Findings | None = None
+        self.speed: float | None = None
         units = channelwise(self.shape)
         self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))
 
@@ -69,7 +71,13 @@ class FlowModel(nn.Module):
             save_model(self, str(temporary))
         write_json(
             folder / "config.json",
-            {"format": FORMAT, "shape": self.shape, "points": len(points), **self.config},
+            {
+                "format": FORMAT,
+                "shape": self.shape,
+                "points": len(points),
+                "speed": self.speed,
+                **self.config,
+            },
         )
         if self.findings:
             write_json(folder / "findings.json", asdict(self.findings))
@@ -81,9 +89,10 @@ class FlowModel(nn.Module):
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict) or config.pop("format") != FORMAT:
                 raise ValueError("written by another version")
-            shape = tuple(config.pop("shape"))
+            shape, speed = tuple(config.pop("shape")), config.pop("speed", None)
             model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
             load_model(model, str(folder / "model.safetensors"))
+            model.speed = speed
             found = folder / "findings.json"
             if found.is_file():
                 model.findings = Findings(**json.loads(found.read_text()))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from eqflow.errors import InputError
 from eqflow.groups import boundary, shuffled
+from eqflow.labels import Labels
 from eqflow.memory import chunks, room
 from eqflow.processes import Stream, generator
 
@@ -90,7 +91,8 @@ class Snapshots:
 
     ``velocity`` is the true velocity in standardised units, or None; ``alternatives`` are those of
     other systems, by name, that a field may be compared with. ``train_groups`` and ``test_groups``
-    label correlated snapshots, side by side; None if all are independent.
+    label correlated snapshots, side by side; None if all are independent. ``labels`` are states of
+    known velocity, standardised.
     """
 
     train: Tensor
@@ -101,6 +103,7 @@ class Snapshots:
     train_groups: Tensor | None = None
     test_groups: Tensor | None = None
     alternatives: dict[str, Velocity] | None = None
+    labels: Labels | None = None
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -114,7 +117,7 @@ class Snapshots:
             return self
         parts = {name: getattr(self, name) for name in _MOVED}
         moved = {name: part.to(device) for name, part in parts.items() if part is not None}
-        return replace(self, **moved, memory={})
+        return replace(self, **moved, labels=self.labels and self.labels.to(device), memory={})
 
 
 def remembered(function: Callable[..., Result]) -> Callable[..., Result]:

@@ -18,13 +18,15 @@ from eqflow.fields import (
     LEARNED,
     KernelMap,
     Library,
+    Stream,
     VelocityField,
     build_field,
 )
+from eqflow.labels import Labels
 from eqflow.model import FlowModel
 from eqflow.score import TrainedScore
 from eqflow.snapshots import Snapshots
-from eqflow.training import CONDITIONS, StageModule, flow_module, score_module
+from eqflow.training import CONDITIONS, SELECTION, StageModule, flow_module, score_module
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -59,16 +61,20 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
 
 
 def build_module(
-    cfg: DictConfig, model: FlowModel, stage: str, states: Tensor
+    cfg: DictConfig, model: FlowModel, stage: str, states: Tensor, labels: Labels | None = None
 ) -> StageModule | None:
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
     if stage == "score" and isinstance(model.score, TrainedScore):
         return score_module(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        options = {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
-        options |= {"sigma": flow.sigma, "condition": flow.condition, "seed": cfg.seed}
-        return flow_module(model.field, model.score, states, **options, **flow.training)
+        options = {"labels": labels, "seed": cfg.seed, **flow.training}
+        if isinstance(model.field, Stream):
+            options |= {name: flow[name] for name in SELECTION}
+        else:
+            options |= {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
+            options |= {"sigma": flow.sigma, "condition": flow.condition}
+        return flow_module(model.field, model.score, states, **options)
     return None
 
 
@@ -129,8 +135,9 @@ def check_parts(cfg: DictConfig) -> None:
     model = build_model(cfg, states)
     if isinstance(model.field, Library):
         check_options(model.field, **cfg.flow.training)
+    labels = None if cfg.data.get("labels") is None else Labels(states, states)
     for stage in ("score", "flow"):
-        build_module(cfg, model, stage, states)
+        build_module(cfg, model, stage, states, labels)
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family in LEARNED:

@@ -63,7 +63,8 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
     """Hashes of the user's files and folders that decide what is trained, by path."""
     from eqflow.store import file_hash
 
-    paths = filter(None, (cfg.data.get("path"), cfg.data.get("groups"), cfg.ckpt_path))
+    named = (*(cfg.data.get(name) for name in ("path", "groups", "labels")), cfg.ckpt_path)
+    paths = [path for path in named if isinstance(path, str)]  # labels may be a number
     return {path: file_hash(Path(path)) for path in paths if Path(path).exists()}
 
 

@@ -37,14 +37,21 @@ from eqflow.cli.resume import user_files
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
 from eqflow.evaluation import Protocol, evaluate, evaluate_members, random_skew_similarity
-from eqflow.fields import SCORED, Ensemble, Library, VelocityField
+from eqflow.fields import SCORED, Ensemble, Library, Stream, VelocityField
 from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
 from eqflow.snapshots import Snapshots
 from eqflow.stationarity import Sums
-from eqflow.training import AtomicCheckpoints, LibraryModule, noised_batches, pass_size, val_loader
+from eqflow.training import (
+    AtomicCheckpoints,
+    LibraryModule,
+    noised_batches,
+    pass_size,
+    val_loader,
+    warn_of_asymmetry,
+)
 from eqflow.version import __version__
 
 MEMBERS = "beside/members/"
@@ -168,7 +175,8 @@ class Run:
         """Train a stage's module, if it has one, and save the part it trained."""
         started, rows = time.perf_counter(), []
         states = self.data.snapshots.train
-        if module := build_module(self.cfg, self.model, stage, states):
+        labels = self.data.snapshots.labels
+        if module := build_module(self.cfg, self.model, stage, states, labels):
             callbacks = build_all(self.cfg.callbacks)
             limit = self.cfg.trainer.max_steps
             steps = module.steps if limit < 0 else min(limit, module.steps)
@@ -189,6 +197,8 @@ class Run:
             sigma = noise_level(self.cfg, self.cfg.flow.family)
             self.model.field.normalise_(noised_batches(states, sigma))
         if rank_and_world()[0] == 0:
+            if isinstance(part, Stream):
+                warn_of_asymmetry(part, states)
             content = {"state_dict": part.state_dict(), "history": rows}
             store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})
 
@@ -204,9 +214,11 @@ class Run:
         cfg, files = self.cfg, user_files(self.cfg)
         if self.warm != "score":
             files.pop(cfg.ckpt_path, None)
+        files.pop(cfg.data.get("labels"), None)
         aside = (
             "path",
             "groups",
+            "labels",
             "epoch_steps",
             "cache_dir",
             "symmetrise",
@@ -257,6 +269,7 @@ class Run:
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
+            model.speed = self.metrics.get("labels/speed")
             model.save(self.folder / "flow")
             write_report(
                 self.folder,

@@ -4,6 +4,7 @@ import torch
 
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
+from eqflow.evaluation.labels import labelled
 from eqflow.evaluation.paths import simulated
 from eqflow.evaluation.preservation import distances, shortened
 from eqflow.evaluation.protocol import FULL, Protocol
@@ -34,6 +35,7 @@ def evaluate(
     path = simulated(field, score, snapshots, integrator, sigma, protocol)
     numbers = distances(path, snapshots, sigma, protocol) | shortened(field, integrator)
     numbers |= stationarity(field, snapshots, sigma, protocol)
+    numbers |= labelled(field, snapshots)
     if len(snapshots.shape) == 1:
         numbers |= residuals(field, score, snapshots, sigma, protocol) if sigma else {}
         return numbers | similarity(field, snapshots, sigma, protocol)

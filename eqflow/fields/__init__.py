@@ -9,6 +9,7 @@ from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
 from eqflow.fields.linear import MinusX, ScoreMap, random_matrix, skew_matrix
 from eqflow.fields.network import Network
+from eqflow.fields.stream import Stream
 
 __all__ = [
     "ALIKE",
@@ -22,6 +23,7 @@ __all__ = [
     "MinusX",
     "Network",
     "ScoreMap",
+    "Stream",
     "VelocityField",
     "build_ensemble",
     "build_field",

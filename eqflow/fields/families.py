@@ -16,7 +16,9 @@ from eqflow.fields.kernel import KernelMap
 from eqflow.fields.library import Library
 from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
 from eqflow.fields.network import Network
-from eqflow.processes import Stream, hashed
+from eqflow.fields.stream import Stream
+from eqflow.processes import Stream as Draws
+from eqflow.processes import hashed
 from eqflow.score import Score
 
 
@@ -35,10 +37,24 @@ def _network(
     if len(shape) > 1 and fourier:
         raise InputError(f"flow.field.fourier={fourier} is for vectors, found images; expected 0")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hashed(seed, Stream.FIELD_WEIGHTS))
+        torch.manual_seed(hashed(seed, Draws.FIELD_WEIGHTS))
         if len(shape) > 1:
             return IsotropicNetwork(shape, gain=gain, **size)
         return Network(shape, fourier=fourier, bandwidth=bandwidth, gain=gain, **size)
+
+
+def _stream(
+    shape: tuple[int, ...],
+    score: Score,
+    sigma: float,
+    seed: int,
+    width: int = 64,
+    depth: int = 3,
+    gain: float = 1.0,
+) -> Stream:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hashed(seed, Draws.FIELD_WEIGHTS))
+        return Stream(shape, score, sigma, width, depth, gain)
 
 
 def _linear(
@@ -95,6 +111,7 @@ def _skew(
 FAMILIES: dict[str, Callable[..., VelocityField]] = {
     "network": _network,
     "skew": _skew,
+    "stream": _stream,
     "library": lambda shape, score, sigma, seed, **arguments: Library(shape, **arguments),
     "random": _network,
     "random_skew": _drawn(skew_kernel),
@@ -106,10 +123,10 @@ FAMILIES: dict[str, Callable[..., VelocityField]] = {
 }
 """Family name -> ``build(shape, score, sigma, seed, **arguments)`` (METHOD section 4)."""
 
-SCORED = frozenset({"skew", "random_skew", "random_linear", "score"})
+SCORED = frozenset({"skew", "stream", "random_skew", "random_linear", "score"})
 """Families made of the score: they live on the smoothed law only."""
 
-LEARNED = frozenset({"network"})
+LEARNED = frozenset({"network", "stream"})
 """Families whose parameters are trained; the others only get their scale from the data."""
 
 
@@ -135,15 +152,15 @@ def build_ensemble(
     seed: int = 0,
     **arguments: Any,
 ) -> VelocityField:
-    """One field, or several of a trained family that start from different weights.
+    """One field, or several networks that start from different weights.
 
-    Raises ``InputError`` for less than one and for families that are not trained.
+    Raises ``InputError`` for less than one and for several of another family.
     """
-    if members < 1 or (members > 1 and family not in LEARNED):
+    if members < 1 or (members > 1 and family != "network"):
         raise InputError(
-            f"flow.ensemble={members} found with flow.family={family}; expected 1, or more of a "
-            f"trained family: {', '.join(sorted(LEARNED))}"
+            f"flow.ensemble={members} found with flow.family={family}; expected 1, or more of "
+            "flow.family=network"
         )
-    seeds = [seed, *(hashed(seed, Stream.FIELD_WEIGHTS, k) for k in range(1, members))]
+    seeds = [seed, *(hashed(seed, Draws.FIELD_WEIGHTS, k) for k in range(1, members))]
     fields = [build_field(family, shape, score, sigma, each, **arguments) for each in seeds]
     return fields[0] if members == 1 else Ensemble(fields)

@@ -12,6 +12,7 @@ NAMES = {
     "network": "network",
     "members": "all members",
     "skew": "skew (no training)",
+    "stream": "stream (exact)",
     "library": "library (equations)",
     "random": "random network",
     "random_skew": "random skew maps",

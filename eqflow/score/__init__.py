@@ -1,5 +1,6 @@
 """Estimators of the score ``grad log p_sigma``: trained denoiser, closed empirical form."""
 
+from eqflow.score.asymmetry import asymmetry
 from eqflow.score.base import Score, Sigma
 from eqflow.score.conv import ConvScore
 from eqflow.score.empirical import EmpiricalScore
@@ -19,5 +20,6 @@ __all__ = [
     "Sigma",
     "TrainedScore",
     "UNetScore",
+    "asymmetry",
     "build_score",
 ]

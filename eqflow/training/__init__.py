@@ -3,14 +3,17 @@
 from eqflow.training.batches import Batch, noised_batches, pass_size, train_loader, val_loader
 from eqflow.training.checkpoints import AtomicCheckpoints
 from eqflow.training.ensemble import EnsembleModule
-from eqflow.training.flows import CONDITIONS, flow_module
+from eqflow.training.flow import CONDITIONS, SELECTION, flow_module
 from eqflow.training.images import ImageScoreModule, score_module
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
+from eqflow.training.stream import PRINCIPLES, StreamModule, warn_of_asymmetry
 from eqflow.training.weak import WeakModule
 
 __all__ = [
     "CONDITIONS",
+    "PRINCIPLES",
+    "SELECTION",
     "AtomicCheckpoints",
     "Batch",
     "EnsembleModule",
@@ -19,6 +22,7 @@ __all__ = [
     "LibraryModule",
     "ScoreModule",
     "StageModule",
+    "StreamModule",
     "WeakModule",
     "flow_module",
     "noised_batches",
@@ -26,4 +30,5 @@ __all__ = [
     "score_module",
     "train_loader",
     "val_loader",
+    "warn_of_asymmetry",
 ]

@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
+from eqflow.labels import Labels
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
+from eqflow.training.labels import LabelError
 
 
 class StageModule(pl.LightningModule):
@@ -119,7 +121,8 @@ class FlowModule(StageModule):
     Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 1 / d``, half way from a
-    constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias.
+    constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias. The
+    error at ``labels`` is added with ``label_weight``.
 
     ``divergence`` is ``exact``, ``hutchinson`` with two probes, or by ``auto`` the exact one where
     it is affordable. Raises ``InputError`` for an unknown condition or divergence and a dimension
@@ -136,6 +139,8 @@ class FlowModule(StageModule):
         condition: str = "strong",
         divergence: str = "auto",
         evenness: float = 0.1,
+        labels: Labels | None = None,
+        label_weight: float = 1.0,
         steps: int = 3000,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -155,6 +160,7 @@ class FlowModule(StageModule):
         self.field = field
         self.score = score.requires_grad_(False)
         self.sigma, self.divergence, self.evenness = sigma, divergence, evenness
+        self.label_error = LabelError(labels, label_weight, seed)
 
     def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """``r^2`` and ``|v|^2`` at freshly noised states."""
@@ -185,8 +191,9 @@ class FlowModule(StageModule):
         return signs[:, rows(total)]
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
-        """Relative residual of the global batch and what its speeds exceed in unevenness."""
+        """Relative residual of the global batch, what its speeds exceed in unevenness, labels."""
         r2, v2 = self._moments(batch, step)
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
         excess = v4 / v2**2 - (1 + 1 / self.field.dim)
-        return r2 / v2 + self.evenness * excess.relu()
+        condition = r2 / v2 + self.evenness * excess.relu()
+        return condition + self.label_error(self.field, step)

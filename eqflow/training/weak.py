@@ -6,9 +6,11 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields import Network
+from eqflow.labels import Labels
 from eqflow.processes import Stream, generator, global_means, normal, rows
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
 from eqflow.training.batches import Batch
+from eqflow.training.labels import LabelError
 from eqflow.training.modules import StageModule
 
 SAMPLE = 8192
@@ -30,7 +32,8 @@ class WeakModule(StageModule):
     Many fields make it small; the derivatives along Gaussian directions ``u`` pick the smoothest,
     which is this family's bias: ``E|d_u v|^2`` is the Dirichlet energy, and alone would rather take
     the contraction out of an attractor, of which ``d_u^2 v`` takes nothing. The sign is free in the
-    loss: after training the field is turned so that it contracts on average, as an attractor does.
+    loss: after training the field is turned so that it contracts on average, as an attractor does,
+    unless ``labels``, whose error counts with ``label_weight``, have decided.
 
     ``states`` are the standardised training snapshots. Raises ``InputError`` for states that are no
     vectors, ``functions < 1`` and ``smoothness < 0``.
@@ -49,6 +52,8 @@ class WeakModule(StageModule):
         states: Float[Tensor, "n dim"],
         functions: int = 250,
         smoothness: float = 0.01,
+        labels: Labels | None = None,
+        label_weight: float = 1.0,
         steps: int = 3000,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -61,6 +66,7 @@ class WeakModule(StageModule):
                 "expected functions >= 1, smoothness >= 0"
             )
         self.field, self.smoothness = field, smoothness
+        self.label_error = LabelError(labels, label_weight, seed)
         # a stride, not the first ones: snapshots may come in the order of time
         self._weigh(states[:: -(-len(states) // SAMPLE)], functions)
 
@@ -99,12 +105,15 @@ class WeakModule(StageModule):
         return even, odd, means[-2], means[-1]
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
-        """Unbiased weak form and roughness, both relative to the speed of the global batch."""
+        """Unbiased weak form and roughness, relative to the global batch's speed, and labels."""
         even, odd, speed, roughness = self.moments(batch, step)
-        return (self.field.dim * even @ odd + self.smoothness * roughness) / speed
+        condition = (self.field.dim * even @ odd + self.smoothness * roughness) / speed
+        return condition + self.label_error(self.field, step)
 
     @torch.no_grad()
     def on_train_end(self) -> None:
+        if self.label_error.counts:
+            return
         draw = generator(self.seed, Stream.PROBES, 2**31, self.sample.device)
         divergence = hutchinson(self.field, self.sample, rademacher(self.sample[None], draw))[1]
         if orientation(divergence[0]).sign < 0:

@@ -1,0 +1,62 @@
+"""Which module trains a field, and by which options."""
+
+from typing import Any
+
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.fields import Ensemble, Network, Stream, VelocityField
+from eqflow.labels import Labels
+from eqflow.score import Score
+from eqflow.training.ensemble import EnsembleModule
+from eqflow.training.modules import FlowModule, StageModule
+from eqflow.training.stream import StreamModule, chosen
+from eqflow.training.weak import WeakModule
+
+CONDITIONS = {
+    "strong": ("divergence", "evenness", "label_weight"),
+    "weak": ("functions", "smoothness", "label_weight"),
+}
+"""Forms of the condition (METHOD section 5) and the options that each is tuned by."""
+
+SELECTION = ("principle", "smoothness")
+"""Options that a stream field, which meets the condition by its form, is chosen by."""
+
+
+def flow_module(
+    field: VelocityField,
+    score: Score,
+    states: Tensor,
+    sigma: float = 0.2,
+    condition: str = "strong",
+    labels: Labels | None = None,
+    **options: Any,
+) -> StageModule | None:
+    """The module that trains ``field``, or None for a stream field that is drawn at random.
+
+    A network is trained by one of ``CONDITIONS``, with the options named there: the strong form
+    needs ``score`` and ``sigma``, the weak one the training ``states``. A stream field is chosen
+    by ``SELECTION``. All may have standardised ``labels``. Members of an ensemble are trained
+    together.
+    """
+    if isinstance(field, Ensemble):
+        alone = flow_module(field[0], score, states, sigma, condition, labels, **options)
+        assert alone is not None
+        return EnsembleModule(alone, field)
+    if isinstance(field, Stream):
+        if condition != "strong":
+            raise InputError(
+                f"flow.condition={condition} found with flow=stream, which meets the condition by "
+                "its form; expected flow.principle"
+            )
+        if chosen(options.get("principle", "auto"), labels) == "none":
+            return None
+        return StreamModule(field, labels, **options)
+    if condition == "weak":
+        if not isinstance(field, Network):
+            raise InputError(
+                "flow.condition=weak trains networks of vectors, found images of shape "
+                f"{field.shape}; expected flow.condition=strong, or flow=library for the weak form"
+            )
+        return WeakModule(field, states, labels=labels, **options)
+    return FlowModule(field, score, sigma, condition, labels=labels, **options)
