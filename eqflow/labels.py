@@ -36,8 +36,8 @@ class Labels(NamedTuple):
 
 
 def raw_labels(
-    x: Float[Tensor, "*n_dim"],
-    v: Float[Tensor, "*n_dim"],
+    x: Float[Tensor, "*size"],
+    v: Float[Tensor, "*other_size"],
     states: Float[Tensor, "N *shape"],
     name: str,
 ) -> Labels:

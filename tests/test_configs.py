@@ -19,7 +19,7 @@ from eqflow.evaluation import Protocol
 from eqflow.fields import ALIKE, FAMILIES, Library
 from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
 from eqflow.systems import Schedule
-from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, WeakModule
+from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, StreamModule, WeakModule
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
@@ -79,7 +79,9 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         "score=conv",
         "score=unet",
     )
-    trained = choice.startswith("flow=network") or choice.endswith("gray_scott_network")
+    trained = choice.startswith(("flow=network", "flow=stream")) or choice.endswith(
+        "gray_scott_network"
+    )
     if trained or not choice.startswith(untrained):
         overrides += ["flow.training.steps=2"]
     if choice in ("data=gray_scott", "experiment=gray_scott_equations"):
@@ -140,6 +142,11 @@ DEFAULTS = {
     "flow/library": [(Library, "field"), (Discovery, "training")],
     **{f"flow/{name}": [(FAMILIES[name], "field")] for name in ALIKE},
     "flow/skew": [(FAMILIES["skew"], "field")],
+    "flow/stream": [
+        (StreamModule, ""),
+        (StreamModule, "training"),
+        (FAMILIES["stream"], "field"),
+    ],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],
     "integrator/heun_sde": [(simulate.HeunSDE, "")],

@@ -12,6 +12,7 @@ from eqflow.snapshots import Standardiser
 
 CASES = {
     "network": {"family": "network", "field": {"width": 8, "fourier": 3}},
+    "stream": {"family": "stream", "field": {"width": 8}},
     "plain network": {"family": "network", "field": {"width": 8}, "sigma": 0.3},
     "skew of a perceptron": {
         "family": "skew",
