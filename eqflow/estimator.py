@@ -15,6 +15,7 @@ from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
+from eqflow.images import warn_of_seams
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
 from eqflow.score import TrainedScore
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 
     from eqflow.training import StageModule
 
+BATCH, BATCH_OF_IMAGES = 512, 8
+"""Snapshots of a training step, where their number is not chosen."""
+
 
 class EquilibriumFlow:
     """Continuous dynamics that keep the distribution of unordered snapshots as it is.
 
     Times are in transit times: snapshots do not determine the speed (METHOD section 1). ``score``
     and ``field`` are arguments of the score and of the field, ``score_training`` and
-    ``flow_training`` those of their training. States go in and out raw, as numpy or torch alike.
+    ``flow_training`` those of their training, in batches of ``batch_size``: ``BATCH`` vectors or
+    ``BATCH_OF_IMAGES`` images if left out. States go in and out raw, as numpy or torch alike.
 
     >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
     >>> flow.fit(np.random.default_rng(0).normal(size=(500, 2))).velocity(np.ones((3, 2))).shape
@@ -51,7 +56,7 @@ class EquilibriumFlow:
         field: dict[str, Any] | None = None,
         score_training: dict[str, Any] | None = None,
         flow_training: dict[str, Any] | None = None,
-        batch_size: int = 512,
+        batch_size: int | None = None,
         progress: bool = False,
     ) -> None:
         self.family, self.sigma, self.seed = family, sigma, seed
@@ -62,15 +67,17 @@ class EquilibriumFlow:
     def fit(
         self, X: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None
     ) -> "EquilibriumFlow":
-        """Learn from raw snapshots, ``(N, d)``.
+        """Learn from raw snapshots, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
         ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
-        and intervals respect them. Raises ``InputError`` for non-finite values and constant
-        features.
+        and intervals respect them. Images that do not look periodic are warned of. Raises
+        ``InputError`` for non-finite values and constant features.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
         standardiser = Standardiser.of(x)
+        if x.ndim == 4:
+            warn_of_seams(x, "X")
         z = standardiser.standard(x).float()
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
@@ -124,7 +131,8 @@ class EquilibriumFlow:
             enable_model_summary=False,
             enable_progress_bar=self.progress,
         )
-        trainer.fit(module, train_loader(z, self.batch_size, 100, self.seed))
+        size = self.batch_size or (BATCH if z.ndim == 2 else BATCH_OF_IMAGES)
+        trainer.fit(module, train_loader(z, size, 100, self.seed))
 
     def velocity(self, x: ArrayLike | Tensor) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
