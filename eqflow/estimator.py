@@ -16,6 +16,7 @@ from eqflow.fields import LEARNED, Library
 from eqflow.fields import Stream as StreamField
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
+from eqflow.images import warn_of_seams
 from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, generator, normal
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
 
     from eqflow.training import StageModule
 
+BATCH, BATCH_OF_IMAGES = 512, 8
+"""Snapshots of a training step, where their number is not chosen."""
+
 
 class EquilibriumFlow:
     """Continuous dynamics that keep the distribution of unordered snapshots as it is.
 
     Times are in transit times: snapshots do not determine the speed (METHOD section 1). ``score``
     and ``field`` are arguments of the score and of the field, ``score_training`` and
-    ``flow_training`` those of their training; ``ensemble`` fields are trained at once, and the one
+    ``flow_training`` those of their training, in batches of ``batch_size``: ``BATCH`` vectors or
+    ``BATCH_OF_IMAGES`` images if left out; ``ensemble`` fields are trained at once, and the one
     that is most like the others is what moves states. States go in and out raw, as numpy or torch
     alike.
 
@@ -55,7 +60,7 @@ class EquilibriumFlow:
         field: dict[str, Any] | None = None,
         score_training: dict[str, Any] | None = None,
         flow_training: dict[str, Any] | None = None,
-        batch_size: int = 512,
+        batch_size: int | None = None,
         progress: bool = False,
         ensemble: int = 1,
     ) -> None:
@@ -70,16 +75,19 @@ class EquilibriumFlow:
         groups: ArrayLike | Tensor | None = None,
         labels: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
     ) -> "EquilibriumFlow":
-        """Learn from raw snapshots, ``(N, d)``.
+        """Learn from raw snapshots, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
         ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
         and intervals respect them. ``labels`` are some states and their velocities, raw, ``(n, d)``
-        each: what a stream field and a network are drawn to. Raises ``InputError`` for non-finite
-        values, constant features and labels that do not belong to the snapshots.
+        each: what a stream field and a network are drawn to. Images that do not look periodic are
+        warned of. Raises ``InputError`` for non-finite values, constant features and labels that
+        do not belong to the snapshots.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
         standardiser = Standardiser.of(x)
+        if x.ndim == 4:
+            warn_of_seams(x, "X")
         z = standardiser.standard(x).float()
         known = None if labels is None else _raw_labels(labels, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
@@ -140,7 +148,8 @@ class EquilibriumFlow:
             enable_model_summary=False,
             enable_progress_bar=self.progress,
         )
-        trainer.fit(module, train_loader(z, self.batch_size, 100, self.seed))
+        size = self.batch_size or (BATCH if z.ndim == 2 else BATCH_OF_IMAGES)
+        trainer.fit(module, train_loader(z, size, 100, self.seed))
 
     def velocity(self, x: ArrayLike | Tensor) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import eqflow
-from eqflow import EquilibriumFlow, InputError, estimator
+from eqflow import EquilibriumFlow, InputError, estimator, training
 from eqflow.model import FlowModel
 
 STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])
@@ -194,6 +194,47 @@ def test_a_wrong_step_or_noise_is_refused(skew, option):
 
 
 # training and storage
+
+
+@pytest.fixture
+def batches(monkeypatch) -> list[int]:
+    """Sizes of the batches of every training."""
+    sizes, loader = [], training.train_loader
+
+    def noted(states, size, *rest):
+        sizes.append(size)
+        return loader(states, size, *rest)
+
+    monkeypatch.setattr(training, "train_loader", noted)
+    return sizes
+
+
+IMAGES = np.random.default_rng(0).normal(size=(20, 1, 8, 8))
+CONV = {"family": "skew", "sigma": 0.24, "score": {"name": "conv", "width": 4}, "field": {}}
+
+
+@pytest.mark.parametrize(
+    ("states", "options", "size"),
+    [
+        (STATES, {"batch_size": None}, estimator.BATCH),
+        (STATES, {"batch_size": 64}, 64),
+        (IMAGES, CONV | {"batch_size": None}, estimator.BATCH_OF_IMAGES),
+        (IMAGES, CONV | {"batch_size": 5}, 5),
+    ],
+)
+def test_batches_of_images_are_small_unless_their_size_is_chosen(states, options, size, batches):
+    EquilibriumFlow(**TINY | options).fit(states)
+    assert set(batches) == {size}
+
+
+@pytest.mark.parametrize("side", [16, 21])
+def test_images_that_are_not_periodic_are_warned_of(side, caplog):
+    place = 2 * np.pi / 16 * np.arange(side)
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, 40, 1, 1))
+    images = np.sin(place + phase[0]) + np.cos(place[:, None] + phase[1])
+    EquilibriumFlow(**SKEW).fit(images[:, None])
+    assert bool(caplog.messages) == (side == 21)
+    assert all("X: the images do not look periodic" in line for line in caplog.messages)
 
 
 def test_counts_are_snapshots_too():
