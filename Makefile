@@ -9,7 +9,7 @@ demo: $(VENV)/installed        ## learn Lorenz dynamics from snapshots and write
 	@echo "Open the newest outputs/lorenz/*/report.html in a browser."
 
 test: $(VENV)/installed        ## the fast test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/installed   ## the long tests
 	$(BIN)/python -m pytest -m slow
