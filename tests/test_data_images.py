@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from data_modules import SnapshotsFile

@@ -69,7 +69,7 @@ def test_it_is_of_second_order_for_diffusion_and_of_fourth_for_transport():
 def test_the_stability_polynomial_is_bounded_as_far_as_it_should_be(stages):
     z = -torch.linspace(0.01, (stages**2 - 1) / 1.54, 500)
 
-    grown = _chebyshev_step(lambda y: z * y, torch.ones_like(z), z, 1.0, stages)
+    grown = _chebyshev_step(lambda y: z * y, torch.ones_like(z), 1.0, stages)
     assert grown.abs().max() < 1
     assert _coefficients(stages)[0] > 0
 
@@ -85,39 +85,6 @@ def test_gray_scott_at_unit_transit_time_equals_small_steps():
     expected = RK4(0.5 / unit)(lambda x: unit * velocity(x), settled, torch.tensor([0.0, 1.0]))[-1]
     motion = (expected - settled).square().mean().sqrt()
     assert (found - expected).square().mean().sqrt() < 5e-3 * motion
-
-
-def test_steps_are_as_short_as_the_tolerance_asks_for():
-    """``dx/dt = -50 (x - sin t)``, with time as a second coordinate: stable at once, not right."""
-
-    def velocity(x):
-        y, t = x.unbind(1)
-        return torch.stack([-50 * (y - t.sin()), torch.ones_like(t)], 1)
-
-    def miss(tolerance):
-        integrator = Stable(dt=0.1, tolerance=tolerance)
-        start = torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1)
-        end = integrator(velocity, start, torch.tensor([0.0, 0.04]))[-1].flatten()
-        t, k = torch.tensor(0.04), 50.0
-        exact = (k**2 * t.sin() - k * t.cos() + (k**2 + k + 1) * (-k * t).exp()) / (k**2 + 1)
-        return abs(float(end[0] - exact)), float(end[1])
-
-    loose, fine = miss(1e-2), miss(1e-6)
-    assert loose[1] == pytest.approx(0.04)
-    assert fine[0] < 1e-4 < loose[0] < 0.03
-
-
-def test_a_pattern_nearly_at_rest_keeps_still_for_a_transit_time():
-    """Its transit time is thousands of units of its own reactions."""
-    velocity = GrayScott("maze").velocity
-    x = torch.stack([torch.ones(1, 16, 16), torch.zeros(1, 16, 16)], 1)
-    x[:, :, 4:12, 4:12] = torch.tensor([0.5, 0.25])[:, None, None]
-    settled = Stable(dt=5.0)(velocity, x, torch.tensor([0.0, 5000.0]))[-1]
-    unit = settled.square().mean().sqrt() / velocity(settled).square().mean().sqrt()
-    assert unit > 2000
-    found = Stable()(lambda y: unit * velocity(y), settled, torch.tensor([0.0, 1.0]))[-1]
-    assert (found - settled).abs().max() < 0.5
-    assert velocity(found).abs().max() < 2 * velocity(settled).abs().max()
 
 
 def test_states_that_are_lost_do_not_hold_up_the_others():
