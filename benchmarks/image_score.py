@@ -22,7 +22,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np  # noqa: E402
-import pytorch_lightning as pl  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
@@ -32,7 +31,7 @@ from eqflow.score.symmetry import frames  # noqa: E402
 from eqflow.snapshots import Snapshots, split  # noqa: E402
 from eqflow.systems.gray_scott import PRESETS  # noqa: E402
 from eqflow.systems.stencil import advance  # noqa: E402
-from eqflow.training import Batch, ImageScoreModule, train_loader, val_loader  # noqa: E402
+from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader  # noqa: E402
 
 SIGMA, SIDE, BATCH = 0.24, 64, 4
 SCORES = {
@@ -85,15 +84,7 @@ def train(
     """A trained score, its held-out loss, and the seconds and CPU seconds of the training."""
     score = build_score(shape=data.shape, points=data.train, seed=seed, **SCORES[kind])
     module = ImageScoreModule(score, steps=steps, seed=seed)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = quiet_trainer(steps, accelerator="cpu", num_sanity_val_steps=0)
     loader = train_loader(data.train, BATCH, steps, seed)
     wall, cpu = time.perf_counter(), time.process_time()
     trainer.fit(module, loader, val_loader(data.val, BATCH))

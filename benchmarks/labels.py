@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 import numpy as np  # noqa: E402
-import pytorch_lightning as pl  # noqa: E402
 import torch  # noqa: E402
 from scipy.interpolate import RBFInterpolator  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -42,6 +41,7 @@ from eqflow.training import (  # noqa: E402
     StageModule,
     flow_module,
     noised_batches,
+    quiet_trainer,
     score_module,
     train_loader,
 )
@@ -75,14 +75,7 @@ class Case:
         return score.requires_grad_(False)
 
     def fit(self, module: StageModule) -> None:
-        trainer = pl.Trainer(
-            max_steps=module.steps,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
+        trainer = quiet_trainer(module.steps, accelerator="cpu")
         trainer.fit(module, train_loader(self.snapshots.train, BATCH, 500, self.seed))
 
     def trained(self, family: str, labels: Labels, **options: str) -> Tensor:

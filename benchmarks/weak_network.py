@@ -24,7 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-import pytorch_lightning as pl  # noqa: E402
 import torch  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -35,7 +34,7 @@ from eqflow.fields import Network, VelocityField, build_field  # noqa: E402
 from eqflow.score import EmpiricalScore  # noqa: E402
 from eqflow.simulate import RK4, inside  # noqa: E402
 from eqflow.snapshots import Snapshots  # noqa: E402
-from eqflow.training import CONDITIONS, Batch, WeakModule, flow_module, train_loader  # noqa: E402
+from eqflow.training import CONDITIONS, Batch, WeakModule, flow_module, quiet_trainer, train_loader  # noqa: E402
 
 CONF = ROOT / "conf"
 STATES = 24_000
@@ -61,14 +60,7 @@ def trained(snapshots: Snapshots, flow: DictConfig, batch_size: int, seed: int) 
     assert isinstance(field, Network)
     options = {name: flow[name] for name in CONDITIONS["weak"]}
     module = flow_module(field, score, z, condition="weak", seed=seed, **options, **flow.training)
-    trainer = pl.Trainer(
-        max_steps=module.steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(module.steps, accelerator="cpu")
     trainer.fit(module, train_loader(z, batch_size, 500, seed))
     assert isinstance(module, WeakModule)
     field.requires_grad_(False).normalise_([z])

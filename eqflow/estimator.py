@@ -136,18 +136,9 @@ class EquilibriumFlow:
             warn_of_asymmetry(model.field, z)
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
-        import pytorch_lightning as pl
+        from eqflow.training import quiet_trainer, train_loader
 
-        from eqflow.training import train_loader
-
-        trainer = pl.Trainer(
-            devices=1,
-            max_steps=module.steps,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=self.progress,
-        )
+        trainer = quiet_trainer(module.steps, self.progress)
         size = self.batch_size or (BATCH if z.ndim == 2 else BATCH_OF_IMAGES)
         trainer.fit(module, train_loader(z, size, 100, self.seed))
 

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from runs import call, metrics
 from torch.func import jvp, vmap
@@ -16,7 +15,7 @@ from eqflow.model import FlowModel
 from eqflow.score import ConvScore
 from eqflow.score.convolution import PeriodicUNet
 from eqflow.score.symmetry import frames
-from eqflow.training import Batch, ImageScoreModule, train_loader, val_loader
+from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader
 from eqflow.training.windows import windows
 
 SIGMA = 0.24
@@ -251,14 +250,7 @@ def test_windows_of_two_processes_are_those_of_one(monkeypatch):
 def fit(folder, steps: int, start=None, **options) -> ImageScoreModule:
     torch.manual_seed(0)
     module = ImageScoreModule(small(), steps=8, crop=4, **options)
-    trainer = pl.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
+    trainer = quiet_trainer(steps, accelerator="cpu")
     data = torch.randn(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     trainer.fit(module, train_loader(data, 6, 4, 0), val_loader(data, 8), ckpt_path=start)
     trainer.save_checkpoint(folder / f"{steps}.ckpt")

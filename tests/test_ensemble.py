@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from eqflow import EquilibriumFlow, load
@@ -21,7 +20,7 @@ from eqflow.report.pairs import pairs
 from eqflow.score import build_score
 from eqflow.simulate import RK4
 from eqflow.snapshots import split
-from eqflow.training import flow_module, train_loader
+from eqflow.training import flow_module, quiet_trainer, train_loader
 
 TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
 POINTS = torch.randn(400, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 0.5])
@@ -37,14 +36,7 @@ def ensemble(members=3, **arguments):
 
 def trained(field, condition="strong", steps=20):
     module = flow_module(field, score(), POINTS, condition=condition, steps=steps, seed=2)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(steps, accelerator="cpu")
     trainer.fit(module, train_loader(POINTS, 64, steps, seed=2))
     return field.requires_grad_(False)
 

@@ -5,7 +5,6 @@ import logging
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 
 import eqflow
@@ -26,6 +25,7 @@ from eqflow.training import (
     WeakModule,
     flow_module,
     noised_batches,
+    quiet_trainer,
     score_module,
     train_loader,
     warn_of_asymmetry,
@@ -63,14 +63,7 @@ def relative(field, x):
 
 
 def fit(module, states, batch_size=256):
-    trainer = pl.Trainer(
-        max_steps=module.steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(module.steps, accelerator="cpu")
     trainer.fit(module, train_loader(states, batch_size, 100, 0))
 
 

@@ -1,7 +1,6 @@
 """The weak form of the condition for a network."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -9,7 +8,7 @@ from eqflow.errors import InputError
 from eqflow.fields import Network, VelocityField, build_field
 from eqflow.score import EmpiricalScore
 from eqflow.stationarity import exact
-from eqflow.training import Batch, FlowModule, WeakModule, flow_module, train_loader
+from eqflow.training import Batch, FlowModule, WeakModule, flow_module, quiet_trainer, train_loader
 
 
 class Formula(VelocityField):
@@ -161,14 +160,7 @@ def trained(states, batch_size, **options):
     """A small network after training under Lightning."""
     field = small(states)
     module = WeakModule(field, states, **options)
-    trainer = pl.Trainer(
-        max_steps=module.steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(module.steps, accelerator="cpu")
     trainer.fit(module, train_loader(states, batch_size, 100, 0))
     return field.requires_grad_(False)
 

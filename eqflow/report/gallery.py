@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from matplotlib.figure import Figure
@@ -81,7 +82,7 @@ def _pairs(run: Sequence[Entry], scene: Scene) -> Figure | None:
     if members is None:
         return None
     parts = (scene.model.score, scene.snapshots, members.sigma, scene.protocol)
-    found = kinds(members.velocity, run[0].family, *parts)  # type: ignore[arg-type]
+    found = kinds(cast(Ensemble, members.velocity), run[0].family, *parts)
     return pairs(found, members.numbers)
 
 

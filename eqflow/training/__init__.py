@@ -7,6 +7,7 @@ from eqflow.training.flow import CONDITIONS, SELECTION, flow_module
 from eqflow.training.images import ImageScoreModule, score_module
 from eqflow.training.library import LibraryModule
 from eqflow.training.modules import FlowModule, ScoreModule, StageModule
+from eqflow.training.quiet import quiet_trainer
 from eqflow.training.stream import PRINCIPLES, StreamModule, warn_of_asymmetry
 from eqflow.training.weak import WeakModule
 
@@ -27,6 +28,7 @@ __all__ = [
     "flow_module",
     "noised_batches",
     "pass_size",
+    "quiet_trainer",
     "score_module",
     "train_loader",
     "val_loader",

@@ -1,0 +1,18 @@
+"""A trainer for use without a run's folder."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+def quiet_trainer(steps: int, progress: bool = False, **options: Any) -> pl.Trainer:
+    """Of ``steps`` on one device, without logs or files; ``options`` are the trainer's own."""
+    return pl.Trainer(
+        devices=1,
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        **options,
+    )
