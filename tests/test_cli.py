@@ -29,6 +29,8 @@ def done(tmp_path_factory) -> Path:
 
 
 REFUSALS = {
+    "flow.ensemble=2 trainer=ddp_cpu": "flow.ensemble=2 trains in one process, found 2",
+    "flow=network flow.ensemble=0": "flow.ensemble=0 found",
     "batch_size=0": "batch_size=0: expected an integer >= 1",
     "epoch_steps=0": "epoch_steps=0: expected an integer >= 1",
     "stages=score": "expected a list of score, flow, evaluate",

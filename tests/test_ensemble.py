@@ -131,10 +131,13 @@ def test_classical_scaling_keeps_distances_of_fields_in_a_plane():
     torch.testing.assert_close(torch.cdist(places, places), expected, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize(("members", "family"), [(0, "network"), (2, "skew"), (2, "library")])
-def test_ensembles_that_make_no_sense_are_refused(members, family):
-    with pytest.raises(InputError, match=r"flow\.ensemble"):
-        build_ensemble(members, family, (2,), score(), 0.2)
+@pytest.mark.parametrize(
+    ("members", "family", "shape"),
+    [(0, "network", (2,)), (2, "skew", (2,)), (2, "library", (2,)), (2, "network", (2, 8, 8))],
+)
+def test_ensembles_that_make_no_sense_are_refused(members, family, shape):
+    with pytest.raises(InputError, match=rf"flow\.ensemble={members} found"):
+        build_ensemble(members, family, shape, score(), 0.2)
 
 
 def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypatch):

@@ -57,6 +57,7 @@ def check(cfg: DictConfig) -> None:
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
     check_devices(cfg.trainer)
+    check_processes(cfg)
     hydra = HydraConfig.get()
     named = any(o.startswith("run_dir=") for o in hydra.overrides.task)
     check_nodes(cfg.trainer, named or hydra.mode is RunMode.MULTIRUN)
@@ -86,6 +87,16 @@ def check_devices(trainer: DictConfig) -> None:
             "trainer.accelerator=gpu: no GPU found; expected one, or trainer=cpu"
             if not gpus
             else f"trainer.devices={trainer.devices}: found {gpus} GPUs; expected at most that many"
+        )
+
+
+def check_processes(cfg: DictConfig) -> None:
+    """Refuse several processes for what is vectorised in one."""
+    processes, members = cfg.trainer.devices * cfg.trainer.num_nodes, cfg.flow.get("ensemble", 1)
+    if members > 1 and processes > 1:
+        raise InputError(
+            f"flow.ensemble={members} trains in one process, found {processes} "
+            "(trainer.devices, trainer.num_nodes); expected one, as with trainer=auto"
         )
 
 

@@ -152,14 +152,14 @@ def build_ensemble(
     seed: int = 0,
     **arguments: Any,
 ) -> VelocityField:
-    """One field, or several networks that start from different weights.
+    """One field, or several networks of vectors that start from different weights.
 
-    Raises ``InputError`` for less than one and for several of another family.
+    Raises ``InputError`` for less than one and for several of anything else.
     """
-    if members < 1 or (members > 1 and family != "network"):
+    if members < 1 or (members > 1 and (family != "network" or len(shape) > 1)):
         raise InputError(
-            f"flow.ensemble={members} found with flow.family={family}; expected 1, or more of "
-            "flow.family=network"
+            f"flow.ensemble={members} found with flow.family={family} and states of shape {shape}; "
+            "expected 1, or more of flow.family=network for vectors"
         )
     seeds = [seed, *(hashed(seed, Draws.FIELD_WEIGHTS, k) for k in range(1, members))]
     fields = [build_field(family, shape, score, sigma, each, **arguments) for each in seeds]

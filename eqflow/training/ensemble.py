@@ -8,10 +8,8 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.utils.data import DataLoader
 
-from eqflow.errors import InputError
 from eqflow.fields import Ensemble
 from eqflow.memory import check_memory
-from eqflow.processes import rank_and_world
 from eqflow.training.batches import Batch
 from eqflow.training.modules import StageModule
 
@@ -23,19 +21,14 @@ class EnsembleModule(StageModule):
     """Trains every member of an ensemble as ``alone``, a module of one field, trains that one.
 
     The loss is the sum of the members': their gradients do not mix, and what the members share, the
-    batch, its noise and the score there, is computed once. Raises ``InputError`` in more than one
-    process.
+    batch, its noise and the score there, is computed once. In one process: collective operations
+    are not vectorised. Raises ``InputError`` where memory does not suffice.
     """
 
     stage = "flow"
 
     def __init__(self, alone: StageModule, ensemble: Ensemble) -> None:
         super().__init__(alone.steps, alone.learning_rate, alone.warmup, alone.seed)
-        if rank_and_world()[1] > 1:
-            raise InputError(
-                f"flow.ensemble={len(ensemble)} trains in one process, found "
-                f"{rank_and_world()[1]}; expected trainer.devices=1"
-            )
         self.alone, self.ensemble, self.members = alone, ensemble, len(ensemble)
         alone.field.requires_grad_(False)  # whose place the members' numbers take
 
