@@ -16,10 +16,12 @@ from eqflow.evaluation import (
     pair_table,
 )
 from eqflow.fields import Ensemble, build_ensemble, build_field
+from eqflow.report.entry import Entry
 from eqflow.report.pairs import pairs
 from eqflow.score import build_score
 from eqflow.simulate import RK4
 from eqflow.snapshots import split
+from eqflow.stationarity import exact, orientation
 from eqflow.training import flow_module, quiet_trainer, train_loader
 
 TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
@@ -34,8 +36,9 @@ def ensemble(members=3, **arguments):
     return build_ensemble(members, "network", (2,), score(), 0.2, seed=5, width=8, **arguments)
 
 
-def trained(field, condition="strong", steps=20):
-    module = flow_module(field, score(), POINTS, condition=condition, steps=steps, seed=2)
+def trained(field, condition="strong", steps=20, **options):
+    options |= {"condition": condition, "steps": steps, "seed": 2}
+    module = flow_module(field, score(), POINTS, **options)
     trainer = quiet_trainer(steps, accelerator="cpu")
     trainer.fit(module, train_loader(POINTS, 64, steps, seed=2))
     return field.requires_grad_(False)
@@ -70,6 +73,17 @@ def test_members_are_trained_as_each_one_alone(condition):
     expected = torch.stack([field(POINTS) for field in alone])
     assert (expected - start).abs().mean() > 0.1
     torch.testing.assert_close(fields.every(POINTS), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_members_of_the_weak_form_are_turned_round_where_they_expand():
+    fields = build_ensemble(2, "network", (2,), score(), 0.2)
+    assert orientation(exact(fields[0], POINTS)[1]).determined
+    fields.put(1, fields[0].reverse_())
+    v = fields.every(POINTS)
+    torch.testing.assert_close(v[1], -v[0])
+    trained(fields, "weak", steps=1, learning_rate=1e-12)  # they stay as they are
+    v = fields.every(POINTS)
+    torch.testing.assert_close(v[1], v[0])
 
 
 def test_normalising_gives_every_member_unit_speed_and_finds_the_medoid():
@@ -152,3 +166,9 @@ def test_pairs_are_drawn_for_every_kind():
     table, histogram, plane = pairs(found, pair_table(found)).axes
     assert len(table.texts) == 9  # of 10 pairs of kinds, the score has none of its own
     assert len(histogram.get_legend().texts) == len(plane.collections) == 4
+
+
+def test_the_spread_of_a_measure_is_no_horizon():
+    numbers = {"preservation/mmd2_ratio_h10": 1.0, "preservation/mmd2_ratio_h10_std": 0.2}
+    entry = Entry("beside/members/", "members", ensemble(), numbers)
+    assert entry.ratios == {10.0: 1.0}
