@@ -121,6 +121,7 @@ def test_measures_are_means_over_members_with_their_spread():
     assert found["truth/cos_signed"] == pytest.approx(each.mean().item())
     assert found["truth/cos_signed_std"] == pytest.approx(each.std().item())
     assert found["members"] == 4
+    assert found["preservation/sigma"] == 0.2
 
 
 def test_pairs_of_kinds_are_compared():

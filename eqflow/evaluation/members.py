@@ -45,4 +45,5 @@ def evaluate_members(
     parts = (score, snapshots, integrator, sigma, protocol)
     numbers = mean_and_spread([evaluate(ensemble[k], *parts) for k in range(len(ensemble))])
     found = kinds(ensemble, family, score, snapshots, sigma, protocol)
-    return numbers | pair_table(found) | {"members": len(ensemble)}
+    known = {"members": len(ensemble), "preservation/sigma": sigma}  # a mean would round the level
+    return numbers | pair_table(found) | known
