@@ -1,13 +1,17 @@
 """Runs of the smallest size, started from tests, and what they leave."""
 
 import json
+import multiprocessing
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 
-from eqflow.cli import main
+from eqflow.cli import main, rank
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -35,6 +39,27 @@ def call(monkeypatch, *overrides: str) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def forked(folder: Path, trainer: DictConfig) -> None:
+    """In place of torchrun: ranks forked from here, with what is imported and patched here."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port, size = free.getsockname()[1], str(trainer.devices)
+    meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "forked"}
+    meet |= {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "GROUP_RANK": "0"}
+
+    def work(number: str) -> None:
+        os.environ.update(meet, RANK=number, LOCAL_RANK=number)
+        rank.main(folder)
+
+    start = multiprocessing.get_context("fork").Process
+    ranks = [start(target=work, args=(str(number),)) for number in range(trainer.devices)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    assert not any(process.exitcode for process in ranks)
 
 
 def spawn(*overrides: str, **arguments) -> subprocess.Popen:

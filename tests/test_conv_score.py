@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from runs import call, metrics
+from runs import call, forked, metrics
 from torch.func import jvp, vmap
 
 from eqflow import EquilibriumFlow
+from eqflow.cli import launch
 from eqflow.errors import InputError
 from eqflow.model import FlowModel
 from eqflow.score import ConvScore
@@ -360,8 +361,8 @@ def test_a_score_is_trained_once_for_any_number_of_frames(tmp_path, monkeypatch)
     assert torch.load(cached, weights_only=True)["history"][-1]["score/val_loss"] > 0
 
 
-@pytest.mark.slow
 def test_one_process_and_two_train_the_same_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "_spawn", forked)
     for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
         folders = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/{name}_cache"]
         assert call(monkeypatch, *images(tmp_path), f"trainer={trainer}", *folders) == 0

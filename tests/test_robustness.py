@@ -1,5 +1,6 @@
 """What ends a run before its time: signals, kills, full and read-only disks, no network."""
 
+import errno
 import logging
 import os
 import signal
@@ -14,7 +15,10 @@ import torch
 from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
 
 from benchmarks import kills
+from eqflow.cli import launch, rank
+from eqflow.cli.resume import RESOLVED
 from eqflow.discovery import Discovery
+from eqflow.errors import InputError, Pruned
 from eqflow.training import FlowModule, ScoreModule, batches, library
 
 SIGTERM = 128 + signal.SIGTERM
@@ -283,6 +287,64 @@ def test_a_full_cache_is_named(disk, tmp_path, monkeypatch, capfd):
     assert refusal(capfd).startswith(f"error: {cache}/score/")
     disk("remount,size=9m")
     assert call(monkeypatch, f"run_dir={tmp_path}/run", "resume=true") == 0
+
+
+@pytest.mark.slow
+def test_a_full_cache_is_one_sentence_also_of_several_processes(disk, tmp_path):
+    cache, folder = disk("size=64k") / "cache", tmp_path / "run"
+    options = [*TINY, "trainer=ddp_cpu", "logger=none", f"cache_dir={cache}", f"run_dir={folder}"]
+    process = spawn(*options)
+    said = one_sentence(process.communicate()[1])
+    assert process.returncode == 2
+    assert said.startswith(f"error: {cache}/score/")
+    assert said.endswith(f"free some space, then run_dir={folder} resume=true")
+    disk("remount,size=9m")
+    assert spawn(f"run_dir={folder}", "resume=true").wait() == 0
+
+
+@pytest.fixture
+def failed(tmp_path, monkeypatch):
+    """What the launcher makes of an error that ends a rank, which is run in this process."""
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *_, **__: None)
+    monkeypatch.setattr(rank, "GRACE", 0.0)
+    monkeypatch.setenv(launch.FAILURE, f"{tmp_path}/failure.json")
+    (tmp_path / RESOLVED).parent.mkdir()
+    (tmp_path / RESOLVED).write_text("trainer: {accelerator: cpu}")
+
+    def end(error: Exception) -> Exception:
+        def work(cfg):
+            raise error
+
+        monkeypatch.setattr(rank, "work", work)
+        with pytest.raises((InputError, Pruned, KeyError)):
+            rank.main(tmp_path)
+        return launch._reason(tmp_path / "failure.json", 1)
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space"),
+        (errno.EACCES, "Permission denied; make it writable"),
+    ],
+)
+def test_a_disk_that_refuses_another_process_is_one_sentence(number, says, failed, tmp_path):
+    error = RuntimeError("not saved")
+    error.__cause__ = OSError(number, os.strerror(number), "/there/x.ckpt")
+    reason = failed(error)
+    assert isinstance(reason, InputError)
+    assert str(reason) == f"/there/x.ckpt: {says}, then run_dir={tmp_path} resume=true"
+
+
+def test_other_ends_of_a_process_keep_their_kind(failed):
+    for kind in (InputError, Pruned):
+        reason = failed(kind("worse: than others"))
+        assert (type(reason), str(reason)) == (kind, "worse: than others")
+    reason = failed(KeyError("x"))
+    assert (type(reason), str(reason)) == (RuntimeError, "a process failed: KeyError: 'x'")
 
 
 @pytest.mark.parametrize("option", ["run_dir", "cache_dir"])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from eqflow.cli.exits import exit_codes
+from eqflow.cli.disk import refused
 from eqflow.cli.launch import work
 from eqflow.cli.resume import RESOLVED
+from eqflow.errors import InputError, Pruned
+
+GRACE = 5.0
+"""Seconds that a rank waits before it fails for no known reason: a lost peer's is told first."""
 
 
 @record
@@ -24,10 +29,19 @@ def main(folder: Path) -> None:
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
     try:
         work(cfg)
+    except (InputError, Pruned):
+        raise
+    except Exception as error:
+        if sentence := refused(error, folder):
+            raise InputError(sentence) from error
+        time.sleep(GRACE)
+        raise
     finally:
         torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    with exit_codes():
+    try:
         main(Path(sys.argv[1]))
+    except (InputError, Pruned):
+        sys.exit(2)  # the launcher says why

@@ -1,0 +1,84 @@
+"""Two processes find what one finds, on vectors and on images, also where both were cut short."""
+
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from runs import LAW, call, coefficients, forked
+
+from eqflow.cli import launch
+from eqflow.discovery import Discovery
+from eqflow.fields import Library
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import ImageSample
+from eqflow.training import LibraryModule, batches, library, val_loader
+
+PATTERNS = [option for option in LAW if not option.startswith(("experiment", "data"))]
+PATTERNS += ["data=gray_scott", "data.preset=gamma", "data.grid=16", "data.settle=100"]
+PATTERNS += ["data.val=4", "data.test=20", "integrator=stable"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Passes of many batches over few states; of images, few are kept."""
+    monkeypatch.setattr(library, "EVERY", 2)
+    monkeypatch.setattr(ImageSample, "reservoir", 24)
+
+    def passes(size: int) -> None:
+        monkeypatch.setattr(batches, "PASS", size)
+
+    return passes
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ([*LAW, "data.n=10001"], 500),  # 7001 to fit: the last batch leaves a process without
+        ([*PATTERNS, "data.n=89"], 8),  # 65 to fit, likewise
+    ],
+    ids=["vectors", "images"],
+)
+def test_one_process_and_two_find_the_same_law(options, size, small, tmp_path, monkeypatch):
+    small(size)
+    monkeypatch.setattr(launch, "_spawn", forked)
+    for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
+        folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/cache"]
+        stages = ["stages=[score,flow]", f"trainer={trainer}"]
+        assert call(monkeypatch, *options, *stages, *folder) == 0
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert_same_law(one, two)
+    # as if both had been killed after they wrote their sums
+    (two / "checkpoints" / "flow.ckpt").unlink()
+    assert call(monkeypatch, f"run_dir={two}", "resume=true") == 0
+    assert_same_law(one, two)
+
+
+def assert_same_law(one: Path, two: Path) -> None:
+    torch.testing.assert_close(coefficients(two), coefficients(one), rtol=1e-9, atol=0)
+    found, expected = (
+        torch.load(folder / "checkpoints" / "flow.ckpt", weights_only=True)["findings"]
+        for folder in (two, one)
+    )
+    for name in ("p_value", "effect_size", "gap", "low", "high"):
+        torch.testing.assert_close(
+            torch.tensor(found[name]), torch.tensor(expected[name]), rtol=1e-6, atol=1e-9
+        )
+
+
+def test_images_that_are_not_kept_are_in_the_sums(small, tmp_path):
+    small(8)
+    z = torch.randn(89, 2, 8, 8)
+    units = Standardiser(torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
+    discovery = Discovery(Library((2, 8, 8), 2), z, units, functions=20)
+    assert (len(discovery.sample), discovery.fitted, discovery.sampled) == (24, 65, False)
+    module = LibraryModule(discovery, tmp_path / "last.ckpt")
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.test(module, val_loader(z[:65], 8), verbose=False)
+    for found, expected in zip(module.total, discovery.sums(z[:65]), strict=True):
+        torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(expected))
+
+
+def test_images_that_are_all_kept_need_no_pass():
+    units = Standardiser(torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
+    assert Discovery(Library((2, 8, 8), 1), torch.randn(89, 2, 8, 8), units).sampled
