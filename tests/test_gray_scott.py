@@ -14,6 +14,7 @@ from eqflow import memory, store
 from eqflow.cli.launch import keep_caches_in
 from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
 from eqflow.errors import InputError
+from eqflow.evaluation.paths import true_path
 from eqflow.snapshots import Standardiser, measured, split
 from eqflow.systems import GrayScott, Schedule
 from eqflow.systems.gray_scott import PRESETS, start
@@ -396,3 +397,19 @@ def test_a_field_is_compared_with_the_velocities_of_other_presets(tmp_path):
     x = snapshots.test
     torch.testing.assert_close(snapshots.alternatives["gamma"](x), snapshots.velocity(x))
     assert not torch.allclose(snapshots.alternatives["chaos"](x), snapshots.velocity(x))
+
+
+def test_the_true_path_of_a_pattern_near_rest_resolves_its_reactions(tmp_path):
+    options = {"preset": "maze", "grid": 32, "n": 12, "val": 2, "test": 6, "settle": 2000.0}
+    data = GrayScottData(**options, cache_dir=str(tmp_path))
+    data.setup()
+    snapshots, span = data.snapshots, 0.2
+    start = snapshots.test[:2]
+    found = true_path(snapshots, start, torch.tensor([0.0, span]))[-1]
+    length = (span / snapshots.velocity(snapshots.test).square().mean().sqrt()).item()
+    x, steps = snapshots.standardiser.raw(start), 2000
+    assert length / 0.05 > 1000  # steps that a field of its own speed takes are too long
+    for _ in range(steps):
+        x = x + length / steps * GrayScott("maze").velocity(x)
+    moved = snapshots.standardiser.standard(x).float() - start
+    assert (found - start - moved).norm() < 0.01 * moved.norm()

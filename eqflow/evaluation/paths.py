@@ -11,8 +11,12 @@ from eqflow.evaluation.states import held_out
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream, normal, rows
 from eqflow.score import Score
-from eqflow.simulate import RK4, Integrator, Stable
+from eqflow.simulate import RK4, Integrator, Stable, stiffness
 from eqflow.snapshots import Snapshots
+
+RESOLVED = 8
+"""A step of true images, times the rate at which their shortest waves decay: reactions are slower
+by a factor of ten, which for patterns nearly at rest is still many times in a transit time."""
 
 Path = dict[float, Tensor]
 """Transit times -> the states that this process holds of those simulated."""
@@ -44,11 +48,17 @@ def true_path(
 ) -> Float[Tensor, "times n *shape"] | None:
     """The true system from clean states, at unit speed over the held-out ones, where it is known.
 
-    Images are taken to diffuse, which is stiff in transit times.
+    Images are taken to react and diffuse, which is stiff in transit times.
     """
     velocity = snapshots.velocity
     if velocity is None:
         return None
     unit = velocity(snapshots.test).square().mean().rsqrt()
-    integrator = Stable() if len(snapshots.shape) > 1 else RK4()
-    return integrator(lambda x: unit * velocity(x), x0, times)
+
+    def at_unit_speed(x: Tensor) -> Tensor:
+        return unit * velocity(x)
+
+    if len(snapshots.shape) == 1:
+        return RK4()(at_unit_speed, x0, times)
+    step = min(0.05, RESOLVED / max(1.0, stiffness(at_unit_speed, x0).radius))
+    return Stable(step)(at_unit_speed, x0, times)

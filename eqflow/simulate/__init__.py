@@ -5,7 +5,7 @@ from eqflow.simulate.base import Integrator
 from eqflow.simulate.escape import inside, reach
 from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
-from eqflow.simulate.stable import Stable
+from eqflow.simulate.stable import Stable, stiffness
 
 INTEGRATORS: dict[str, type[Integrator]] = {
     "rk4": RK4,
@@ -26,4 +26,5 @@ __all__ = [
     "Stable",
     "inside",
     "reach",
+    "stiffness",
 ]
