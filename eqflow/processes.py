@@ -32,6 +32,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 14
     MEASUREMENT = 15
     WINDOWS = 16
+    FRAME = 17
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -5,6 +5,7 @@ Names and definitions are those of METHOD section 8; everything is in standardis
 transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
 """
 
+from eqflow.evaluation.chaos import chaos, field_growth, step, true_growth
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import cross_similarity, image_similarity
@@ -21,10 +22,12 @@ from eqflow.evaluation.textures import textures
 __all__ = [
     "HEADLINE",
     "Protocol",
+    "chaos",
     "cross_similarity",
     "displacement",
     "escape_radius",
     "evaluate",
+    "field_growth",
     "held_out",
     "image_similarity",
     "preservation",
@@ -34,6 +37,8 @@ __all__ = [
     "similarity",
     "simulated",
     "stationarity",
+    "step",
     "textures",
+    "true_growth",
     "true_path",
 ]

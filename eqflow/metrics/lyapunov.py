@@ -1,0 +1,54 @@
+"""What Lyapunov exponents say: chaos, contraction, the dimension of what trajectories fill."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from eqflow.metrics.growth import Growth
+
+
+class LyapunovSpectrum(Metric):
+    """Mean exponents over the trajectories of every process that stayed.
+
+    Computes ``exponents`` and their standard ``errors`` from the spread over trajectories, largest
+    first and per unit of time, the share that is ``positive``, the share that ``escaped`` and the
+    ``transit_time`` along the trajectories; NaN where none, or for errors but one, stayed.
+    """
+
+    found: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("found", [], dist_reduce_fx="cat")
+
+    def update(self, growth: Growth) -> None:
+        columns = [growth.positive[:, None], growth.speed[:, None], growth.exponents]
+        self.found.append(torch.cat(columns, 1))
+
+    def compute(self) -> dict[str, Tensor]:
+        found = dim_zero_cat(self.found)
+        stayed = found[found.isfinite().all(1)]
+        positive, speed, exponents = stayed[:, 0], stayed[:, 1], stayed[:, 2:]
+        return {
+            "exponents": exponents.mean(0),
+            "errors": exponents.std(0) / len(stayed) ** 0.5,
+            "positive": positive.mean(),
+            "escaped": torch.tensor(1 - len(stayed) / len(found)),
+            "transit_time": speed.mean().rsqrt(),
+        }
+
+
+def kaplan_yorke(exponents: Float[Tensor, " dim"]) -> float:
+    """Dimension ``j + (l_1 + ... + l_j) / |l_{j+1}|`` with the largest ``j`` of sum >= 0.
+
+    Kaplan and Yorke 1979. 0 where all exponents are negative, their number where the sum of all is
+    not.
+    """
+    ordered = exponents.sort(descending=True).values
+    sums = ordered.cumsum(0)
+    j = int((sums >= 0).cumprod(0).sum())
+    if j in (0, len(ordered)):
+        return float(j)
+    return j + (sums[j - 1] / ordered[j].abs()).item()
