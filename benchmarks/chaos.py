@@ -54,7 +54,7 @@ def halvorsen(x: Tensor) -> Tensor:
 
 
 def thomas(x: Tensor) -> Tensor:
-    return x.roll(-1, 1).sin() - 0.208186 * x
+    return x.roll(-1, 1).sin() - 0.185 * x
 
 
 def lorenz96(x: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def halvorsen_by_hand(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def thomas_by_hand(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y, z = s
-    b = 0.208186
+    b = 0.185
     v = np.array([np.sin(y) - b * x, np.sin(z) - b * y, np.sin(x) - b * z])
     return v, np.array([[-b, np.cos(y), 0], [0, -b, np.cos(z)], [np.cos(x), 0, -b]])
 
@@ -124,10 +124,10 @@ class Case(NamedTuple):
 
 CASES = {
     "Lorenz-63": Case(Lorenz63().velocity, lorenz_by_hand, [1.0, 2.0, 20.0], 1500, 0.01, 0.5),
-    "Rossler": Case(rossler, rossler_by_hand, [1.0, 1.0, 0.0], 4000, 0.02, 2.0),
-    "Halvorsen": Case(halvorsen, halvorsen_by_hand, [-1.5, -1.5, 2.0], 1000, 0.01, 0.5),
+    "Rossler": Case(rossler, rossler_by_hand, [1.0, 1.0, 0.0], 12000, 0.02, 2.0),
+    "Halvorsen": Case(halvorsen, halvorsen_by_hand, [-1.5, -1.5, 2.0], 3000, 0.01, 0.5),
     "Thomas": Case(thomas, thomas_by_hand, [0.9, 0.1, -0.3], 8000, 0.1, 5.0),
-    "Lorenz-96 (d = 10)": Case(lorenz96, lorenz96_by_hand, [8.0] * 9 + [8.5], 300, 0.01, 0.5),
+    "Lorenz-96 (d = 10)": Case(lorenz96, lorenz96_by_hand, [8.0] * 9 + [8.5], 1200, 0.01, 0.5),
 }
 
 

@@ -27,7 +27,7 @@ def evaluate(
     sigma: float,
     protocol: Protocol = FULL,
 ) -> dict[str, float]:
-    """Preservation, residual and, where the true velocity is known, similarity of a field; chaos of both.
+    """Preservation, residual, chaos and, where the true velocity is known, similarity of a field.
 
     ``sigma`` is the noise level the field lives at: it starts from, and is compared with, held-out
     states noised at it. Called by every process alike, it returns the same numbers to each.

@@ -1,4 +1,4 @@
-"""Measures of a field: what it preserves, its residual, what it resembles, whether it is chaotic."""
+"""Measures of a field: what it preserves, its residual, what it resembles and its chaos."""
 
 from eqflow.metrics.escape import Escaped
 from eqflow.metrics.fields import (

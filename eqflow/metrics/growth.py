@@ -4,9 +4,10 @@ A frame of tangent vectors moves with ``dQ/dt = J(x) Q`` and is made orthonormal
 the logarithms of what that takes, the diagonals of ``R``, over time are the exponents, largest
 first (Benettin et al. 1980, Meccanica 15).
 
-The states come first, then the Jacobians at all of them in large batches. A Runge-Kutta step of
-order four of the linear tangent equation takes the Jacobian at its start, middle and end: two steps
-of the states are one of the tangents.
+The states come first; then the linear maps of all steps are the derivatives of the Runge-Kutta
+step, in large batches. That is the method for the pair of state and frame, and the exponents are
+those of the trajectories as they are simulated: interpolating Jacobians between states instead
+reads growth where orbits are fast and closed.
 """
 
 from dataclasses import dataclass
@@ -17,15 +18,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.processes import Stream, generator
-from eqflow.simulate import RK4, inside
+from eqflow.simulate import inside
 from eqflow.stationarity import jacobian
 from eqflow.stationarity.divergence import Velocity
 
 STEPS = 10
-"""Steps of the states from one orthonormalisation to the next; even."""
+"""Steps from one orthonormalisation to the next."""
 
 AT_ONCE = 4096
-"""States whose Jacobians are taken at once, more if one window has more."""
+"""Steps whose derivatives are taken at once, more if one window has more."""
 
 BLOCKS = 4
 """Successive parts of a trajectory whose spread is the error of its largest exponent: few, for the
@@ -90,15 +91,17 @@ def growth(
 ) -> Growth:
     """Growth of tangent frames along the trajectories from ``x0`` that stay within ``radius``.
 
-    States are integrated by RK4 with steps ``dt`` in the type of ``x0``, which is that of the
-    Jacobians; frames are float64. ``transient``, in which states and frames settle, and
-    ``duration`` are rounded up to whole windows of ``STEPS``. Raises ``InputError`` for a field
-    without a Jacobian.
+    States and the derivatives of steps ``dt`` have the type of ``x0``, frames are float64.
+    ``transient``, in which both settle, and ``duration`` are rounded up to whole windows of
+    ``STEPS``. Raises ``InputError`` for a field without a Jacobian.
     """
+    jacobian(velocity, x0[:1])  # in a step, the identity would hide that there is none
     window = STEPS * dt
     settling, counted = (ceil(time / window - 1e-6) for time in (transient, duration))
-    times = dt * torch.arange(STEPS * (settling + counted) + 1, dtype=torch.double)
-    path = RK4(dt)(velocity, x0, times.to(x0.device))
+    states = [x0]
+    for _ in range(STEPS * (settling + counted)):
+        states.append(rk4_step(velocity, states[-1], dt))
+    path = torch.stack(states)
     stayed = inside(path.flatten(0, 1), radius).view(path.shape[:2]).all(0)
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
@@ -109,6 +112,17 @@ def growth(
         square = velocity(some.flatten(0, 1)).double().square().view_as(some)
         speed[stayed] = square.mean((0, 2))
     return Growth(rates, speed, window, settling * window)
+
+
+def rk4_step(
+    velocity: Velocity, x: Float[Tensor, "batch dim"], dt: float
+) -> Float[Tensor, "batch dim"]:
+    """Where the classical method of order four takes states in ``dt``; can be differentiated."""
+    k1 = velocity(x)
+    k2 = velocity(x + dt / 2 * k1)
+    k3 = velocity(x + dt / 2 * k2)
+    k4 = velocity(x + dt * k3)
+    return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
 def _logarithms(
@@ -133,13 +147,12 @@ def _propagators(
     velocity: Velocity, path: Float[Tensor, "times n dim"], dt: float
 ) -> Float[Tensor, "windows n dim dim"]:
     """Linear maps of the tangent vectors over each window."""
-    jacobians = jacobian(velocity, path.flatten(0, 1)).double().view(*path.shape, path.shape[2])
-    start, middle, end = jacobians[:-1:2], jacobians[1::2], jacobians[2::2]
-    one, h = torch.eye(path.shape[2], dtype=torch.double, device=path.device), 2 * dt
-    k2 = middle @ (one + h / 2 * start)
-    k3 = middle @ (one + h / 2 * k2)
-    k4 = end @ (one + h * k3)
-    steps = (one + h / 6 * (start + 2 * k2 + 2 * k3 + k4)).unflatten(0, (-1, STEPS // 2))
+
+    def step(x: Tensor) -> Tensor:
+        return rk4_step(velocity, x, dt)
+
+    maps = jacobian(step, path[:-1].flatten(0, 1)).double()
+    steps = maps.view(-1, STEPS, *path.shape[1:], path.shape[2])
     total = steps[:, 0]
     for step in steps.unbind(1)[1:]:
         total = step @ total

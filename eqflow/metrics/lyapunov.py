@@ -31,11 +31,12 @@ class LyapunovSpectrum(Metric):
         found = dim_zero_cat(self.found)
         stayed = found[found.isfinite().all(1)]
         positive, speed, exponents = stayed[:, 0], stayed[:, 1], stayed[:, 2:]
+        n, unknown = len(stayed), torch.full_like(found[0, 2:], torch.nan)
         return {
             "exponents": exponents.mean(0),
-            "errors": exponents.std(0) / len(stayed) ** 0.5,
+            "errors": exponents.std(0) / n**0.5 if n > 1 else unknown,
             "positive": positive.mean(),
-            "escaped": torch.tensor(1 - len(stayed) / len(found)),
+            "escaped": torch.tensor(1 - n / len(found)),
             "transit_time": speed.mean().rsqrt(),
         }
 

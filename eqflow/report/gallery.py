@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from eqflow.report import curves, evidence, motion, portraits
+from eqflow.report import chaos, curves, evidence, motion, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law, laws
@@ -29,6 +29,7 @@ def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figu
         "preservation": curves.preservation(run),
         **(motion.pictures if images else _portraits)(run, scene),
         **_evidence(run, scene),
+        "chaos": None if images else chaos.figure(run, scene),
         "similarity": (curves.image_similarity if images else curves.similarity)(run),
         "losses": curves.losses(history),
     }

@@ -31,15 +31,15 @@ TOLERANCE = 1e-4
 """Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
 
 DIFFERENCE = 1e-5
-"""Step of the derivative, in standard deviations of a coordinate: errors of about 1e-10."""
+"""Step of the derivative, in standard deviations of a coordinate; errors are of its square."""
 
 
 class Dysts:
     """A system of dysts that is autonomous, bounded and without delay, by its ``name`` there.
 
-    ``shape`` of a state, ``period`` in units of time; ``exponent`` is the largest Lyapunov exponent
-    that dysts gives, an estimate per unit of time, or None. Raises ``InputError`` with the reason for a
-    name that is not known and for a system that cannot be used.
+    ``shape`` of a state, ``period`` in units of time, ``exponent`` the estimate that dysts gives of
+    the largest Lyapunov exponent, per unit of time, or None. Raises ``InputError`` with the reason
+    for a name that is not known and for a system that cannot be used.
     """
 
     def __init__(self, name: str) -> None:
