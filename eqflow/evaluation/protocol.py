@@ -26,7 +26,7 @@ class Protocol:
     splits: int = 200
     transport: bool = True
     displaced: int = 16
-    chaos: int = 24
+    chaos: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:

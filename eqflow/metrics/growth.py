@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil, inf, log
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.processes import Stream, generator
@@ -74,11 +74,6 @@ class Growth:
         """What trajectories read that part in proportion to time, as in a shear: no chaos."""
         start = max(self.transient, self.window)
         return log((start + self.duration) / start) / self.duration
-
-    @property
-    def positive(self) -> Bool[Tensor, " n"]:
-        """Whether the largest exponent is above ``resolution`` by two of its errors."""
-        return self.exponents[:, 0] - 2 * self.errors > self.resolution
 
 
 def growth(

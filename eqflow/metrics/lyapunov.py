@@ -8,13 +8,17 @@ from torchmetrics.utilities import dim_zero_cat
 
 from eqflow.metrics.growth import Growth
 
+SIGNIFICANT = 3.0
+"""Errors by which a trajectory's exponent must be above what a shear reads to be chaos."""
+
 
 class LyapunovSpectrum(Metric):
     """Mean exponents over the trajectories of every process that stayed.
 
     Computes ``exponents`` and their standard ``errors`` from the spread over trajectories, largest
-    first and per unit of time, the share that is ``positive``, the share that ``escaped`` and the
-    ``transit_time`` along the trajectories; NaN where none, or for errors but one, stayed.
+    first and per unit of time, the share that ``escaped`` and the ``transit_time`` along the
+    trajectories; NaN where none, or for errors but one, stayed. ``positive`` is the share whose
+    largest exponent is above what a shear reads by ``SIGNIFICANT`` of its errors.
     """
 
     found: list[Tensor]
@@ -24,18 +28,23 @@ class LyapunovSpectrum(Metric):
         self.add_state("found", [], dist_reduce_fx="cat")
 
     def update(self, growth: Growth) -> None:
-        columns = [growth.positive[:, None], growth.speed[:, None], growth.exponents]
-        self.found.append(torch.cat(columns, 1))
+        resolution = torch.full_like(growth.speed, growth.resolution)
+        columns = torch.stack([growth.errors, resolution, growth.speed], 1)
+        self.found.append(torch.cat([columns, growth.exponents], 1))
 
     def compute(self) -> dict[str, Tensor]:
         found = dim_zero_cat(self.found)
         stayed = found[found.isfinite().all(1)]
-        positive, speed, exponents = stayed[:, 0], stayed[:, 1], stayed[:, 2:]
-        n, unknown = len(stayed), torch.full_like(found[0, 2:], torch.nan)
+        (errors, resolution, speed), exponents = stayed[:, :3].T, stayed[:, 3:]
+        n, unknown = len(stayed), torch.full_like(found[0, 3:], torch.nan)
+        spread = exponents.std(0) if n > 1 else unknown
+        # each is too large: short blocks for the frame's turning, the spread if orbits differ
+        error = errors.fmin(spread[0])
+        positive = exponents[:, 0] - SIGNIFICANT * error > resolution
         return {
             "exponents": exponents.mean(0),
-            "errors": exponents.std(0) / n**0.5 if n > 1 else unknown,
-            "positive": positive.mean(),
+            "errors": spread / n**0.5,
+            "positive": positive.double().mean(),
             "escaped": torch.tensor(1 - n / len(found)),
             "transit_time": speed.mean().rsqrt(),
         }
