@@ -33,6 +33,7 @@ class Stream(IntEnum):
     MEASUREMENT = 15
     WINDOWS = 16
     LABELS = 17
+    FRAME = 18
 
 
 def rank_and_world() -> tuple[int, int]:

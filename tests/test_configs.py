@@ -40,6 +40,7 @@ TINY = [
     "protocol.starts=20",
     "protocol.splits=4",
     "protocol.transport=false",
+    "protocol.chaos=0",
 ]
 
 

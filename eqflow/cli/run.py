@@ -310,7 +310,8 @@ class Run:
         if not prefix.startswith("null/") and prefix != MEMBERS:
             return full
         horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
-        return replace(full, horizons=horizons or full.horizons[:1], transport=False)
+        few = -(-full.chaos // 4)
+        return replace(full, horizons=horizons or full.horizons[:1], transport=False, chaos=few)
 
 
 def _quieten() -> None:

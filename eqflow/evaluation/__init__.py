@@ -5,6 +5,7 @@ Names and definitions are those of METHOD section 8; everything is in standardis
 transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
 """
 
+from eqflow.evaluation.chaos import chaos, field_growth, step, true_growth
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import cross_similarity, image_similarity
@@ -24,12 +25,14 @@ __all__ = [
     "HEADLINE",
     "Kinds",
     "Protocol",
+    "chaos",
     "classical_scaling",
     "cross_similarity",
     "displacement",
     "escape_radius",
     "evaluate",
     "evaluate_members",
+    "field_growth",
     "held_out",
     "image_similarity",
     "kinds",
@@ -41,6 +44,8 @@ __all__ = [
     "similarity",
     "simulated",
     "stationarity",
+    "step",
     "textures",
+    "true_growth",
     "true_path",
 ]

@@ -2,6 +2,7 @@
 
 import torch
 
+from eqflow.evaluation.chaos import chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
 from eqflow.evaluation.labels import labelled
@@ -27,7 +28,7 @@ def evaluate(
     sigma: float,
     protocol: Protocol = FULL,
 ) -> dict[str, float]:
-    """Preservation, residual and, where the true velocity is known, similarity of a field.
+    """Preservation, residual, chaos and, where the true velocity is known, similarity of a field.
 
     ``sigma`` is the noise level the field lives at: it starts from, and is compared with, held-out
     states noised at it. Called by every process alike, it returns the same numbers to each.
@@ -38,7 +39,8 @@ def evaluate(
     numbers |= labelled(field, snapshots)
     if len(snapshots.shape) == 1:
         numbers |= residuals(field, score, snapshots, sigma, protocol) if sigma else {}
-        return numbers | similarity(field, snapshots, sigma, protocol)
+        numbers |= similarity(field, snapshots, sigma, protocol)
+        return numbers | chaos(field, snapshots, integrator, sigma, protocol)
     numbers |= textures(path, snapshots, sigma, protocol)
     numbers |= image_residuals(field, score, snapshots, sigma, protocol) if sigma else {}
     numbers |= image_similarity(field, snapshots, sigma, protocol)

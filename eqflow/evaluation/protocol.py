@@ -17,7 +17,8 @@ class Protocol:
     ``horizons`` in transit times; ``starts`` simulated states, compared with as many others;
     ``splits`` random splits for the resampling floor; ``transport`` adds sliced Wasserstein-2 and
     Sinkhorn at the headline horizon, the latter with 256 states and 50 splits; displacements are
-    taken over ``displaced`` images, 0 for none: they are most of the cost of an evaluation.
+    taken over ``displaced`` images, 0 for none: they are most of the cost of an evaluation;
+    Lyapunov exponents over ``chaos`` trajectories, 0 for none.
     """
 
     horizons: Sequence[float | int] = (1, 2, 5, 10, 20, 50, 100)
@@ -25,6 +26,7 @@ class Protocol:
     splits: int = 200
     transport: bool = True
     displaced: int = 16
+    chaos: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -36,6 +38,9 @@ class Protocol:
                 f"protocol.starts={self.starts}, protocol.splits={self.splits}: "
                 "expected at least 2 starts and 1 split"
             )
+
+        if self.chaos < 0:
+            raise InputError(f"protocol.chaos={self.chaos}: expected a number of trajectories >= 0")
 
     @property
     def headline(self) -> float:

@@ -1,4 +1,4 @@
-"""Measures of a field: what it preserves, its residual, and what it resembles."""
+"""Measures of a field: what it preserves, its residual, what it resembles and its chaos."""
 
 from eqflow.metrics.escape import Escaped
 from eqflow.metrics.fields import (
@@ -8,9 +8,12 @@ from eqflow.metrics.fields import (
     profile_splits,
     structure_factor,
 )
+from eqflow.metrics.growth import Growth, growth
 from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
+from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
 from eqflow.metrics.moments import Cosine, RelativeResidual
 from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
+from eqflow.metrics.series import autocorrelation, return_map
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 
 __all__ = [
@@ -18,15 +21,21 @@ __all__ = [
     "PROFILES",
     "Cosine",
     "Escaped",
+    "Growth",
+    "LyapunovSpectrum",
     "ProfileDistance",
     "RelativeResidual",
     "SinkhornDivergence",
     "SlicedW2",
+    "autocorrelation",
+    "growth",
     "histogram",
+    "kaplan_yorke",
     "median_bandwidth",
     "mmd2",
     "mmd2_splits",
     "profile_splits",
+    "return_map",
     "sinkhorn_divergence",
     "sliced_w2",
     "sliced_w2_splits",

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import kinds
 from eqflow.fields import Ensemble
-from eqflow.report import curves, evidence, motion, portraits
+from eqflow.report import chaos, curves, evidence, motion, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law, laws
@@ -34,6 +34,7 @@ def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figu
         **(motion.pictures if images else _portraits)(run, scene),
         **_evidence(run, scene),
         "pairs": _pairs(run, scene),
+        "chaos": None if images else chaos.figure(run, scene),
         "similarity": (curves.image_similarity if images else curves.similarity)(run),
         "losses": curves.losses(history),
     }

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from eqflow.fields import VelocityField
 from eqflow.findings import Findings
 from eqflow.model import FlowModel
+from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries
 from eqflow.report.gallery import draw, films
@@ -63,6 +64,7 @@ def write_report(
         headings=headings,
         rows=rows,
         seconds=", ".join(f"{n.removesuffix('_s')} {number(v)}" for n, v in times.items()),
+        chaos=chaos.table(run),
         crossed=crossed(run),
         pictures={name: _embedded(path) for name, path in paths.items()},
         films={name: _embedded(path) for name, path in moving.items()},

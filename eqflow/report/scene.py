@@ -32,6 +32,7 @@ class Scene:
         self.model, self.snapshots = model, snapshots
         self.seed, self.integrator = config["seed"], _integrator(config["integrator"])
         self.protocol = Protocol(starts=SHOWN, seed=self.seed)
+        self.measured = Protocol(**config.get("protocol", {}), seed=self.seed)
 
     def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
         """Raw held-out states, noised and denoised at ``sigma``: what simulated ones must match."""

@@ -1,7 +1,14 @@
 """The condition a field must meet to keep a distribution as it is."""
 
 from eqflow.stationarity.bootstrap import draws, influence
-from eqflow.stationarity.divergence import MAX_EXACT_DIM, check_dim, exact, hutchinson, rademacher
+from eqflow.stationarity.divergence import (
+    MAX_EXACT_DIM,
+    check_dim,
+    exact,
+    hutchinson,
+    jacobian,
+    rademacher,
+)
 from eqflow.stationarity.elimination import Step, eliminate, path
 from eqflow.stationarity.form import Form, Sums
 from eqflow.stationarity.functions import FourierFunctions
@@ -72,6 +79,7 @@ __all__ = [
     "hotelling",
     "hutchinson",
     "influence",
+    "jacobian",
     "known",
     "minimise",
     "moments",

@@ -1,4 +1,4 @@
-"""Value and divergence of a velocity field, exact or estimated.
+"""Value, Jacobian and divergence of a velocity field, exact or estimated.
 
 Fields act on each state of a batch alone, so one forward-mode derivative of the whole batch along
 a basis vector gives one column of every state's Jacobian.
@@ -43,6 +43,27 @@ def exact(
     with _FORWARD_MODE:
         v, diagonal = vmap(column, out_dims=(None, 0))(basis)  # type: ignore[arg-type]
     return v, diagonal.sum(0)
+
+
+def jacobian(velocity: Velocity, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim dim"]:
+    """``J[:, i, j] = dv_i / dx_j`` at each state, by ``d`` vectorised jvps.
+
+    Raises ``InputError`` for a velocity that cannot be differentiated, or does not depend on ``x``.
+    """
+    basis = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+
+    def column(direction: Tensor) -> Tensor:
+        return jvp(velocity, (x,), (direction.expand_as(x),), strict=True)[1]
+
+    try:
+        with _FORWARD_MODE:
+            return vmap(column, out_dims=2)(basis)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        name = getattr(velocity, "__qualname__", type(velocity).__name__)
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{name} has no Jacobian ({reason}); expected a velocity that torch can differentiate"
+        ) from error
 
 
 def hutchinson(

@@ -30,25 +30,49 @@ STEPS = [0.01 / 2**k for k in range(10)]
 TOLERANCE = 1e-4
 """Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
 
+DIFFERENCE = 1e-5
+"""Step of the derivative, in standard deviations of a coordinate; errors are of its square."""
+
 
 class Dysts:
     """A system of dysts that is autonomous, bounded and without delay, by its ``name`` there.
 
-    ``shape`` of a state, ``period`` in units of time. Raises ``InputError`` with the reason for a
-    name that is not known and for a system that cannot be used.
+    ``shape`` of a state, ``period`` in units of time, ``exponent`` the estimate that dysts gives of
+    the largest Lyapunov exponent, per unit of time, or None. Raises ``InputError`` with the reason
+    for a name that is not known and for a system that cannot be used.
     """
 
     def __init__(self, name: str) -> None:
         self._system = _found(name)
         self.name, self.period = name, float(self._system.period)
         self.shape = (int(self._system.dimension),)
+        self.exponent: float | None = self._system.maximum_lyapunov_estimated
         self._mean, self._std = np.array(self._system.mean), np.array(self._system.std)
         self._axis = self._state_axis()
 
     def velocity(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Right-hand side at raw states, in raw units per unit of time, float64."""
+        """Right-hand side at raw states, in raw units per unit of time, float64.
+
+        Its forward-mode derivative is a central difference.
+        """
+        return _RightHandSide.apply(x, self)
+
+    def values(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """The same without derivatives."""
         rows = self._rhs(x.detach().cpu().double().numpy(), self._axis)
         return torch.from_numpy(rows).to(x.device)
+
+    def slopes(
+        self, x: Float[Tensor, "batch dim"], direction: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Central difference of the right-hand side along a direction at each state.
+
+        The step is ``DIFFERENCE`` of the standard deviation of the coordinate that changes most.
+        """
+        sizes = (direction / torch.from_numpy(self._std).to(direction)).abs().amax(1, keepdim=True)
+        h = DIFFERENCE / torch.where(sizes > 0, sizes, 1).double()
+        x, direction = x.double(), direction.double()
+        return (self.velocity(x + h * direction) - self.velocity(x - h * direction)) / (2 * h)
 
     def sample(self, n: int, seed: int, runs: int = 9000, transient: float = 100.0) -> Sample:
         """``n`` raw states, float64, of the law that the orbit of the stored start explores.
@@ -148,6 +172,29 @@ class Dysts:
 
     def _refusal(self, reason: str) -> InputError:
         return _refusal(self.name, reason)
+
+
+class _RightHandSide(torch.autograd.Function):
+    """The right-hand side of a system of dysts: numpy evaluates it, torch differentiates it."""
+
+    @staticmethod
+    def forward(x: Tensor, system: Dysts) -> Tensor:
+        return system.values(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Dysts], output: Tensor) -> None:
+        x, ctx.system = inputs
+        ctx.save_for_forward(x)
+
+    @staticmethod
+    def jvp(ctx: Any, direction: Tensor, _: None) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return ctx.system.slopes(x, direction)
+
+    @staticmethod
+    def vmap(_: Any, in_dims: tuple[int, None], x: Tensor, system: Dysts) -> tuple[Tensor, int]:
+        many = x.movedim(in_dims[0], 0)
+        return system.velocity(many.flatten(0, 1)).view(many.shape), 0
 
 
 def _left(_: float, z: np.ndarray) -> float:
