@@ -1,12 +1,13 @@
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
 from eqflow.errors import InputError
-from eqflow.evaluation import Protocol, chaos
-from eqflow.fields import MinusX, VelocityField, build_field
+from eqflow.evaluation import Protocol, chaos, member_chaos
+from eqflow.fields import Ensemble, MinusX, VelocityField, build_field
 from eqflow.metrics import LyapunovSpectrum, autocorrelation, growth, kaplan_yorke, return_map
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.simulate import RK4
@@ -307,3 +308,30 @@ def test_images_many_dimensions_and_light_protocols_are_left_out(lorenz):
 def test_a_negative_number_of_trajectories_is_refused():
     with pytest.raises(InputError, match=r"protocol\.chaos=-1"):
         Protocol(chaos=-1)
+
+
+class Thomas(VelocityField):
+    """Bounded for a positive drag, chaotic for a small one; a negative one throws states out."""
+
+    centred = False
+
+    def __init__(self, drag):
+        super().__init__((3,))
+        self.drag = torch.nn.Parameter(torch.tensor(drag))
+
+    def unscaled(self, x):
+        return 3 * (2 * x.roll(-1, 1)).sin() - self.drag * x
+
+
+def test_members_of_an_ensemble_have_the_exponents_of_each_alone(lorenz, monkeypatch):
+    monkeypatch.setattr(import_module("eqflow.evaluation.chaos"), "DURATION", 40.0)
+    protocol, fields = Protocol(chaos=3), [Thomas(drag) for drag in (0.5, 6.5, -0.05)]
+    with torch.no_grad():
+        together = member_chaos(Ensemble(fields), lorenz, RK4(0.1), 0.2, protocol)
+        alone = [chaos(field, lorenz, RK4(0.1), 0.2, protocol) for field in fields]
+    assert [found["chaos/escaped"] for found in together] == [0, 0, 1]
+    assert [found.get("chaos/chaotic") for found in together] == [1, 0, None]
+    own = [{k: v for k, v in found.items() if not k.startswith("truth")} for found in alone]
+    assert [found.keys() for found in together] == [found.keys() for found in own]
+    assert together[0]["chaos/lyapunov_sum"] == pytest.approx(-1.5, rel=1e-3)
+    assert together[1] == pytest.approx(own[1], rel=1e-3, abs=1e-3)  # no chaos: the same orbits

@@ -115,7 +115,8 @@ def test_an_ensemble_is_saved_and_loaded_as_one(tmp_path):
 def test_measures_are_means_over_members_with_their_spread():
     fields = ensemble(4).normalise_([POINTS])
     data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
-    parts = (score(), data, RK4(0.1), 0.2, Protocol((1,), starts=50, splits=5, transport=False))
+    protocol = Protocol((1,), starts=50, splits=5, transport=False, chaos=0)
+    parts = (score(), data, RK4(0.1), 0.2, protocol)
     found = evaluate_members(fields, "network", *parts)
     each = torch.tensor([evaluate(fields[k], *parts)["truth/cos_signed"] for k in range(4)])
     assert found["truth/cos_signed"] == pytest.approx(each.mean().item())

@@ -5,7 +5,7 @@ Names and definitions are those of METHOD section 8; everything is in standardis
 transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
 """
 
-from eqflow.evaluation.chaos import chaos, field_growth, step, true_growth
+from eqflow.evaluation.chaos import chaos, field_growth, member_chaos, step, true_growth
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import cross_similarity, image_similarity
@@ -36,6 +36,7 @@ __all__ = [
     "held_out",
     "image_similarity",
     "kinds",
+    "member_chaos",
     "pair_table",
     "preservation",
     "random_skew_similarity",

@@ -5,11 +5,12 @@ one of the snapshots themselves can have the contraction of the truth.
 """
 
 import torch
+from torch import Tensor
 
 from eqflow.evaluation.preservation import escape_radius
 from eqflow.evaluation.protocol import FULL, Protocol
 from eqflow.evaluation.states import held_out
-from eqflow.fields import VelocityField
+from eqflow.fields import Ensemble, VelocityField
 from eqflow.metrics import Growth, LyapunovSpectrum, growth, kaplan_yorke
 from eqflow.processes import rows
 from eqflow.simulate import Integrator
@@ -34,12 +35,39 @@ def chaos(
     Of vectors of a few dimensions. The field acts alone, without noise: the chaos is its own.
     Raises ``InputError`` for a field that cannot be differentiated.
     """
-    if not protocol.chaos or len(snapshots.shape) > 1 or field.dim > DIMENSIONS:
+    if not measurable(field, protocol):
         return {}
     dt = step(integrator)
     numbers = _numbers("chaos", field_growth(snapshots, field, sigma, protocol, dt))
     truth = true_growth(snapshots, dt)
     return numbers | (_numbers("truth/chaos", truth) if truth else {})
+
+
+def measurable(field: VelocityField, protocol: Protocol) -> bool:
+    """Whether exponents are asked for, of vectors of a few dimensions."""
+    return bool(protocol.chaos) and len(field.shape) == 1 and field.dim <= DIMENSIONS
+
+
+def member_chaos(
+    ensemble: Ensemble,
+    snapshots: Snapshots,
+    integrator: Integrator,
+    sigma: float,
+    protocol: Protocol,
+) -> list[dict[str, float]]:
+    """The same numbers of every member, whose trajectories are simulated side by side."""
+    if not measurable(ensemble, protocol):
+        return [{} for _ in range(len(ensemble))]
+    starts = held_out(snapshots, sigma, protocol)[0][: protocol.chaos]
+
+    def each(x: Tensor) -> Tensor:
+        times = x.unflatten(0, (-1, len(ensemble), len(starts))).transpose(0, 1)
+        v = ensemble.each(times.flatten(1, 2))
+        return v.view_as(times).transpose(0, 1).reshape(x.shape)
+
+    radius, dt = escape_radius(snapshots, sigma), min(step(integrator), ensemble.longest_step)
+    found = growth(each, starts.repeat(len(ensemble), 1), DURATION, TRANSIENT, dt, radius)
+    return [_numbers("chaos", one) for one in found.split(len(starts))]
 
 
 def step(integrator: Integrator) -> float:
@@ -77,7 +105,7 @@ def _numbers(prefix: str, found: Growth) -> dict[str, float]:
     metric.update(found)
     spectrum = metric.compute()
     exponents, errors = spectrum["exponents"], spectrum["errors"]
-    numbers = {name: spectrum[name] for name in ("positive", "escaped", "transit_time")}
+    numbers = {name: spectrum[name] for name in ("chaotic", "positive", "escaped", "transit_time")}
     numbers |= {
         "lyapunov_max": exponents[0],
         "lyapunov_max_error": errors[0],

@@ -1,9 +1,11 @@
 """Measures of many fields: means, and how far the fields differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
+from eqflow.evaluation.chaos import member_chaos
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.pairs import kinds, pair_table
 from eqflow.evaluation.protocol import Protocol
@@ -42,8 +44,14 @@ def evaluate_members(
     To each other and to random skew maps, random networks, score and truth:
     :func:`pair_table`.
     """
-    parts = (score, snapshots, integrator, sigma, protocol)
-    numbers = mean_and_spread([evaluate(ensemble[k], *parts) for k in range(len(ensemble))])
+    alone = replace(protocol, chaos=0)  # measured of all at once
+    chaos = member_chaos(ensemble, snapshots, integrator, sigma, protocol)
+    numbers = mean_and_spread(
+        [
+            evaluate(ensemble[k], score, snapshots, integrator, sigma, alone) | found
+            for k, found in enumerate(chaos)
+        ]
+    )
     found = kinds(ensemble, family, score, snapshots, sigma, protocol)
     known = {"members": len(ensemble), "preservation/sigma": sigma}  # a mean would round the level
     return numbers | pair_table(found) | known

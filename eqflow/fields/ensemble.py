@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -61,7 +62,13 @@ class Ensemble(VelocityField):
 
     def every(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members batch *shape"]:
         """Velocities of all members at the same states."""
-        return vmap(lambda numbers: functional_call(self._form[0], numbers, x))(self.numbers)
+        return self.each(x.expand(len(self), *x.shape))
+
+    def each(
+        self, x: Float[Tensor, "members batch *shape"]
+    ) -> Float[Tensor, "members batch *shape"]:
+        """Velocities of each member at states of its own."""
+        return vmap(partial(functional_call, self._form[0]))(self.numbers, x)
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         chosen = {name: values[self.medoid] for name, values in self.numbers.items()}

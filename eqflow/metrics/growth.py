@@ -10,7 +10,7 @@ those of the trajectories as they are simulated: interpolating Jacobians between
 reads growth where orbits are fast and closed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, log
 
 import torch
@@ -69,6 +69,11 @@ class Growth:
         blocks = self.rates[..., 0].tensor_split(min(BLOCKS, len(self.rates)))
         return torch.stack([block.mean(0) for block in blocks]).std(0) / len(blocks) ** 0.5
 
+    def split(self, n: int) -> list["Growth"]:
+        """``n`` trajectories each, in their order."""
+        parts = zip(self.rates.split(n, dim=1), self.speed.split(n), strict=True)
+        return [replace(self, rates=rates, speed=speed) for rates, speed in parts]
+
     @property
     def resolution(self) -> float:
         """What trajectories read that part in proportion to time, as in a shear: no chaos."""
@@ -90,7 +95,7 @@ def growth(
     ``transient``, in which both settle, and ``duration`` are rounded up to whole windows of
     ``STEPS``. Raises ``InputError`` for a field without a Jacobian.
     """
-    jacobian(velocity, x0[:1])  # in a step, the identity would hide that there is none
+    jacobian(velocity, x0)  # in a step, the identity would hide that there is none
     window = STEPS * dt
     settling, counted = (ceil(time / window - 1e-6) for time in (transient, duration))
     states = [x0]
@@ -101,11 +106,11 @@ def growth(
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
     if stayed.any():
-        kept = path[:, stayed]
-        rates[:, stayed] = _logarithms(velocity, kept, dt)[settling:] / window
-        some = kept[settling * STEPS :: STEPS]
-        square = velocity(some.flatten(0, 1)).double().square().view_as(some)
-        speed[stayed] = square.mean((0, 2))
+        # those that left rest at their start: a field may tell its states apart by their place
+        path = torch.where(stayed[:, None], path, x0)
+        rates[:, stayed] = _logarithms(velocity, path, dt)[settling:, stayed] / window
+        square = [velocity(x).double().square().mean(1) for x in path[settling * STEPS :: STEPS]]
+        speed[stayed] = torch.stack(square).mean(0)[stayed]
     return Growth(rates, speed, window, settling * window)
 
 

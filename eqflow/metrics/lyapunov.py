@@ -9,7 +9,7 @@ from torchmetrics.utilities import dim_zero_cat
 from eqflow.metrics.growth import Growth
 
 SIGNIFICANT = 3.0
-"""Errors by which a trajectory's exponent must be above what a shear reads to be chaos."""
+"""Errors by which an exponent must be above what a shear reads to be chaos."""
 
 
 class LyapunovSpectrum(Metric):
@@ -18,7 +18,8 @@ class LyapunovSpectrum(Metric):
     Computes ``exponents`` and their standard ``errors`` from the spread over trajectories, largest
     first and per unit of time, the share that ``escaped`` and the ``transit_time`` along the
     trajectories; NaN where none, or for errors but one, stayed. ``positive`` is the share whose
-    largest exponent is above what a shear reads by ``SIGNIFICANT`` of its errors.
+    largest exponent is above what a shear reads by ``SIGNIFICANT`` of its errors, and ``chaotic``
+    is 1 where the mean of all is by as many of its own.
     """
 
     found: list[Tensor]
@@ -41,10 +42,12 @@ class LyapunovSpectrum(Metric):
         # each is too large: short blocks for the frame's turning, the spread if orbits differ
         error = errors.fmin(spread[0])
         positive = exponents[:, 0] - SIGNIFICANT * error > resolution
+        least = exponents[:, 0].mean() - SIGNIFICANT * spread[0] / n**0.5
         return {
             "exponents": exponents.mean(0),
             "errors": spread / n**0.5,
             "positive": positive.double().mean(),
+            "chaotic": (least > resolution.mean()).where(least.isfinite(), torch.nan),
             "escaped": torch.tensor(1 - n / len(found)),
             "transit_time": speed.mean().rsqrt(),
         }
