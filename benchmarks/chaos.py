@@ -125,9 +125,9 @@ class Case(NamedTuple):
 CASES = {
     "Lorenz-63": Case(Lorenz63().velocity, lorenz_by_hand, [1.0, 2.0, 20.0], 1500, 0.01, 0.5),
     "Rossler": Case(rossler, rossler_by_hand, [1.0, 1.0, 0.0], 12000, 0.02, 2.0),
-    "Halvorsen": Case(halvorsen, halvorsen_by_hand, [-1.5, -1.5, 2.0], 3000, 0.01, 0.5),
-    "Thomas": Case(thomas, thomas_by_hand, [0.9, 0.1, -0.3], 8000, 0.1, 5.0),
-    "Lorenz-96 (d = 10)": Case(lorenz96, lorenz96_by_hand, [8.0] * 9 + [8.5], 1200, 0.01, 0.5),
+    "Halvorsen": Case(halvorsen, halvorsen_by_hand, [-1.5, -1.5, 2.0], 6000, 0.01, 0.5),
+    "Thomas": Case(thomas, thomas_by_hand, [0.9, 0.1, -0.3], 64000, 0.1, 5.0),
+    "Lorenz-96 (d = 10)": Case(lorenz96, lorenz96_by_hand, [8.0] * 9 + [8.5], 6000, 0.01, 0.5),
 }
 
 

@@ -174,3 +174,10 @@ def test_the_spread_of_a_measure_is_no_horizon():
     numbers = {"preservation/mmd2_ratio_h10": 1.0, "preservation/mmd2_ratio_h10_std": 0.2}
     entry = Entry("beside/members/", "members", ensemble(), numbers)
     assert entry.ratios == {10.0: 1.0}
+
+
+def test_members_of_any_family_are_stacked_also_with_buffers_that_are_not_saved():
+    fields = [build_field("stream", (2,), score(), 0.2, seed) for seed in range(3)]
+    together = Ensemble(fields).normalise_([POINTS])
+    for k, field in enumerate(fields):
+        torch.testing.assert_close(together[k](POINTS), field.normalise_([POINTS])(POINTS))

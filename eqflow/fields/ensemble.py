@@ -45,20 +45,22 @@ class Ensemble(VelocityField):
         """Parameters and buffers of all members, by their name in one."""
         return {name: getattr(self.stack, _flat(name)) for name in self.names}
 
+    @torch.no_grad()
     def __getitem__(self, k: int) -> VelocityField:
         """A copy of one member."""
         if not -len(self) <= k < len(self):
             raise IndexError(k)
         member = deepcopy(self._form[0]).to_empty(device=self.mean.device)
-        member.load_state_dict({name: values[k] for name, values in self.numbers.items()})
-        return member.requires_grad_(False)
+        member.requires_grad_(False)
+        for name, values in _numbers(member).items():
+            values.copy_(self.numbers[name][k])
+        return member
 
     @torch.no_grad()
     def put(self, k: int, member: VelocityField) -> None:
         """Take the numbers of one member from a field of its form."""
-        found = {**dict(member.named_parameters()), **dict(member.named_buffers())}
-        for name, values in self.numbers.items():
-            values[k].copy_(found[name])
+        for name, values in _numbers(member).items():
+            self.numbers[name][k].copy_(values)
 
     def every(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members batch *shape"]:
         """Velocities of all members at the same states."""
@@ -93,3 +95,7 @@ class Ensemble(VelocityField):
 
 def _flat(name: str) -> str:
     return name.replace(".", "__")
+
+
+def _numbers(field: VelocityField) -> dict[str, Tensor]:
+    return {**dict(field.named_parameters()), **dict(field.named_buffers())}
