@@ -153,10 +153,10 @@ def level(repeats: int, seed: int) -> None:
             print(f"| {name} | {n} | {cell} | {results[0].rank} | {share(results)} |", flush=True)
 
 
-def image_level(preset: str, runs: int, repeats: int, seed: int) -> None:
+def image_level(preset: str, runs: int, steps: list[float], repeats: int, seed: int) -> None:
     """A row a length of an Euler step."""
     print("| pattern | step | images | runs | rank | rejected at 5 % |\n" + "|---" * 6 + "|")
-    for dt in (0.25, 1.0):
+    for dt in steps:
         law = patterns(preset, runs, repeats, seed, dt)
         tests = [tested(law, x, law.groups, seed + k) for k, x in enumerate(law.sets)]
         row = (preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
@@ -220,6 +220,7 @@ def main() -> None:
     parser.add_argument("--images", action="store_true")
     parser.add_argument("--preset", default="chaos")
     parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--dt", type=float, nargs="+", default=[0.1, 0.25, 1.0])
     parser.add_argument("--power", action="store_true")
     parser.add_argument("--size", type=int, default=20_000)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.01])
@@ -227,7 +228,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.images:
-        image_level(options.preset, options.runs, options.repeats, options.seed)
+        image_level(options.preset, options.runs, options.dt, options.repeats, options.seed)
     elif options.power:
         power(options.size, options.shares, options.fields, options.seed)
     else:
