@@ -4,11 +4,19 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, chaos, member_chaos
 from eqflow.fields import Ensemble, MinusX, VelocityField, build_field
-from eqflow.metrics import LyapunovSpectrum, autocorrelation, growth, kaplan_yorke, return_map
+from eqflow.metrics import (
+    LyapunovSpectrum,
+    autocorrelation,
+    growth,
+    integrated_autocorrelation_time,
+    kaplan_yorke,
+    return_map,
+)
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.simulate import RK4
 from eqflow.snapshots import Snapshots, Standardiser
@@ -240,6 +248,30 @@ def test_the_autocorrelation_of_an_oscillation_is_its_cosine():
     times = np.arange(0, 200 * np.pi, 0.05)[:, None]
     found = autocorrelation(3 + np.sin(times + np.array([0.0, 1.0])), 200)
     assert found == pytest.approx(np.cos(times[:200, 0]), abs=0.01)
+
+
+def linear_chain(*coefficients):
+    """5,000 stationary steps of 64 chains, each a sum of what it was before and noise."""
+    noise = np.random.default_rng(0).normal(size=(6000, 64))
+    return lfilter([1.0], [1.0, *(-a for a in coefficients)], noise, axis=0)[1000:]
+
+
+@pytest.mark.parametrize("a", [-0.5, 0.0, 0.5, 0.9])
+def test_the_integrated_autocorrelation_time_of_a_linear_chain(a):
+    found = integrated_autocorrelation_time(linear_chain(a))
+    assert found == pytest.approx((1 + a) / (1 - a), rel=0.05)
+
+
+def test_the_integrated_autocorrelation_time_of_a_chain_that_turns():
+    radius, angle = 0.95, 0.1
+    a, b = 2 * radius * np.cos(angle), -(radius**2)
+    variance = (1 - b) / ((1 + b) * ((1 - b) ** 2 - a**2))
+    found = integrated_autocorrelation_time(linear_chain(a, b))
+    assert found == pytest.approx(1 / (1 - a - b) ** 2 / variance, rel=0.1)
+
+
+def test_a_chain_too_short_for_its_memory_has_no_autocorrelation_time():
+    assert np.isnan(integrated_autocorrelation_time(linear_chain(0.9)[:50]))
 
 
 # the evaluation

@@ -10,12 +10,13 @@ import torch
 from eqflow.fields import Library, MinusX, VelocityField, build_field
 from eqflow.findings import Findings
 from eqflow.model import FlowModel
-from eqflow.report import gallery, write_report
+from eqflow.report import overview, portraits, write_report
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law
 from eqflow.report.scene import Scene
-from eqflow.report.style import STYLE, chance, number, percent
+from eqflow.report.style import SIGMA, STYLE, chance, number, percent
 from eqflow.report.verdict import verdict
+from eqflow.score import Score
 from eqflow.snapshots import split
 
 PRESERVED = {
@@ -43,12 +44,15 @@ CONFIG = {
     "note": "<script>alert(1)</script>",
 }
 PICTURES = {2: {"streamlines"}, 3: {"trajectories"}, 5: {"trajectories"}}
+GAUSSIAN = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+SIDES = torch.tensor([1.0, 3.0, 0.2])
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setitem(STYLE, "savefig.dpi", 40)
-    monkeypatch.setattr(gallery, "ORBIT", 5.0)
+    monkeypatch.setattr(portraits, "ORBIT", 5.0)
+    monkeypatch.setattr(overview, "SPAN", 1.0)
 
 
 class Exploding(VelocityField):
@@ -123,7 +127,8 @@ def test_every_figure_and_number_is_there(tmp_path, dim):
         PRESERVED | nulls | TRUTH | SPREAD | {"time/flow_s": 12.3, "beside/skew/truth/cos": 0.5}
     )
     figures, page = report(tmp_path, dim, metrics, HISTORY, truth=True)
-    expected = {"preservation", "distributions", "similarity", "losses"} | PICTURES[dim]
+    expected = {"overview", "preservation", "distributions", "similarity", "losses"}
+    expected |= PICTURES[dim]
     assert {path.stem for path in figures} == expected
     assert all(path.parent == tmp_path / "figures" and path.stat().st_size for path in figures)
     assert page.count("data:image/png;base64,") == len(figures)
@@ -144,7 +149,9 @@ def test_page_loads_nothing_and_escapes_what_it_is_given(tmp_path):
 @pytest.mark.parametrize("dim", [2, 3])
 def test_nothing_measured_still_gives_a_page(tmp_path, dim):
     figures, page = report(tmp_path, dim)
-    assert {path.stem for path in figures} <= {"streamlines", "trajectories"}
+    assert {path.stem for path in figures} == {"overview"} | (
+        {"trajectories"} if dim == 3 else set()
+    )
     assert "was not measured" in page
     assert "skew (no training)" not in page
 
@@ -226,6 +233,76 @@ def test_states_without_noise_are_the_snapshots():
     path = scene.path(Entry("", "library", law_of()[0], {}), torch.tensor([0.0, 1.0]), runs=5)
     assert np.array_equal(path[0], units.raw(snapshots.test[:5]).numpy())
     assert np.isfinite(path).all()
+
+
+class GaussianScore(Score):
+    """Of the standard normal law."""
+
+    def forward(self, x, sigma):
+        return -x / (1 + sigma**2)
+
+
+class Turn(VelocityField):
+    """The first two coordinates turn around each other."""
+
+    def unscaled(self, x):
+        return torch.cat([x[:, 1:2], -x[:, :1], 0 * x[:, 2:]], 1)
+
+
+def gaussian(dim=3, **config):
+    """A scene whose snapshots have sides of their own, the score known, and its own field."""
+    snapshots = split(GAUSSIAN[:, :dim] * SIDES[:dim], val=50, test=2000)
+    model = FlowModel((dim,), snapshots.train, score={"name": "empirical"}, sigma=0.5)
+    model.score = GaussianScore()
+    own = Entry("", "network", Turn((dim,)), {"preservation/sigma": 0.5})
+    return Scene(CONFIG | config, model.eval(), snapshots), own
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_arrows_of_the_score_lead_to_the_expected_clean_state(dim):
+    scene, _ = gaussian(dim)
+    limits = portraits.frame(scene.states(0.5))
+    start, end = overview.on_grid(scene, limits) if dim == 2 else overview.at_states(scene)
+    mean = scene.snapshots.standardiser.mean.numpy()[[0, -1]]
+    assert len(start) > 50
+    assert np.allclose(end - mean, (start - mean) / (1 + 0.5**2), atol=1e-5)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
+    monkeypatch.setattr(overview, "SPAN", 6.0)
+    scene, own = gaussian(dim)
+    after, paths = overview.diffused(own, scene)
+    z = scene.snapshots.standardiser.standard(torch.as_tensor(after))
+    assert paths.shape == (61, overview.PATHS, dim)
+    assert z.var(0).numpy() == pytest.approx(1 / (1 + 0.5**2), rel=0.2)  # five standard errors
+    heun = {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.1, "eta": 3.0}
+    harder = overview.diffused(own, gaussian(dim, integrator=heun)[0])[1]
+    assert np.abs(np.diff(harder, axis=0)).mean() > 2 * np.abs(np.diff(paths, axis=0)).mean()
+
+
+@pytest.mark.parametrize(("dim", "sigma"), [(2, 0.5), (3, 0.5), (3, 0.0)])
+def test_overview_shows_score_dynamics_and_sde_on_the_same_limits(dim, sigma):
+    scene, own = gaussian(dim)
+    figure = overview.overview(replace(own, numbers={"preservation/sigma": sigma}), scene)
+    titles = [axes.get_title() for axes in figure.axes]
+    for title, start in zip(titles, ("score of the data", "network", "SDE, η = 0.1"), strict=True):
+        assert title.startswith(start)
+    assert f"{SIGMA} = {sigma:g}," in titles[1]
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+    assert {axes.get_ylabel() for axes in figure.axes} == {"xyz"[dim - 1]}
+    orbits = [axes.lines for axes in figure.axes]
+    assert len(orbits[0]) == 0
+    assert bool(len(orbits[1])) == (dim == 3)  # in the plane there are streamlines
+    assert len(orbits[2]) == overview.PATHS + 1  # and the dots of the starts
+
+
+def test_page_says_what_the_sde_of_a_law_keeps(tmp_path):
+    field, findings = law_of()
+    metrics = PRESERVED | {"preservation/sigma": 0.0}
+    page = report(tmp_path, 2, metrics, flow=LAW, field=field, findings={"": findings})[1]
+    assert "this SDE keeps neither law exactly" in page
+    assert "this SDE keeps neither law exactly" not in report(tmp_path, 2, PRESERVED)[1]
 
 
 @pytest.mark.parametrize("oriented", [True, False])

@@ -13,7 +13,11 @@ from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
 from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
 from eqflow.metrics.moments import Cosine, RelativeResidual
 from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
-from eqflow.metrics.series import autocorrelation, return_map
+from eqflow.metrics.series import (
+    autocorrelation,
+    integrated_autocorrelation_time,
+    return_map,
+)
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "autocorrelation",
     "growth",
     "histogram",
+    "integrated_autocorrelation_time",
     "kaplan_yorke",
     "median_bandwidth",
     "mmd2",

@@ -29,3 +29,18 @@ def autocorrelation(
     power = torch.fft.rfft(x, n=2 * n, dim=0).abs().square()
     products = torch.fft.irfft(power, dim=0)[:lags].sum(1) / (n - torch.arange(lags))
     return (products / products[0]).numpy()
+
+
+def integrated_autocorrelation_time(
+    series: Float[np.ndarray, "times runs"], window: float = 5.0
+) -> float:
+    """Steps of a chain that are worth one independent sample, ``1 + 2 sum_t rho(t)``.
+
+    The mean over all runs, up to the first lag that is ``window`` times the sum itself (Sokal 1997,
+    "Monte Carlo methods in statistical mechanics"). That sum is of ``|rho|``: correlations that
+    swing around zero, as those of a chain that turns, would else end the window at once. NaN where
+    the series ends before it.
+    """
+    rho = autocorrelation(series, len(series))
+    ended = np.arange(len(rho)) >= window * (2 * np.abs(rho).cumsum() - 1)
+    return 2 * rho[: ended.argmax() + 1].sum().item() - 1 if ended.any() else float("nan")

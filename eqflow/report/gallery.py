@@ -13,6 +13,7 @@ from eqflow.report import chaos, curves, evidence, motion, portraits
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law, laws
+from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Row
 from eqflow.report.scene import Scene
@@ -21,9 +22,6 @@ from eqflow.terms import variable_names
 
 PANELS = ("random", "score")
 """Nulls whose streamlines are drawn beside the fitted fields."""
-
-ORBIT, RUNS = 30.0, 3
-"""Length in transit times and number of the trajectories that are drawn."""
 
 
 def draw(run: Sequence[Entry], history: History, scene: Scene) -> dict[str, Figure]:
@@ -48,10 +46,11 @@ def films(run: Sequence[Entry], scene: Scene, folder: Path) -> dict[str, Path]:
 
 def _portraits(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
     own = run[0]
-    dim, drawn = own.velocity.dim, {}
+    dim, drawn = own.velocity.dim, {"overview": overview(own, scene)}
     if dim == 2:
-        shown = [e for e in run if not e.null or e.family in PANELS]
-        drawn["streamlines"] = portraits.streamlines(shown, scene.velocity, scene.states)
+        others = [e for e in run[1:] if not e.null or e.family in PANELS]
+        if others:  # the own field is in the overview
+            drawn["streamlines"] = portraits.streamlines(others, scene.velocity, scene.states)
     if dim >= 3:
         drawn["trajectories"] = _trajectories(run, scene)
     if dim >= 2 and own.ratios:
@@ -64,14 +63,14 @@ def _portraits(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
 
 def _trajectories(run: Sequence[Entry], scene: Scene) -> Figure:
     """Of the run's own field, of a law beside it and of the true system."""
-    times = torch.arange(0, ORBIT, 0.1)
+    times = torch.arange(0, portraits.ORBIT, 0.1)
     rows = [Row("held-out data", scene.states())]
     for entry in (e for e in run if e.own or e.findings):
-        title = f"{entry.name}: {RUNS} trajectories of {ORBIT:g} transit times"
+        title = f"{entry.name}: {portraits.RUNS} trajectories of {portraits.ORBIT:g} transit times"
         title += f", {SIGMA} = {number(entry.sigma)}" if entry.sigma else ""
-        path = scene.path(entry, times, RUNS)
+        path = scene.path(entry, times, portraits.RUNS)
         rows.append(Row(title, scene.states(entry.sigma), path, entry.look["color"]))
-    truth = scene.true_path(times, RUNS)
+    truth = scene.true_path(times, portraits.RUNS)
     if truth is not None:
         rows.append(Row("the true system, as many and as long", scene.states(), truth, TRUTH))
     return portraits.projections(rows)

@@ -4,6 +4,7 @@ Arrays of states are ``(..., n, d)``; only the first three coordinates are drawn
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from matplotlib.figure import Figure
 
 from eqflow.report.entry import Entry
 from eqflow.report.style import DATA, number, percent, sheet
+
+ORBIT, RUNS = 30.0, 3
+"""Length in transit times and number of the trajectories that are drawn."""
 
 Array = np.ndarray
 Frame = Sequence[tuple[float, float]]
@@ -40,22 +44,38 @@ def streamlines(
 
     ``velocity(entry, x)`` is that of an entry, ``states(sigma)`` those at a noise level; raw units.
     """
-    columns, limits = 2, frame(states(run[0].sigma))
+    columns, limits = 3, frame(states(run[0].sigma))
     rows = -(-len(run) // columns)
-    figure = sheet(7.6, 3.6 * rows)
-    grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
+    figure = sheet(9.6, 3.5 * rows)
     for place, entry in enumerate(run, start=1):
-        axes = _panel(figure.add_subplot(rows, columns, place), limits, "xy")
-        x, y = states(entry.sigma).T
-        axes.scatter(x, y, s=6, color=DATA, alpha=0.5, linewidths=0)
-        v = velocity(entry, grid.reshape(-1, 2)).reshape(grid.shape)
-        (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
-        axes.streamplot(x, y, vx, vy, color=entry.look["color"], linewidth=0.9, arrowsize=0.8)
+        axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
+        points(axes, states(entry.sigma))
+        flow_lines(axes, partial(velocity, entry), limits, entry.look["color"])
         axes.set_title(f"{entry.name}\nMMD² / floor95 = {number(entry.ratio)}")
     return figure
 
 
-def _panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
+def flow_lines(
+    axes: Axes,
+    velocity: Callable[[Float[Array, "n 2"]], Float[Array, "n 2"]],
+    limits: Frame,
+    colour: str,
+) -> None:
+    """Streamlines of one field in the plane."""
+    grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
+    v = velocity(grid.reshape(-1, 2)).reshape(grid.shape)
+    (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
+    axes.streamplot(x, y, vx, vy, color=colour, linewidth=0.9, arrowsize=0.8)
+
+
+def points(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
+    """The data, behind everything else."""
+    x, y = states.T
+    axes.scatter(x, y, s=size, color=DATA, alpha=0.5, linewidths=0)
+
+
+def panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
+    """``axes`` with the limits and the names of two coordinates."""
     axes.set(xlim=limits[0], ylim=limits[1], xlabel=names[0], ylabel=names[1])
     axes.grid(False)
     return axes
@@ -79,14 +99,15 @@ def projections(rows: Sequence[Row]) -> Figure:
         block.suptitle(row.title, fontsize=10)
         for place, pair in enumerate(combinations(range(3), 2), start=1):
             axes = block.add_subplot(1, 3, place)
-            _panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
-            axes.scatter(*row.states[:, pair].T, s=3, color=DATA, alpha=0.5, linewidths=0)
+            panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
+            points(axes, row.states[:, pair], size=3)
             if row.path is not None:
-                _orbits(axes, row.path[..., pair], row.colour)
+                orbits(axes, row.path[..., pair], row.colour)
     return figure
 
 
-def _orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
+def orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
+    """Trajectories, their starts as dots."""
     x, y = np.moveaxis(path, -1, 0)
     axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.8)
     axes.plot(x[0], y[0], "o", color=colour, markersize=4)
@@ -101,9 +122,9 @@ def distributions(
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
     ends = [0, len(names) - 1]
-    for panel in (axes["before"], axes["after"]):
-        _panel(panel, [limits[i] for i in ends], [names[i] for i in ends])
-        panel.scatter(*before[:, ends].T, s=6, color=DATA, alpha=0.5, linewidths=0)
+    for place in ("before", "after"):
+        panel(axes[place], [limits[i] for i in ends], [names[i] for i in ends])
+        points(axes[place], before[:, ends])
     axes["after"].scatter(*after[:, ends].T, s=8, color=colour, alpha=0.7, linewidths=0)
     axes["before"].set_title("held-out\n")
     escaped = percent(entry.escaped(horizon))

@@ -13,6 +13,7 @@ from eqflow.model import FlowModel
 from eqflow.processes import Stream, normal
 from eqflow.report.entry import Entry
 from eqflow.simulate import INTEGRATORS, Integrator
+from eqflow.simulate.base import Noise
 from eqflow.snapshots import Snapshots
 
 SHOWN = 800
@@ -59,27 +60,38 @@ class Scene:
         return units.raw_velocity(entry.velocity)(torch.as_tensor(x).to(units.mean)).cpu().numpy()
 
     def path(
-        self, entry: Entry, times: Float[Tensor, " times"], runs: int = SHOWN
+        self,
+        entry: Entry,
+        times: Float[Tensor, " times"],
+        runs: int = SHOWN,
+        integrator: Integrator | None = None,
     ) -> Float[np.ndarray, "times runs *shape"]:
         """Raw denoised states at ``times`` of ``runs`` trajectories from held-out states."""
-        return self.path_from(
-            entry, held_out(self.snapshots, entry.sigma, self.protocol)[0][:runs], times
-        )
+        x0 = held_out(self.snapshots, entry.sigma, self.protocol)[0][:runs]
+        return self.path_from(entry, x0, times, integrator)
 
     def path_from(
-        self, entry: Entry, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
+        self,
+        entry: Entry,
+        x0: Float[Tensor, "runs *shape"],
+        times: Float[Tensor, " times"],
+        integrator: Integrator | None = None,
     ) -> Float[np.ndarray, "times runs *shape"]:
-        """The same from given standardised states, at the level the field lives at."""
+        """The same from given standardised states, at the level the field lives at.
 
-        def noise(step: int) -> Tensor:
-            return normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
+        By the run's integrator if no other is given.
+        """
 
         def score(x: Tensor) -> Tensor:
             return self.model.score(x, entry.sigma)
 
-        integrator = self.integrator.limited(entry.velocity.longest_step)
-        path = integrator(entry.velocity, x0, times, score, noise)
+        integrator = (integrator or self.integrator).limited(entry.velocity.longest_step)
+        path = integrator(entry.velocity, x0, times, score, self.noise(x0))
         return self.raw(self.denoised(path, entry.sigma))
+
+    def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
+        """Draws for an SDE from ``x0``."""
+        return lambda step: normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
 
     def velocities(
         self, entry: Entry
