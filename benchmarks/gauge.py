@@ -45,7 +45,7 @@ from eqflow.training import (  # noqa: E402
 )
 
 DRIFT = torch.tensor([[-1.0, 2.0], [-0.5, -1.0]]).double()
-LEVELS, WIDTHS = (0.1, 0.2, 0.4), (16, 64)
+LEVELS, WIDTHS = (0.1, 0.2, 0.4), (16, 48)
 BATCH = 512
 
 Fields = dict[str, Tensor]
@@ -162,8 +162,8 @@ def row(name: str, ends: tuple[float, float], truth: float | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--laws", nargs="+", choices=LAWS, default=list(LAWS))
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
