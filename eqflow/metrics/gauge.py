@@ -28,7 +28,7 @@ Levels = Mapping[str, Sequence[Hashable]]
 class Spread:
     """Mean squared distance of unit fields to their mean: 0 if all are one, 1 if nothing is common.
 
-    ``total`` of all members, ``seeds`` within cells, both without the bias of their numbers;
+    ``total`` of all members, ``seeds`` within their cells, without the bias of small numbers;
     ``shares`` of the total by factor, then ``interactions`` and ``seeds``, which add up to one.
     """
 
@@ -71,32 +71,35 @@ def cells(levels: Levels, members: int) -> Int[Tensor, " members"]:
 def spread(fields: Float[Tensor, "members coordinates"], levels: Levels) -> Spread:
     """Analysis of variance of aligned unit fields, main effects and what is left.
 
-    Of each effect ``(SS - df MS_seeds) / members``, which is unbiased for the mean square of the
-    levels' own deviations; over their sum it is Hays' omega squared (1963). A factor whose levels
-    decide those of another is nested in it, and explains what it adds. Raises ``InputError`` for
-    factors that are not crossed evenly and where no two members have equal factors.
+    Of each effect ``(SS - what seeds alone give) / members``, which is unbiased for the mean square
+    of the levels' own deviations, also where cells have unequal seed variances; with equal ones it
+    is, over the sum of all, Hays' omega squared (1963). A factor whose levels decide those of
+    another is nested in it, and explains what it adds. Raises ``InputError`` for factors that are
+    not crossed evenly and for cells of one member.
     """
     nested = {name: _parents(name, levels) for name in levels}
     _check_crossed(levels, nested)
-    fields, members = fields.double(), len(fields)
-    mean, one = _explained(fields, {})
-    in_cells, groups = _explained(fields, levels)
-    if groups == members:
+    fields, cell = fields.double(), cells(levels, len(fields))
+    if cell.bincount().min() < 2:
         raise InputError(
-            f"found {members} fields, no two of equal factors; expected at least two that differ "
-            "by their seeds (flow.ensemble=2)"
+            f"found {len(fields)} fields, some without another of equal factors; expected at least "
+            "two that differ by their seeds (flow.ensemble=2)"
         )
-    seeds = (fields.square().sum() - in_cells) / (members - groups)
-    found, rest, left = {}, in_cells - mean, groups - one
-    for name, parents in nested.items():
-        after, k = _explained(fields, {n: levels[n] for n in (*parents, name)})
-        before, j = _explained(fields, {n: levels[n] for n in parents})
-        found[name] = (after - before - (k - j) * seeds) / members
-        rest, left = rest - (after - before), left - (k - j)
-    found |= {"interactions": (rest - left * seeds) / members, "seeds": seeds}
-    total = torch.stack([*found.values()]).sum()
+    variances = _deviations(fields, cell).square().sum(1)
+
+    def explained(*names: str) -> Float[Tensor, ""]:
+        """Squares of the means of equal levels, less those that seeds alone would give."""
+        group = cells({name: levels[name] for name in names}, len(fields))
+        squares = group.bincount() * _means(fields, group).square().sum(1)
+        return (squares - _means(variances[:, None], group)[:, 0]).sum() / len(fields)
+
+    found = {name: explained(*above, name) - explained(*above) for name, above in nested.items()}
+    effects = explained(*levels) - explained()
+    found["interactions"] = effects - sum(found.values())
+    found["seeds"] = variances.mean()
+    total = effects + found["seeds"]
     shares = {name: (part / total).item() for name, part in found.items()}
-    return Spread(total.item(), seeds.item(), shares)
+    return Spread(total.item(), found["seeds"].item(), shares)
 
 
 def pointwise(
@@ -106,9 +109,8 @@ def pointwise(
 
     With all members in one cell it is the spread of them all.
     """
-    apart = fields - _means(fields, cell)[cell]
-    freedom = len(fields) - len(cell.unique())
-    return states / freedom * apart.square().sum(0).view(states, -1).sum(1)
+    apart = _deviations(fields, cell).square().mean(0)
+    return states * apart.view(states, -1).sum(1)
 
 
 def circulation(
@@ -140,9 +142,7 @@ def within(
     values: Float[Tensor, " members"], cell: Int[Tensor, " members"]
 ) -> Float[Tensor, " members"]:
     """What seeds alone would give: deviations from the cell, about the median of all."""
-    apart = values - _means(values[:, None], cell)[cell, 0]
-    lost = len(values) / (len(values) - len(cell.unique()))
-    return values.median() + lost**0.5 * apart
+    return values.median() + _deviations(values[:, None], cell)[:, 0]
 
 
 def _moment(x: Tensor, v: Tensor) -> Float[Tensor, "members states"]:
@@ -158,11 +158,13 @@ def _means(fields: Tensor, group: Tensor) -> Float[Tensor, "groups coordinates"]
     return sums / count[:, None]
 
 
-def _explained(fields: Tensor, levels: Levels) -> tuple[Tensor, int]:
-    """Sum of squares of the means of equal levels, and how many means these are."""
-    group = cells(levels, len(fields))
-    count = group.bincount()
-    return (count * _means(fields, group).square().sum(1)).sum(), len(count)
+def _deviations(
+    fields: Float[Tensor, "members coordinates"], cell: Int[Tensor, " members"]
+) -> Float[Tensor, "members coordinates"]:
+    """From the mean of the cell, scaled so that their mean square is an unbiased variance."""
+    count = cell.bincount()
+    scale = (count / (count - 1).clamp_min(1)).sqrt()
+    return (fields - _means(fields, cell)[cell]) * scale[cell, None]
 
 
 def _decides(a: Sequence[Hashable], b: Sequence[Hashable]) -> bool:

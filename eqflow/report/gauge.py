@@ -142,8 +142,8 @@ def _bands(axes: Axes, bands: dict[str, Bands]) -> None:
         if found.truth is not None:
             place, label = [row - 0.35, row + 0.35], names.pop(TRUTH, None)
             axes.plot([found.truth] * 2, place, color=TRUTH, linewidth=2, label=label)
-    axes.legend(fontsize=8, loc="upper center", ncols=3, handlelength=1)
-    axes.set_yticks(rows, list(bands))
+    axes.legend(fontsize=7.5, loc="upper center", ncols=3, handlelength=0.8, columnspacing=1)
+    axes.set_yticks(rows, [name.replace(" ", "\n", 1) for name in bands])
     axes.set_ylim(-0.6, len(bands) - 0.1)
     axes.grid(visible=False, axis="y")
 
