@@ -25,10 +25,10 @@ class FlowModel(nn.Module):
     """Score, field and standardiser, built from names and numbers alone.
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
-    the field of that ``family``, or of as many as ``ensemble`` says; ``points`` are the training
-    snapshots, standardised, which the empirical score keeps; ``findings`` are those of a fitted
-    library and ``speed`` that of labels, in velocities of the field. Raises ``InputError`` for
-    ``sigma <= 0`` and unknown names.
+    the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
+    is not ``seed``; ``points`` are the training snapshots, standardised, which the empirical score
+    keeps; ``findings`` are those of a fitted library and ``speed`` that of labels, in velocities of
+    the field. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class FlowModel(nn.Module):
         score: dict[str, Any] | None = None,
         field: dict[str, Any] | None = None,
         ensemble: int = 1,
+        field_seed: int | None = None,
     ) -> None:
         super().__init__()
         if not sigma > 0:
@@ -54,10 +55,12 @@ class FlowModel(nn.Module):
             "score": score,
             "field": field,
             "ensemble": ensemble,
+            "field_seed": field_seed,
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.score.check_level(sigma)
-        parts = (family, self.shape, self.score, sigma, seed)
+        drawn = seed if field_seed is None else field_seed
+        parts = (family, self.shape, self.score, sigma, drawn)
         self.field = build_ensemble(ensemble, *parts, **field)
         self.findings: Findings | None = None
         self.speed: float | None = None

@@ -184,6 +184,20 @@ def test_stages_run_one_by_one_and_take_the_score_from_the_cache(tmp_path, monke
     assert call(monkeypatch, *late) == 0
 
 
+def test_a_field_without_evaluation_is_loaded_and_one_of_the_snapshots_has_its_own_score(
+    tmp_path, monkeypatch
+):
+    options = [*TINY, "logger=none", f"cache_dir={tmp_path}/cache", "stages=[score,flow]"]
+    for number, condition in enumerate(("strong", "weak", "strong")):
+        folder = [f"run_dir={tmp_path}/{number}", f"flow.condition={condition}"]
+        assert call(monkeypatch, *options, *folder) == 0
+    first, clean, again = (eqflow.load(tmp_path / str(number)) for number in range(3))
+    x = np.zeros((1, 2))
+    assert first.velocity(x) == pytest.approx(again.velocity(x))
+    assert first.velocity(x) != pytest.approx(clean.velocity(x))
+    assert clean.model.config["score"] == {"name": "empirical"}
+
+
 def test_hutchinson_serves_dimensions_the_exact_divergence_does_not(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 300)))
     options = ["data=snapshots", f"data.path={tmp_path}/x.npy", "flow.divergence=hutchinson"]

@@ -39,6 +39,19 @@ def run(model, x):
     return HeunSDE(0.05, 0.1)(model.field, x, torch.tensor([0.0, 1.0]), score, noise)
 
 
+def test_a_field_may_have_a_seed_of_its_own(tmp_path):
+    points = torch.randn(40, 3)
+    plain, other = (
+        FlowModel((3,), points, seed=seed, field={"width": 8}, ensemble=2) for seed in (5, 6)
+    )
+    mixed = FlowModel((3,), points, seed=5, field={"width": 8}, ensemble=2, field_seed=6)
+    assert torch.equal(mixed.score(points, 0.2), plain.score(points, 0.2))
+    assert torch.equal(mixed.field.every(points), other.field.every(points))
+    assert not torch.equal(mixed.field.every(points), plain.field.every(points))
+    mixed.save(tmp_path)
+    assert FlowModel.load(tmp_path).config == mixed.config
+
+
 def test_a_saved_flow_comes_back_the_same(model, tmp_path):
     model.save(tmp_path)
     torch.manual_seed(99)

@@ -56,8 +56,17 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     if not noise_level(cfg, flow.family):
         score = {"name": "empirical"}  # asked for by the user alone: it needs no training
     shape = tuple(points.shape[1:])
-    field, ensemble = plain(flow.field), flow.get("ensemble", 1)
-    return FlowModel(shape, points, flow.family, flow.sigma, cfg.seed, score, field, ensemble)
+    return FlowModel(
+        shape,
+        points,
+        flow.family,
+        flow.sigma,
+        cfg.seed,
+        score,
+        plain(flow.field),
+        flow.get("ensemble", 1),
+        flow.get("seed"),
+    )
 
 
 def build_module(

@@ -84,6 +84,8 @@ class Run:
             self._complete("flow", self.model.field, self._train_flow)
             if "evaluate" in self.cfg.stages:
                 self._evaluate()
+            elif "flow" in self.cfg.stages and rank_and_world()[0] == 0:
+                self.model.save(self.folder / "flow")
             failed = False
         except Pruned:
             failed = False
@@ -223,9 +225,11 @@ class Run:
             "cache_dir",
             "symmetrise",
         )  # the last is of its use alone
+        built, asked = self.model.config["score"], plain(cfg.score)
         data, score = (
-            {name: value for name, value in plain(node).items() if name not in aside}
-            for node in (cfg.data, cfg.score)
+            {name: value for name, value in node.items() if name not in aside}
+            # fields of the snapshots themselves are built on another score than the one asked for
+            for node in (plain(cfg.data), asked if built["name"] == asked["name"] else built)
         )
         return store.content_hash(
             {

@@ -8,6 +8,7 @@ transit times. A measure is a class in ``eqflow.metrics``; here it gets its stat
 from eqflow.evaluation.chaos import chaos, field_growth, member_chaos, step, true_growth
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
+from eqflow.evaluation.gauge import Bands, Gauge, gauge
 from eqflow.evaluation.images import cross_similarity, image_similarity
 from eqflow.evaluation.members import evaluate_members
 from eqflow.evaluation.pairs import Kinds, classical_scaling, kinds, pair_table
@@ -23,6 +24,8 @@ from eqflow.evaluation.textures import textures
 
 __all__ = [
     "HEADLINE",
+    "Bands",
+    "Gauge",
     "Kinds",
     "Protocol",
     "chaos",
@@ -33,6 +36,7 @@ __all__ = [
     "evaluate",
     "evaluate_members",
     "field_growth",
+    "gauge",
     "held_out",
     "image_similarity",
     "kinds",

@@ -9,12 +9,12 @@ from itertools import combinations_with_replacement
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.similarity import true_velocities
 from eqflow.evaluation.states import held_out
 from eqflow.fields import Ensemble, build_field
+from eqflow.metrics import unit_fields
 from eqflow.score import Score
 from eqflow.snapshots import Snapshots
 
@@ -36,8 +36,7 @@ def kinds(
 ) -> Kinds:
     """The ensemble's members, random skew maps of the score, random networks, score and truth.
 
-    Fields are centred over the states, as those that keep a law are. Where the field lives on the
-    snapshots themselves, there is no score to compare with.
+    Where the field lives on the snapshots themselves, there is no score to compare with.
     """
     x = held_out(snapshots, sigma, protocol)[0]
     count = min(DRAWS, len(ensemble))
@@ -51,8 +50,7 @@ def kinds(
         found[kind] = torch.stack([field(x) for field in fields])
     if snapshots.velocity is not None:
         found["truth"] = true_velocities(snapshots, sigma, protocol)[0][None]
-    centred = {kind: v - v.mean(1, keepdim=True) for kind, v in found.items()}
-    return {kind: normalize(v.flatten(1), dim=1) for kind, v in centred.items()}
+    return {kind: unit_fields(v) for kind, v in found.items()}
 
 
 def pair_table(found: Kinds) -> dict[str, float]:

@@ -8,6 +8,18 @@ from eqflow.metrics.fields import (
     profile_splits,
     structure_factor,
 )
+from eqflow.metrics.gauge import (
+    FUNCTIONALS,
+    Levels,
+    Spread,
+    band,
+    cells,
+    pointwise,
+    signs,
+    spread,
+    unit_fields,
+    within,
+)
 from eqflow.metrics.growth import Growth, growth
 from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
 from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
@@ -21,17 +33,22 @@ from eqflow.metrics.series import (
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 
 __all__ = [
+    "FUNCTIONALS",
     "MMD2",
     "PROFILES",
     "Cosine",
     "Escaped",
     "Growth",
+    "Levels",
     "LyapunovSpectrum",
     "ProfileDistance",
     "RelativeResidual",
     "SinkhornDivergence",
     "SlicedW2",
+    "Spread",
     "autocorrelation",
+    "band",
+    "cells",
     "growth",
     "histogram",
     "integrated_autocorrelation_time",
@@ -39,10 +56,15 @@ __all__ = [
     "median_bandwidth",
     "mmd2",
     "mmd2_splits",
+    "pointwise",
     "profile_splits",
     "return_map",
+    "signs",
     "sinkhorn_divergence",
     "sliced_w2",
     "sliced_w2_splits",
+    "spread",
     "structure_factor",
+    "unit_fields",
+    "within",
 ]

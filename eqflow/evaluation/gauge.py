@@ -1,0 +1,101 @@
+"""How far snapshots decide the dynamics: the spread of fields that differ on purpose.
+
+One architecture that agrees with itself under many seeds shows its bias (METHOD section 6). Here
+fields of several factors are compared at the same states, beside fields that differ by seeds alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from eqflow.metrics import (
+    FUNCTIONALS,
+    Levels,
+    Spread,
+    band,
+    cells,
+    pointwise,
+    signs,
+    spread,
+    unit_fields,
+    within,
+)
+
+Band = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Where 90 % of the fields have a number: all of them, and as seeds alone would spread it."""
+
+    diverse: Band
+    seeds: Band
+    truth: float | None = None
+
+    def cover(self, band: Band) -> bool:
+        """Whether the true value, which is known, lies in one of the bands."""
+        assert self.truth is not None
+        return band[0] <= self.truth <= band[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Gauge:
+    """Aligned unit fields of a law at its ``states``, and what they have in common.
+
+    ``cell`` numbers the combination of factors of each field; ``truth`` is the true velocity as
+    such a field, with the sign in which the others are aligned to it.
+    """
+
+    states: Float[Tensor, "states *shape"]
+    fields: Float[Tensor, "members coordinates"]
+    cell: Int[Tensor, " members"]
+    spread: Spread
+    truth: Float[Tensor, " coordinates"] | None = None
+
+    @property
+    def diverse_points(self) -> Float[Tensor, " states"]:
+        """Spread of all fields at each state."""
+        return pointwise(self.fields, len(self.states), torch.zeros_like(self.cell))
+
+    @property
+    def seed_points(self) -> Float[Tensor, " states"]:
+        """Spread of fields of equal factors at each state."""
+        return pointwise(self.fields, len(self.states), self.cell)
+
+    def cosines(self) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " others"]]:
+        """``|cos|`` of two fields of equal factors, and of two of unequal ones."""
+        cosines = (self.fields @ self.fields.T).abs()
+        equal = self.cell[:, None] == self.cell
+        upper = torch.ones_like(equal).triu(1)
+        return cosines[equal & upper], cosines[~equal & upper]
+
+    def bands(self) -> dict[str, Bands]:
+        """Of every functional of vectors; images have no circulation."""
+        return {} if self.states.ndim > 2 else {name: self._bands(name) for name in FUNCTIONALS}
+
+    def _bands(self, name: str) -> Bands:
+        function, shape = FUNCTIONALS[name], self.states.shape
+        values = function(self.states, self.fields.view(-1, *shape))
+        true = None
+        if self.truth is not None:
+            true = function(self.states, self.truth.view(1, *shape)).item()
+        return Bands(band(values), band(within(values, self.cell)), true)
+
+
+def gauge(
+    states: Float[Tensor, "states *shape"],
+    velocities: Float[Tensor, "members states *shape"],
+    levels: Levels,
+    truth: Float[Tensor, "states *shape"] | None = None,
+) -> Gauge:
+    """Compare fields by their ``velocities`` at common states, all in standardised units.
+
+    ``levels`` of each factor, one a member, in the order of the members. Raises ``InputError``
+    where factors are not crossed evenly or no two members have equal ones.
+    """
+    fields = unit_fields(velocities)
+    true = None if truth is None else unit_fields(truth[None])[0]
+    fields = fields * signs(fields, true)[:, None]
+    return Gauge(states, fields, cells(levels, len(fields)), spread(fields, levels), true)
