@@ -66,14 +66,20 @@ def normal(
     like: Float[Tensor, "batch *shape"], total: int, seed: int, stream: Stream, step: int = 0
 ) -> Float[Tensor, "batch *shape"]:
     """Standard normal draws for this process's rows of a global batch of ``total``."""
-    draws = torch.randn(
+    return drawn(like, total, seed, stream, step)[rows(total)]
+
+
+def drawn(
+    like: Float[Tensor, "batch *shape"], total: int, seed: int, stream: Stream, step: int = 0
+) -> Float[Tensor, "total *shape"]:
+    """The same for all rows, as a process that works alone needs them."""
+    return torch.randn(
         total,
         *like.shape[1:],
         generator=generator(seed, stream, step, like.device),
         dtype=like.dtype,
         device=like.device,
     )
-    return draws[rows(total)]
 
 
 def global_means(rows: Float[Tensor, "k batch"], total: int) -> Float[Tensor, " k"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
-from eqflow.processes import Stream, normal
+from eqflow.processes import Stream, drawn
 from eqflow.report.entry import Entry
 from eqflow.simulate import INTEGRATORS, Integrator
 from eqflow.simulate.base import Noise
@@ -90,8 +90,8 @@ class Scene:
         return self.raw(self.denoised(path, entry.sigma))
 
     def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
-        """Draws for an SDE from ``x0``."""
-        return lambda step: normal(x0, len(x0), self.seed, Stream.SIMULATION, step)
+        """Draws for an SDE from ``x0``, all of whose states one process simulates."""
+        return lambda step: drawn(x0, len(x0), self.seed, Stream.SIMULATION, step)
 
     def velocities(
         self, entry: Entry
