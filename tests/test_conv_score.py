@@ -361,6 +361,7 @@ def test_a_score_is_trained_once_for_any_number_of_frames(tmp_path, monkeypatch)
     assert torch.load(cached, weights_only=True)["history"][-1]["score/val_loss"] > 0
 
 
+@pytest.mark.slow
 def test_one_process_and_two_train_the_same_score(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "_spawn", forked)
     for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):

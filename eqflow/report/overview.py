@@ -24,8 +24,8 @@ from eqflow.report.style import SIGMA, TRUTH, number, sheet
 from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, HeunSDE
 
-SPAN, PATHS = 10.0, 2
-"""Transit times of the SDE, and how many of its paths are drawn."""
+SPAN, STEP, PATHS = 5.0, 0.1, 2
+"""Transit times of the SDE, its step, and how many of its paths are drawn."""
 
 POINTS = 4000
 """Snapshots at most that the empirical score of the SDE is made of: one step sees all of them."""
@@ -120,8 +120,8 @@ def diffused(
     if not own.sigma and isinstance(score, EmpiricalScore):
         score = EmpiricalScore(score.points[:POINTS])
     x0 = held_out(scene.snapshots, sigma, scene.protocol)[0]
-    times = torch.arange(0, SPAN + 0.05, 0.1)
-    sde = HeunSDE(step(scene.integrator), _eta(scene) or ETA).limited(own.velocity.longest_step)
+    times = torch.arange(0, SPAN + STEP / 2, STEP)
+    sde = HeunSDE(STEP, _eta(scene) or ETA).limited(own.velocity.longest_step)
     path = sde(own.velocity, x0, times, lambda x: score(x, sigma), scene.noise(x0))
     after, paths = (scene.denoised(x, sigma) for x in (path[-1], path[:, :PATHS]))
     return scene.raw(after), scene.raw(paths)
