@@ -64,7 +64,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
 
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(100, 2, 8, 8)))
         overrides += ["data=snapshots", f"data.path={tmp_path / 'x.npy'}", "batch_size=8"]
-        overrides += ["flow=skew", "flow.sigma=0.24", "nulls=[minus_x]"]
+        overrides += ["flow=skew", "flow.sigma=0.24"]
     elif choice != "data=snapshots":
         overrides += ["data.n=250", "data.val=10", "data.test=80"]
     else:
@@ -92,7 +92,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["data.n=40", "data.val=4", "data.test=20", "protocol.starts=8"]
         overrides += ["protocol.displaced=0"]
     if choice == "data=gray_scott":
-        overrides += ["flow=library", "integrator=stable", "nulls=[minus_x]"]
+        overrides += ["flow=library", "integrator=stable"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
@@ -103,8 +103,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["flow.ensemble=2"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")
-    if not choice.startswith("experiment"):
-        overrides += ["beside=[skew]"]
+    if not choice.startswith("experiment"):  # those have fields beside their own, and all nulls
+        overrides += ["beside=[]", "nulls=[minus_x]"]
     if not choice.startswith(("logger", "experiment")):
         overrides += ["logger=none"]
     return overrides
