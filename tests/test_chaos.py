@@ -10,6 +10,7 @@ from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, chaos, member_chaos
 from eqflow.fields import Ensemble, MinusX, VelocityField, build_field
 from eqflow.metrics import (
+    Growth,
     LyapunovSpectrum,
     autocorrelation,
     growth,
@@ -178,6 +179,15 @@ def test_running_exponents_end_in_the_exponents():
 def test_errors_are_the_spread_over_trajectories_put_together():
     found = growth(LORENZ.velocity, on_lorenz(16), 2, 1, 0.01)
     assert torch.allclose(measured(found)["errors"], found.exponents.std(0) / 4)
+
+
+@pytest.mark.parametrize(("spread", "chaotic"), [(0.01, 1), (0.2, 0)])
+def test_a_mean_exponent_is_chaos_only_beyond_its_errors(spread, chaotic):
+    largest = 0.1 + spread * torch.tensor([1.0, -1.0, 0.5, -0.5]).double()
+    rates = torch.stack([largest, -largest], 1).expand(100, 4, 2)
+    found = Growth(rates, torch.ones(4).double(), window=1.0, transient=20.0)
+    assert found.resolution < 0.1  # of which the mean alone is beyond
+    assert measured(found)["chaotic"] == chaotic
 
 
 # dimension

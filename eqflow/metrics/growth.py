@@ -106,8 +106,7 @@ def growth(
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
     if stayed.any():
-        # those that left rest at their start: a field may tell its states apart by their place
-        path = torch.where(stayed[:, None], path, x0)
+        # those that left are followed too: a field may tell its states apart by their place
         rates[:, stayed] = _logarithms(velocity, path, dt)[settling:, stayed] / window
         square = [velocity(x).double().square().mean(1) for x in path[settling * STEPS :: STEPS]]
         speed[stayed] = torch.stack(square).mean(0)[stayed]
