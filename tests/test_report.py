@@ -268,6 +268,16 @@ def test_arrows_of_the_score_lead_to_the_expected_clean_state(dim):
     assert np.allclose(end - mean, (start - mean) / (1 + 0.5**2), atol=1e-5)
 
 
+def test_no_arrow_of_the_score_is_far_from_the_data(monkeypatch):
+    monkeypatch.setattr(overview, "REACH", 0.4)
+    scene, _ = gaussian(2)
+    start, _ = overview.on_grid(scene, portraits.frame(scene.states(0.5)))
+    z = scene.snapshots.standardiser.standard(torch.as_tensor(start))
+    apart = torch.cdist(z, scene.snapshots.test.double()).amin(1)
+    assert 0 < len(start) < overview.ARROWS**2
+    assert apart.max() < 0.4 * 0.5
+
+
 @pytest.mark.parametrize("dim", [2, 3])
 def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
     monkeypatch.setattr(overview, "SPAN", 6.0)
