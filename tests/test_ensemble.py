@@ -1,6 +1,7 @@
 """Ensembles: equal to their members one by one, trained, saved and measured as one."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from eqflow.evaluation import (
     evaluate,
     evaluate_members,
     kinds,
+    member_chaos,
     pair_table,
 )
 from eqflow.fields import Ensemble, build_ensemble, build_field
@@ -123,6 +125,17 @@ def test_measures_are_means_over_members_with_their_spread():
     assert found["truth/cos_signed_std"] == pytest.approx(each.std().item())
     assert found["members"] == 4
     assert found["preservation/sigma"] == 0.2
+
+
+def test_exponents_are_among_the_measures_of_members(monkeypatch):
+    for name, time in (("TRANSIENT", 1.0), ("DURATION", 2.0)):
+        monkeypatch.setattr(import_module("eqflow.evaluation.chaos"), name, time)
+    fields, data = ensemble(3).normalise_([POINTS]), split(POINTS, val=20, test=200)
+    protocol = Protocol((1,), starts=50, splits=5, transport=False, chaos=2)
+    found = evaluate_members(fields, "network", score(), data, RK4(0.1), 0.2, protocol)
+    each = member_chaos(fields, data, RK4(0.1), 0.2, protocol)
+    mean = sum(one["chaos/lyapunov_max"] for one in each) / 3
+    assert found["chaos/lyapunov_max"] == pytest.approx(mean)
 
 
 def test_pairs_of_kinds_are_compared():
