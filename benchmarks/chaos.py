@@ -38,7 +38,7 @@ APART = 0.15
 """Relative difference from a published exponent that asks for a third opinion."""
 
 PERIODS, SETTLE, STEP = 60.0, 20.0, 0.0025
-"""Of the trajectories of systems of dysts, in periods. Steps of .01 end Lorenz84 in a closed orbit."""
+"""Of the trajectories of systems of dysts, in periods: steps of .01 leave Lorenz84 no chaos."""
 
 # batches of states, for eqflow
 
