@@ -13,7 +13,17 @@ from eqflow.cli.gauge import factors
 from eqflow.errors import InputError
 from eqflow.evaluation import Bands, gauge
 from eqflow.jobs import Job
-from eqflow.metrics import FUNCTIONALS, band, cells, pointwise, signs, spread, unit_fields, within
+from eqflow.metrics import (
+    FUNCTIONALS,
+    band,
+    cells,
+    pointwise,
+    resampled,
+    signs,
+    spread,
+    unit_fields,
+    within,
+)
 from eqflow.report.gauge import verdict, write_gauge
 
 COORDINATES = 60
@@ -133,13 +143,27 @@ def test_functionals_of_a_solid_rotation_of_a_ring():
 
 def test_bands_of_a_known_family():
     """Uniform members, and cells whose means differ but whose seeds do not."""
-    values = torch.linspace(0, 1, 2001).double()
+    values = torch.linspace(0, 1, 2001).double()[:, None]
     assert band(values) == pytest.approx((0.05, 0.95))
     cell = torch.arange(40).repeat_interleave(500)
-    seeds = torch.randn(len(cell), generator=drawn(6)).double()
-    low, high = band(within(10 * cell + seeds, cell))
+    seeds = torch.randn(len(cell), 1, generator=drawn(6)).double()
+    values = 10 * cell[:, None] + seeds
+    low, high = band(within(values, cell))
     assert high - low == pytest.approx(2 * 1.6449, rel=0.03)
-    assert (low + high) / 2 == pytest.approx((10 * cell + seeds).median().item(), abs=0.05)
+    assert (low + high) / 2 == pytest.approx(values.median().item(), abs=0.05)
+
+
+def test_bands_hold_the_error_of_a_finite_sample():
+    """Of solid rotations of a normal law: ``(2 E r^2)^1/2`` is 2, its error ``n^-1/2``."""
+    n = 1000
+    x = torch.randn(n, 2, generator=drawn(9)).double()
+    v = torch.stack([x @ TURN.double()] * 3)
+    values = resampled("circulation", x, v, draws=2000)
+    low, high = band(values)
+    assert (high - low) * n**0.5 == pytest.approx(2 * 1.6449, rel=0.08)
+    torch.testing.assert_close(band(within(values, torch.zeros(3).long())), (low, high))
+    exact = FUNCTIONALS["circulation"](x, v)[0].item()
+    assert low < exact < high
 
 
 def test_a_band_covers_what_lies_in_it():

@@ -17,6 +17,7 @@ from eqflow.metrics import (
     band,
     cells,
     pointwise,
+    resampled,
     signs,
     spread,
     unit_fields,
@@ -28,7 +29,10 @@ Band = tuple[float, float]
 
 @dataclass(frozen=True)
 class Bands:
-    """Where 90 % of the fields have a number: all of them, and as seeds alone would spread it."""
+    """Where 90 % of the fields have a number: all of them, and as seeds alone would spread it.
+
+    Over resampled states: the bands hold the error of a finite sample too.
+    """
 
     diverse: Band
     seeds: Band
@@ -76,11 +80,11 @@ class Gauge:
         return {} if self.states.ndim > 2 else {name: self._bands(name) for name in FUNCTIONALS}
 
     def _bands(self, name: str) -> Bands:
-        function, shape = FUNCTIONALS[name], self.states.shape
-        values = function(self.states, self.fields.view(-1, *shape))
+        shape = self.states.shape
+        values = resampled(name, self.states, self.fields.view(-1, *shape))
         true = None
         if self.truth is not None:
-            true = function(self.states, self.truth.view(1, *shape)).item()
+            true = FUNCTIONALS[name](self.states, self.truth.view(1, *shape)).item()
         return Bands(band(values), band(within(values, self.cell)), true)
 
 

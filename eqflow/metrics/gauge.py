@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from eqflow.errors import InputError
 
 QUANTILES = (0.05, 0.95)
-"""Ends of a band over members."""
+"""Ends of a band."""
 
 Levels = Mapping[str, Sequence[Hashable]]
 """Name of a factor -> the level of it that each member has."""
@@ -132,17 +132,34 @@ FUNCTIONALS = {"circulation": circulation, "mean angular speed": angular_speed}
 """Name -> a number of a field that a reader knows the meaning of."""
 
 
-def band(values: Float[Tensor, " members"]) -> tuple[float, float]:
-    """Where 90 % of the members are."""
+def resampled(
+    name: str,
+    x: Float[Tensor, "states dim"],
+    v: Float[Tensor, "members states dim"],
+    draws: int = 200,
+    seed: int = 0,
+) -> Float[Tensor, "members draws"]:
+    """A functional of each field over states drawn again: a number of the law, not of these ones.
+
+    A draw is the same for all members. Among fields that turn alike, those of the truth can be at
+    the end of what is possible: no member is beyond it then, but another sample is (bootstrap).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    picks = torch.randint(len(x), (draws, len(x)), generator=generator).to(x.device)
+    return torch.stack([FUNCTIONALS[name](x[pick], v[:, pick]) for pick in picks], 1)
+
+
+def band(values: Float[Tensor, "members draws"]) -> tuple[float, float]:
+    """Where 90 % of the members and draws are."""
     low, high = values.quantile(values.new_tensor(QUANTILES)).tolist()
     return low, high
 
 
 def within(
-    values: Float[Tensor, " members"], cell: Int[Tensor, " members"]
-) -> Float[Tensor, " members"]:
+    values: Float[Tensor, "members draws"], cell: Int[Tensor, " members"]
+) -> Float[Tensor, "members draws"]:
     """What seeds alone would give: deviations from the cell, about the median of all."""
-    return values.median() + _deviations(values[:, None], cell)[:, 0]
+    return values.median(0).values + _deviations(values, cell)
 
 
 def _moment(x: Tensor, v: Tensor) -> Float[Tensor, "members states"]:

@@ -132,7 +132,7 @@ def _cosines(axes: Axes, gauge: Gauge) -> None:
 
 def _bands(axes: Axes, bands: dict[str, Bands]) -> None:
     """An interval for each functional and kind of ensemble, and the truth across both."""
-    axes.set(title="where 90 % of the fields are", xlabel="value at unit speed")
+    axes.set(title="90 % bands, sampling error in them", xlabel="value at unit speed")
     rows = torch.arange(len(bands)).flip(0).tolist()
     names = {DIVERSE: "all fields", SEEDS: "equal factors", TRUTH: "true system"}
     for row, found in zip(rows, bands.values(), strict=True):
