@@ -1,17 +1,14 @@
 """The stages of a run: score, flow, evaluate."""
 
 import logging
-import os
 import shutil
 import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import torch
 from omegaconf import DictConfig
@@ -20,29 +17,25 @@ from torch import distributed, nn
 from callbacks import History, Preemption, finish, log_result
 from eqflow import store
 from eqflow.cli.checks import STAGES
+from eqflow.cli.evaluation import Evaluation
 from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
-    alike,
     build,
     build_all,
     build_discovery,
     build_model,
     build_module,
-    build_other,
     noise_level,
     plain,
     warm_start,
 )
-from eqflow.cli.resume import user_files
+from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
-from eqflow.evaluation import Protocol, evaluate, evaluate_members, random_skew_similarity
-from eqflow.fields import SCORED, Ensemble, Library, Stream, VelocityField
+from eqflow.fields import Library, Stream
 from eqflow.findings import Findings
-from eqflow.model import FlowModel
 from eqflow.processes import rank_and_world
 from eqflow.report import write_report
-from eqflow.snapshots import Snapshots
 from eqflow.stationarity import Sums
 from eqflow.training import (
     AtomicCheckpoints,
@@ -52,10 +45,6 @@ from eqflow.training import (
     val_loader,
     warn_of_asymmetry,
 )
-from eqflow.version import __version__
-
-MEMBERS = "beside/members/"
-"""Prefix of the measures of an ensemble's members; the run's own field is the medoid."""
 
 log = logging.getLogger("eqflow")
 
@@ -127,7 +116,8 @@ class Run:
 
     def _train_score(self, path: Path) -> None:
         """Train the score, or take it from the cache where the same one was trained before."""
-        cached = Path(self.cfg.cache_dir) / "score" / f"{self._score_key()}.ckpt"
+        key = score_key(self.cfg, self.model, self.warm)
+        cached = Path(self.cfg.cache_dir) / "score" / f"{key}.ckpt"
         with _alone(cached):
             store.clear(cached.parent, cached.name)
             if _agreed(cached.is_file()):
@@ -211,65 +201,13 @@ class Run:
             return None
         return str(path) if store.load_stage(path, "resume")["stage"] == stage else None
 
-    def _score_key(self) -> str:
-        """Hash of all that determines the trained score (DESIGN section 3)."""
-        cfg, files = self.cfg, user_files(self.cfg)
-        if self.warm != "score":
-            files.pop(cfg.ckpt_path, None)
-        files.pop(cfg.data.get("labels"), None)
-        aside = (
-            "path",
-            "groups",
-            "labels",
-            "epoch_steps",
-            "cache_dir",
-            "symmetrise",
-        )  # the last is of its use alone
-        built, asked = self.model.config["score"], plain(cfg.score)
-        data, score = (
-            {name: value for name, value in node.items() if name not in aside}
-            # fields of the snapshots themselves are built on another score than the one asked for
-            for node in (plain(cfg.data), asked if built["name"] == asked["name"] else built)
-        )
-        return store.content_hash(
-            {
-                "data": data,
-                "score": score,
-                "seed": cfg.seed,
-                "precision": cfg.trainer.precision,
-                "limits": [cfg.trainer.max_steps, cfg.trainer.get("limit_train_batches")],
-                "version": __version__,
-                "files": sorted(files.values()),
-            }
-        )
-
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        cfg = self.cfg
-        trainer = build(cfg.trainer, logger=False, enable_checkpointing=False)
+        trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
         device = trainer.strategy.root_device
         snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
-        fields, integrator = self._fields(model, snapshots), build(cfg.integrator)
-
-        def measure(prefix: str) -> dict[str, float]:
-            sigma = noise_level(cfg, self._family(prefix))
-            parts = (model.score, snapshots, integrator, sigma, self._protocol(prefix))
-            if prefix == "null/random_skew/":
-                numbers = random_skew_similarity(*parts, **alike(cfg, model, "random_skew"))
-            elif prefix == MEMBERS:
-                ensemble = cast(Ensemble, model.field)
-                numbers = evaluate_members(ensemble, cfg.flow.family, *parts)
-            else:
-                numbers = evaluate(fields[prefix], *parts)
-            if prefix in self.findings:
-                numbers |= self.findings[prefix].numbers()
-            return {f"{prefix}{name}": value for name, value in numbers.items()}
-
-        # several processes must meet in the same order; one fills its cores with fields
-        alone = rank_and_world()[1] == 1 and device.type == "cpu"
-        with ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1) as pool:
-            for numbers in pool.map(measure, fields):
-                self.metrics |= numbers
+        evaluation = Evaluation(self.cfg, model, snapshots, self.findings)
+        self.metrics |= evaluation.measures()
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
@@ -277,45 +215,15 @@ class Run:
             model.save(self.folder / "flow")
             write_report(
                 self.folder,
-                plain(cfg),
+                plain(self.cfg),
                 self.metrics,
                 self.history,
                 model,
-                fields,
+                evaluation.fields,
                 snapshots,
                 self.findings,
             )
             log_result(self.loggers, self.metrics, self.folder)
-
-    def _fields(self, model: FlowModel, snapshots: Snapshots) -> dict[str, VelocityField]:
-        """The run's field, those beside it and the nulls, by the prefix of their measures."""
-        cfg, fields = self.cfg, {"": model.field}
-        if isinstance(model.field, Ensemble):
-            fields[MEMBERS] = model.field
-        clean = not noise_level(cfg, cfg.flow.family)
-        for group, families in (("beside", cfg.beside), ("null", cfg.nulls)):
-            for family in families:
-                # a field of the smoothed law is no comparison for one of the snapshots themselves
-                if family == cfg.flow.family or (clean and family in SCORED):
-                    continue
-                field = build_other(cfg, model, family).to(snapshots.train.device)
-                if isinstance(field, Library):
-                    found = build_discovery(cfg, field, snapshots).run()
-                    self.findings[f"{group}/{family}/"] = found
-                states = noised_batches(snapshots.train, noise_level(cfg, family))
-                fields[f"{group}/{family}/"] = field.normalise_(states)
-        return fields
-
-    def _family(self, prefix: str) -> str:
-        return prefix.split("/")[1] if prefix else self.cfg.flow.family
-
-    def _protocol(self, prefix: str) -> Protocol:
-        full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
-        if not prefix.startswith("null/") and prefix != MEMBERS:
-            return full
-        horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
-        few = -(-full.chaos // 4)
-        return replace(full, horizons=horizons or full.horizons[:1], transport=False, chaos=few)
 
 
 def _quieten() -> None:
