@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument(
         "--preset", nargs="+", choices=PRESETS, default=["waves", "life", "spirals", "maze"]
     )
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path("outputs") / "patterns")
