@@ -1,4 +1,4 @@
-"""From snapshots to equations: fit a library field and say how far the data decide it.
+"""From snapshots to equations: fit a library field, choose its terms.
 
 Everything is fitted on one part of the snapshots and tested on the rest (METHOD sections 5, 6).
 """
@@ -8,14 +8,12 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.func import jvp
 
+from eqflow.conclusion import conclude
 from eqflow.errors import InputError
 from eqflow.fields import Library
 from eqflow.findings import Findings
 from eqflow.groups import boundary
-from eqflow.processes import Stream, generator
-from eqflow.simulate import RK4, Integrator, Stable, inside, reach
 from eqflow.snapshots import Standardiser
 from eqflow.stationarity import (
     FEWEST,
@@ -27,53 +25,29 @@ from eqflow.stationarity import (
     Generator,
     ImageSample,
     LocalFunctions,
-    Minimum,
     NoiseProfile,
     NoisyPolynomial,
-    Orientation,
     Sample,
     Sums,
     Trial,
     check_noise,
-    directions,
-    draws,
     generators,
     has_gradients,
-    influence,
     known,
     moments,
-    orientation,
-    orthogonal,
-    path,
     profile_noise,
-    rademacher,
     select,
-    spectrum,
     sums,
-    turned,
 )
 
 HELD_OUT = 0.3
 """Share of the snapshots that a fit does not see."""
-
 
 ENOUGH = 10
 """Snapshots for each unknown that a larger library must have to be tried of itself."""
 
 PROBED = 0.1
 """Size of the noise that an estimate of it starts from."""
-
-STARTS = 200
-"""Held-out states that a law is simulated from."""
-
-HORIZON = 100.0
-"""Transit times that it is simulated for."""
-
-IMAGES, SHORT = 16, 10.0
-"""The same for images, which cost more: how many, and transit times."""
-
-TRACED = 64
-"""Images that a mean divergence is taken over."""
 
 CHECKED = 256
 """Snapshots whose terms are looked at together."""
@@ -210,41 +184,7 @@ class Discovery:
         if trial.symmetries and not tried[-1][1].accepted:  # they alone may keep the distribution
             trial = replace(trial, symmetries=())
             tried = select(trial, self.libraries)
-        full, law = tried[-1]
-        shape, accepted = spectrum(trial, law), law.accepted
-        if accepted:
-            law = trial.finished(law)
-        form, found = law.form, law.found
-        labels = trial.labels(form)
-        errors = draws(influence(form, found), form.count, groups=labels, seed=self.seed)
-        support, values, spread = self._upright(trial, law, errors)
-        where = self._place(law, support)
-        sense = self._orientation(trial, where, values, spread)
-        low, high = (values + spread.quantile(q, dim=0) for q in (0.025, 0.975))
-        if sense.sign < 0:
-            low, high = -high, -low
-        self.field.coefficients.copy_(self._filled(where, sense.sign * values))
-        return Findings(
-            degree=self._degree(full),
-            degrees=[self._row(*pair) for pair in tried],
-            path=[{"terms": len(s.support), "rise": s.rise} for s in path(full.form, full.found)],
-            p_value=law.test.p_value,
-            effect_size=law.test.effect_size,
-            spectrum=shape.values,
-            error=shape.error,
-            dimension=shape.dimension if accepted else 0,
-            gap=shape.gap,
-            direction=_direction(law, errors),
-            divergence=sense.sign * sense.divergence,
-            divergence_error=sense.error,
-            oriented=sense.determined,
-            escaped=escaped(self.field, self.held_out.z[:STARTS], reach(self.sample.z)),
-            low=self._filled(where, low).tolist(),
-            high=self._filled(where, high).tolist(),
-            symmetries=[one.name for one in moves],
-            apart=bool(trial.symmetries),
-            **(_noise(trial, law) if trial.noisy else {}),
-        )
+        return conclude(self.field, trial, tried, [one.name for one in moves], self.seed)
 
     def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample | ImageSample:
         labels = None if groups is None else groups[start : start + len(z)]
@@ -275,103 +215,8 @@ class Discovery:
                 )
         return libraries
 
-    def _upright(
-        self, trial: Trial, law: Candidate, errors: Float[Tensor, "count support"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Unknowns of a law made orthogonal to the symmetries; raw coefficients and errors."""
-        form, found = law.form, law.found
-        fields = _embedded(found, torch.cat([found.xi[found.support][None], errors]))
-        moving = directions(trial.symmetries, law.columns, form)
-        if moving is not None:
-            fields = orthogonal(form, fields, turned(form, found.xi, moving))
-        support = fields.any(dim=0).nonzero()[:, 0]
-        rate = (self.field.standardiser.std.flatten() / form.rms[:, None]).flatten()
-        raw = (fields * rate)[:, support]
-        return support, raw[0], raw[1:]
-
-    def _place(self, law: Candidate, support: Tensor) -> Tensor:
-        """Rows and columns of the field's coefficients that unknowns of a law are."""
-        term, variable = support // law.form.dim, support % law.form.dim
-        return torch.stack([law.columns[term], variable])
-
-    def _filled(self, place: Tensor, values: Tensor) -> Float[Tensor, "terms dim"]:
-        return torch.zeros_like(self.field.coefficients).index_put(tuple(place), values)
-
-    def _orientation(
-        self, trial: Trial, place: Tensor, values: Tensor, errors: Tensor
-    ) -> Orientation:
-        """From the divergences of the law's terms, at the states of the sample."""
-        (terms, variables), z = place, self.sample.z[:TRACED] if self.images else self.sample.z
-        values_of, columns, z = trial.noisy or self.field.theta, [], z.double()
-        probe = rademacher(z[:, 0], generator(self.seed, Stream.PROBES)) if self.images else 1.0
-        for j, step in enumerate(1 / self.field.standardiser.std.flatten()):
-            direction = torch.zeros_like(z)
-            direction[:, j] = step * probe
-            slope = jvp(values_of, (z,), (direction,))[1].transpose(0, 1) * probe
-            diagonal = slope.transpose(0, 1).reshape(len(z), len(slope), -1).mean(2)
-            columns.append(diagonal[:, terms] * (variables == j))
-        each = torch.stack(columns).sum(0)
-        return orientation(each @ values, errors @ each.mean(0))
-
-    def _degree(self, full: Candidate) -> int:
-        sizes = [len(columns) for columns in self.libraries]
-        return self.field.degrees[sizes.index(len(full.columns))]
-
-    def _row(self, full: Candidate, law: Candidate) -> dict[str, float]:
-        return {
-            "degree": self._degree(full),
-            "unknowns": len(full.found.support),
-            "statistic": full.found.statistic / full.found.moments,
-            "terms": len(law.found.support),
-            "p_value": law.test.p_value,
-            "effect_size": law.test.effect_size,
-        }
-
-
-@torch.no_grad()
-def escaped(field: Library, starts: Float[Tensor, "n *shape"], radius: float) -> float:
-    """Share of states, standardised, that leave the data when a law is simulated."""
-    images = starts.ndim == 4
-    integrator: Integrator = Stable() if images else RK4()
-    times = torch.tensor([0.0, SHORT if images else HORIZON])
-    end = integrator(field, starts[:IMAGES] if images else starts, times)[-1]
-    return (~inside(end, radius)).double().mean().item()
-
 
 def _singular(gram: Float[Tensor, "terms terms"]) -> bool:
     rms = gram.diagonal().sqrt()
     sizes = torch.linalg.eigvalsh(gram / torch.outer(rms, rms))
     return bool(sizes[0] < SINGULAR * sizes[-1])
-
-
-def _direction(law: Candidate, errors: Float[Tensor, "count support"]) -> float:
-    """The cosine to the fit that 95 % of the bootstrap's fields reach."""
-    drawn = law.found.xi + _embedded(law.found, errors)
-    return float(_cosines(law, drawn).quantile(0.05))
-
-
-def _embedded(found: Minimum, values: Float[Tensor, "n support"]) -> Float[Tensor, "n unknowns"]:
-    """Values of the unknowns of a support as those of all."""
-    return values.new_zeros(len(values), len(found.xi)).index_copy(1, found.support, values)
-
-
-def _noise(trial: Trial, law: Candidate) -> dict[str, float]:
-    """The size of the noise, and what taking no notice of it does to a law's direction."""
-    assert trial.noisy
-    plain = replace(trial, noisy=None)
-    blurred = plain.sparse(plain.fit(law.columns))
-    scale = (law.form.rms / blurred.form.rms).repeat_interleave(law.form.dim)
-    size = trial.noisy.noise_std
-    return {
-        "noise_std": size,
-        "noise_low": size,
-        "noise_high": size,
-        "blurred": min(1.0, float(_cosines(law, (blurred.found.xi * scale)[None]).abs())),
-    }
-
-
-def _cosines(law: Candidate, fields: Float[Tensor, "n unknowns"]) -> Float[Tensor, " n"]:
-    """Cosines of fields, in the units of a law's unknowns, to that law."""
-    xi, metric = law.found.xi, law.form.metric
-    norms = ((fields @ metric) * fields).sum(1).sqrt() * (xi @ metric @ xi).sqrt()
-    return fields @ metric @ xi / norms

@@ -6,7 +6,8 @@ from math import comb
 import pytest
 import torch
 
-from eqflow.discovery import Discovery, escaped
+from eqflow.conclusion import escaped
+from eqflow.discovery import Discovery
 from eqflow.errors import InputError
 from eqflow.fields import Library
 from eqflow.findings import Findings
