@@ -1,5 +1,6 @@
 """Ensembles: equal to their members one by one, trained, saved and measured as one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
 
@@ -53,6 +54,15 @@ def test_velocities_are_those_of_the_members():
     )
     fields.medoid.fill_(2)
     torch.testing.assert_close(fields(POINTS), fields[2](POINTS))
+
+
+def test_threads_may_evaluate_the_members_and_the_medoid_at_once():
+    fields = ensemble()
+    every, medoid = fields.every(POINTS), fields(POINTS)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(call, POINTS) for _ in range(100) for call in (fields.every, fields)]
+    for found, expected in zip(calls, [every, medoid] * 100, strict=True):
+        torch.testing.assert_close(found.result(), expected)
 
 
 def test_the_first_member_is_the_field_alone_and_seeds_share_none():

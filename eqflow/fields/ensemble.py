@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from functools import partial
+from threading import RLock
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,9 @@ from eqflow.fields.base import VelocityField
 
 COMPARED = 2048
 """States that members are compared at."""
+
+FORM = RLock()
+"""Held while a form has the numbers of members: it is one module, and threads evaluate at once."""
 
 
 class Ensemble(VelocityField):
@@ -50,7 +54,9 @@ class Ensemble(VelocityField):
         """A copy of one member."""
         if not -len(self) <= k < len(self):
             raise IndexError(k)
-        member = deepcopy(self._form[0]).to_empty(device=self.mean.device)
+        with FORM:
+            member = deepcopy(self._form[0])
+        member.to_empty(device=self.mean.device)
         member.requires_grad_(False)
         for name, values in _numbers(member).items():
             values.copy_(self.numbers[name][k])
@@ -70,11 +76,13 @@ class Ensemble(VelocityField):
         self, x: Float[Tensor, "members batch *shape"]
     ) -> Float[Tensor, "members batch *shape"]:
         """Velocities of each member at states of its own."""
-        return vmap(partial(functional_call, self._form[0]))(self.numbers, x)
+        with FORM:
+            return vmap(partial(functional_call, self._form[0]))(self.numbers, x)
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         chosen = {name: values[self.medoid] for name, values in self.numbers.items()}
-        return functional_call(self._form[0], chosen, x)
+        with FORM:
+            return functional_call(self._form[0], chosen, x)
 
     @torch.no_grad()
     def normalise_(self, batches: Iterable[Tensor]) -> "Ensemble":
