@@ -7,7 +7,7 @@ from the Gaussian that solves the Lyapunov equation, its truth the current veloc
 ring, its truth the solid rotation. The diverse ensemble: networks by the strong form at three noise
 levels and by the weak form, both of two widths; stream fields, the smoothest, the straightest and
 random draws; the skew map. All at the same clean held-out states, about the mean, at unit speed,
-signs aligned.
+signs aligned; bands are over fields and resampled states.
 
 A row a functional and ensemble: its 90 % band, whether that covers the truth, and by how much the
 truth is beyond it, in percent of the truth. Then the shares of the kinds of field in the spread.
