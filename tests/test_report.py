@@ -10,7 +10,7 @@ import torch
 from eqflow.fields import Library, MinusX, VelocityField, build_field
 from eqflow.findings import Findings
 from eqflow.model import FlowModel
-from eqflow.report import overview, portraits, write_report
+from eqflow.report import chaos, overview, portraits, write_report
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law
 from eqflow.report.scene import Scene
@@ -154,6 +154,11 @@ def test_nothing_measured_still_gives_a_page(tmp_path, dim):
     )
     assert "was not measured" in page
     assert "skew (no training)" not in page
+
+
+def test_the_truth_has_no_exponents_measured_for_a_figure_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos, "true_growth", lambda *_: pytest.fail("measured"))
+    report(tmp_path, 3, PRESERVED, truth=True)
 
 
 def test_states_that_leave_every_bound_are_drawn(tmp_path):

@@ -106,8 +106,10 @@ def _curves(run: Sequence[Entry], scene: Scene) -> list[Curve]:
         series = scene.path(entry, times, RUNS)[..., :3][..., -1]
         style = {"color": entry.look["color"], "linewidth": 2.0 if entry.own else 1.4}
         curves.append(Curve(entry.name, found, series, style))
+    if not curves:
+        return []
     truth, path = true_growth(scene.snapshots, dt), scene.true_path(times, RUNS)
-    if curves and truth and path is not None:
+    if truth and path is not None:
         dark = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
         curves.append(Curve("true system", truth, path[..., :3][..., -1], dark))
     return curves
