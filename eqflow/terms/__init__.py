@@ -2,7 +2,7 @@
 
 from eqflow.terms.base import MAX_UNKNOWNS, Terms, channel_names, variable_names
 from eqflow.terms.expressions import Expressions
-from eqflow.terms.families import TERMS, build_terms, image_terms, library_terms
+from eqflow.terms.families import image_terms, library_terms
 from eqflow.terms.operators import Operators, laplacian
 from eqflow.terms.polynomial import Polynomial, count
 from eqflow.terms.trigonometric import Trigonometric
@@ -10,14 +10,12 @@ from eqflow.terms.union import Union
 
 __all__ = [
     "MAX_UNKNOWNS",
-    "TERMS",
     "Expressions",
     "Operators",
     "Polynomial",
     "Terms",
     "Trigonometric",
     "Union",
-    "build_terms",
     "channel_names",
     "count",
     "image_terms",

@@ -1,4 +1,4 @@
-"""What every set of terms offers: values, formulas, names and a plain description of itself."""
+"""What every set of terms offers: values, formulas and names."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -22,9 +22,8 @@ class Terms:
     """Scalar functions ``theta_a(x)`` of raw states, ``(batch, dim) -> (batch, terms)``.
 
     Of images, ``(batch, dim, height, width)``, they are functions of each place and its
-    surroundings: the values are images too. There are no parameters: a set is determined by
-    ``dim`` and :meth:`config`. Sets are joined with ``+``. Values keep the dtype and the device of
-    the states.
+    surroundings: the values are images too. There are no parameters. Sets are joined with ``+``.
+    Values keep the dtype and the device of the states.
     Raises ``InputError`` for more than ``MAX_UNKNOWNS`` coefficients.
     """
 
@@ -50,10 +49,6 @@ class Terms:
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         """The terms as formulas of ``dim`` symbols, in the order of the values."""
-        raise NotImplementedError
-
-    def config(self) -> dict[str, Any]:
-        """Plain values from which ``build_terms(dim, **config)`` makes the same terms."""
         raise NotImplementedError
 
     def names(self, variables: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Terms that a user writes down."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -54,6 +54,3 @@ class Expressions(Terms):
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         algebra = formulas(symbols, self.variables)
         return [evaluate(tree, algebra) for tree in self._trees]
-
-    def config(self) -> dict[str, Any]:
-        return {"name": "expressions", "expressions": self.texts}

@@ -1,36 +1,12 @@
-"""The fixed registry of terms: a name, in a saved file, and its builder."""
+"""The terms of the options of a library field, of vectors and of images."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from eqflow.errors import InputError
 from eqflow.terms.base import Terms
 from eqflow.terms.expressions import Expressions
 from eqflow.terms.operators import Operators
 from eqflow.terms.polynomial import Polynomial
 from eqflow.terms.trigonometric import Trigonometric
-from eqflow.terms.union import Union
-
-
-def _union(dim: int, members: Sequence[dict[str, Any]]) -> Union:
-    return Union([build_terms(dim, **member) for member in members])
-
-
-TERMS: dict[str, Callable[..., Terms]] = {
-    "polynomial": Polynomial,
-    "trigonometric": Trigonometric,
-    "expressions": Expressions,
-    "operators": Operators,
-    "union": _union,
-}
-"""Name -> ``build(dim, **arguments)``."""
-
-
-def build_terms(dim: int, name: str, **arguments: Any) -> Terms:
-    """The terms whose ``config()`` is given; raises ``InputError`` for an unknown name."""
-    if name not in TERMS:
-        raise InputError(f"terms of kind {name!r} found; expected one of {', '.join(TERMS)}")
-    return TERMS[name](dim, **arguments)
 
 
 def library_terms(
@@ -40,7 +16,7 @@ def library_terms(
     harmonics: int = 0,
     expressions: Sequence[str] = (),
 ) -> Terms:
-    """The terms of the options of a library field: a polynomial, and what is asked beside it."""
+    """Of vectors: a polynomial, and what is asked beside it."""
     terms: Terms = Polynomial(dim, degree, cross)
     if harmonics:
         terms = terms + Trigonometric(dim, harmonics)
@@ -55,6 +31,6 @@ def image_terms(
     coupling: int = 0,
     spacing: float = 1.0,
 ) -> Terms:
-    """The terms of a library field of images: reactions at each place, and local operators."""
+    """Of images: reactions at each place, and local operators."""
     reactions = Polynomial(channels, degree, cross)
     return reactions + Operators(channels, operators, coupling, spacing) if operators else reactions

@@ -78,14 +78,6 @@ class Operators(Terms):
         images = [_applied(name)(symbol) for name in self.operators for symbol in symbols]
         return [m * image for m in self.monomials.expressions(symbols) for image in images]
 
-    def config(self) -> dict[str, Any]:
-        return {
-            "name": "operators",
-            "operators": self.operators,
-            "coupling": self.coupling,
-            "spacing": self.spacing,
-        }
-
 
 def _applied(name: str) -> type["sympy.Function"]:
     """A sympy function that is printed as ``lap(u)`` and typeset with a nabla."""

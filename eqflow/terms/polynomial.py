@@ -54,6 +54,3 @@ class Polynomial(Terms):
         import sympy
 
         return self._products(sympy.Integer(1), symbols)
-
-    def config(self) -> dict[str, Any]:
-        return {"name": "polynomial", "degree": self.degree, "cross": self.cross}

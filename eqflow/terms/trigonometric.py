@@ -1,7 +1,7 @@
 """Sines and cosines of single variables, for angles and periodic forces."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,3 @@ class Trigonometric(Terms):
 
         phase = [k * symbol for k in range(1, self.harmonics + 1) for symbol in symbols]
         return [wave(angle) for wave in (sympy.sin, sympy.cos) for angle in phase]
-
-    def config(self) -> dict[str, Any]:
-        return {"name": "trigonometric", "harmonics": self.harmonics}

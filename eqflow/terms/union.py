@@ -1,7 +1,7 @@
 """Several sets of terms as one."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -42,9 +42,6 @@ class Union(Terms):
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         terms = self._all(symbols)
         return [terms[index] for index in self._kept]
-
-    def config(self) -> dict[str, Any]:
-        return {"name": "union", "members": [member.config() for member in self.members]}
 
 
 def _parts(terms: Terms) -> list[Terms]:
