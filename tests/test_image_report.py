@@ -15,6 +15,7 @@ from eqflow.report import frames, motion, write_report
 from eqflow.report.entry import Entry
 from eqflow.report.style import STYLE
 from eqflow.report.verdict import verdict
+from eqflow.simulate import HeunSDE
 from eqflow.snapshots import split
 
 SIDE = 12
@@ -71,7 +72,7 @@ def written(folder, metrics, shape=(2, SIDE, SIDE), truth=torch.neg):
     snapshots = split(x, val=10, test=20, velocity=truth)
     model = FlowModel(shape, snapshots.train, "minus_x", 0.24, score={"name": "empirical"})
     fields = {"": model.field, "null/score/": build_field("score", shape, model.score, 0.24)}
-    write_report(folder, CONFIG, metrics, {}, model.eval(), fields, snapshots)
+    write_report(folder, CONFIG, metrics, {}, model.eval(), fields, snapshots, HeunSDE(0.5, 0.1))
     return (folder / "report.html").read_text(encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from eqflow.fields import Library, MinusX, VelocityField, build_field
 from eqflow.findings import Findings
@@ -17,6 +18,7 @@ from eqflow.report.scene import Scene
 from eqflow.report.style import SIGMA, STYLE, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
+from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import split
 
 PRESERVED = {
@@ -115,8 +117,9 @@ def report(
     names = {"beside/skew/": "skew", "null/random/": "random", "null/random_skew/": "skew"}
     fields = {p: build_field(f, (dim,), model.score, 0.2, 1) for p, f in names.items()}
     fields = {"": field or model.field, **fields} | (beside or {})
-    parts = (dict(history), model.eval(), fields, snapshots, dict(findings))
-    figures = write_report(folder, CONFIG | config, dict(metrics), *parts)
+    config, parts = CONFIG | config, (dict(history), model.eval(), fields, snapshots)
+    integrator = instantiate(config["integrator"])
+    figures = write_report(folder, config, dict(metrics), *parts, integrator, dict(findings))
     return figures, (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -233,11 +236,14 @@ def test_snapshots_that_even_the_truth_does_not_keep():
 def test_states_without_noise_are_the_snapshots():
     snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
     model = FlowModel((2,), snapshots.train, score={"name": "empirical"}, family="skew")
-    scene, units = Scene(CONFIG, model.eval(), snapshots), snapshots.standardiser
+    scene, units = Scene(CONFIG, model.eval(), snapshots, RK4()), snapshots.standardiser
     assert np.array_equal(scene.states(), units.raw(snapshots.test[50:]).numpy())
     path = scene.path(Entry("", "library", law_of()[0], {}), torch.tensor([0.0, 1.0]), runs=5)
     assert np.array_equal(path[0], units.raw(snapshots.test[:5]).numpy())
     assert np.isfinite(path).all()
+
+
+STEPS = RK4(0.1)
 
 
 class GaussianScore(Score):
@@ -254,13 +260,13 @@ class Turn(VelocityField):
         return torch.cat([x[:, 1:2], -x[:, :1], 0 * x[:, 2:]], 1)
 
 
-def gaussian(dim=3, **config):
+def gaussian(dim=3, integrator=STEPS):
     """A scene whose snapshots have sides of their own, the score known, and its own field."""
     snapshots = split(GAUSSIAN[:, :dim] * SIDES[:dim], val=50, test=2000)
     model = FlowModel((dim,), snapshots.train, score={"name": "empirical"}, sigma=0.5)
     model.score = GaussianScore()
     own = Entry("", "network", Turn((dim,)), {"preservation/sigma": 0.5})
-    return Scene(CONFIG | config, model.eval(), snapshots), own
+    return Scene(CONFIG, model.eval(), snapshots, integrator), own
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -291,8 +297,7 @@ def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
     z = scene.snapshots.standardiser.standard(torch.as_tensor(after))
     assert paths.shape == (61, overview.PATHS, dim)
     assert z.var(0).numpy() == pytest.approx(1 / (1 + 0.5**2), rel=0.2)  # five standard errors
-    heun = {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.1, "eta": 3.0}
-    harder = overview.diffused(own, gaussian(dim, integrator=heun)[0])[1]
+    harder = overview.diffused(own, gaussian(dim, HeunSDE(0.1, eta=3.0))[0])[1]
     assert np.abs(np.diff(harder, axis=0)).mean() > 2 * np.abs(np.diff(paths, axis=0)).mean()
 
 
@@ -325,7 +330,7 @@ def test_velocities_at_unit_speed_and_an_open_sign(oriented):
     field, findings = law_of()
     snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
     snapshots = replace(snapshots, velocity=lambda z: -7 * field(z))
-    scene = Scene(CONFIG, FlowModel((2,), snapshots.train), snapshots)
+    scene = Scene(CONFIG, FlowModel((2,), snapshots.train), snapshots, RK4())
     entry = Entry("", "library", field, {}, replace(findings, oriented=oriented))
     v, truth = scene.velocities(entry)
     assert np.allclose(v, -truth if oriented else truth, atol=1e-6)

@@ -221,6 +221,7 @@ class Run:
                 model,
                 evaluation.fields,
                 snapshots,
+                evaluation.integrator,
                 self.findings,
             )
             log_result(self.loggers, self.metrics, self.folder)

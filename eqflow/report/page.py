@@ -22,6 +22,7 @@ from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
 from eqflow.report.template import write_page
 from eqflow.report.verdict import NOISE, crossed, levels, table, verdict
+from eqflow.simulate import Integrator
 from eqflow.snapshots import Snapshots
 from eqflow.store import replacing
 
@@ -35,6 +36,7 @@ def write_report(
     model: FlowModel,
     fields: Mapping[str, VelocityField],
     snapshots: Snapshots,
+    integrator: Integrator,
     findings: Mapping[str, Findings] | None = None,
 ) -> list[Path]:
     """Write ``figures/*`` and ``report.html`` into ``folder``; returns the paths of the figures.
@@ -45,7 +47,7 @@ def write_report(
     """
     run = entries(config, metrics, fields, findings or {})
     with rc_context(STYLE):
-        scene = Scene(config, model, snapshots)
+        scene = Scene(config, model, snapshots, integrator)
         figures = draw(run, history, scene)
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
     moving = films(run, scene, folder / "figures")

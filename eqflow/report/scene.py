@@ -1,6 +1,6 @@
 """The states that pictures show: simulated as the measures simulate them, returned in raw units."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
 from eqflow.processes import Stream, drawn
 from eqflow.report.entry import Entry
-from eqflow.simulate import INTEGRATORS, Integrator
+from eqflow.simulate import Integrator
 from eqflow.simulate.base import Noise
 from eqflow.snapshots import Snapshots
 
@@ -29,9 +29,15 @@ class Scene:
     Every field is shown at the noise level ``sigma`` it lives at.
     """
 
-    def __init__(self, config: Mapping[str, Any], model: FlowModel, snapshots: Snapshots) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        model: FlowModel,
+        snapshots: Snapshots,
+        integrator: Integrator,
+    ) -> None:
         self.model, self.snapshots = model, snapshots
-        self.seed, self.integrator = config["seed"], _integrator(config["integrator"])
+        self.seed, self.integrator = config["seed"], integrator
         self.protocol = Protocol(starts=SHOWN, seed=self.seed)
         self.measured = Protocol(**config.get("protocol", {}), seed=self.seed)
 
@@ -124,10 +130,3 @@ class Scene:
 
 def _unit(v: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
     return v / v.square().mean().sqrt()
-
-
-def _integrator(config: Mapping[str, Any]) -> Integrator:
-    """The run's integrator, found by its class among the known ones."""
-    classes: dict[str, Callable[..., Integrator]] = {c.__name__: c for c in INTEGRATORS.values()}
-    arguments = dict(config)
-    return classes[arguments.pop("_target_").rsplit(".", 1)[-1]](**arguments)

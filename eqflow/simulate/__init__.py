@@ -7,17 +7,7 @@ from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
 from eqflow.simulate.stable import Stable, stiffness
 
-INTEGRATORS: dict[str, type[Integrator]] = {
-    "rk4": RK4,
-    "dopri5": Dopri5,
-    "heun_sde": HeunSDE,
-    "euler_maruyama": EulerMaruyama,
-    "stable": Stable,
-}
-"""Name -> integrator class."""
-
 __all__ = [
-    "INTEGRATORS",
     "RK4",
     "Dopri5",
     "EulerMaruyama",
