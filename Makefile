@@ -23,6 +23,7 @@ lint: $(VENV)/installed        ## style, import contract, types
 $(VENV)/installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 lock:                          ## pin what a fresh resolution of pyproject.toml installs

@@ -6,7 +6,8 @@ import torch
 
 from eqflow.evaluation import Protocol, displacement, evaluate, random_skew_similarity
 from eqflow.evaluation.displacement import odd_cosines
-from eqflow.evaluation.images import averaged, spread_out
+from eqflow.evaluation.images import averaged
+from eqflow.evaluation.states import spread_out
 from eqflow.evaluation.stationarity import stationarity
 from eqflow.fields import MinusX, VelocityField
 from eqflow.metrics import histogram, profile_splits, sliced_w2, sliced_w2_splits, structure_factor

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eqflow.evaluation.preservation import escape_radius
 from eqflow.evaluation.protocol import FULL, Protocol
-from eqflow.evaluation.states import held_out
+from eqflow.evaluation.states import held_out, spread_out
 from eqflow.fields import Ensemble, VelocityField
 from eqflow.metrics import Growth, LyapunovSpectrum, growth, kaplan_yorke
 from eqflow.processes import rows
@@ -58,7 +58,7 @@ def member_chaos(
     """The same numbers of every member, whose trajectories are simulated side by side."""
     if not measurable(ensemble, protocol):
         return [{} for _ in range(len(ensemble))]
-    starts = held_out(snapshots, sigma, protocol)[0][: protocol.chaos]
+    starts = spread_out(held_out(snapshots, sigma, protocol)[0], protocol.chaos)
 
     def each(x: Tensor) -> Tensor:
         times = x.unflatten(0, (-1, len(ensemble), len(starts))).transpose(0, 1)
@@ -83,7 +83,7 @@ def field_growth(
 
     Each process has its own of them.
     """
-    starts = held_out(snapshots, sigma, protocol)[0][: protocol.chaos]
+    starts = spread_out(held_out(snapshots, sigma, protocol)[0], protocol.chaos)
     radius, dt = escape_radius(snapshots, sigma), min(dt, field.longest_step)
     return growth(field, starts[rows(len(starts))], DURATION, TRANSIENT, dt, radius)
 
@@ -95,7 +95,7 @@ def true_growth(snapshots: Snapshots, dt: float) -> Growth | None:
     if velocity is None:
         return None
     unit = velocity(snapshots.train).square().mean().rsqrt()
-    starts, radius = snapshots.test[: FULL.chaos], escape_radius(snapshots, 0.0)
+    starts, radius = spread_out(snapshots.test, FULL.chaos), escape_radius(snapshots, 0.0)
     mine = starts[rows(len(starts))]
     return growth(lambda x: unit * velocity(x), mine, DURATION, TRANSIENT, dt, radius)
 

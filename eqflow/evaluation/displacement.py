@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.evaluation.images import cosines, spread_out
+from eqflow.evaluation.images import cosines
 from eqflow.evaluation.paths import true_path
 from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.states import noised
+from eqflow.evaluation.states import noised, spread_out
 from eqflow.fields import VelocityField
 from eqflow.processes import Stream, normal
 from eqflow.score import Score

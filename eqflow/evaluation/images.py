@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.states import spread_out
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
 from eqflow.processes import Stream, generator
@@ -66,12 +67,6 @@ def averaged(
         noise = sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)
         total += field(x + noise) + field(x - noise)
     return total / (2 * PAIRS)
-
-
-def spread_out(x: Float[Tensor, "n *shape"], most: int) -> Float[Tensor, "few *shape"]:
-    """At most so many of the states, evenly spaced: neighbours may be of one run."""
-    few = min(most, len(x))
-    return x[[i * len(x) // few for i in range(few)]]
 
 
 def cosines(v: Float[Tensor, "n *shape"], w: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:

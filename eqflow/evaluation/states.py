@@ -19,6 +19,12 @@ def held_out(
     return x[:n], x[n:]
 
 
+def spread_out(x: Float[Tensor, "n *shape"], most: int) -> Float[Tensor, "few *shape"]:
+    """At most so many of the states, evenly spaced: neighbours may be of one run."""
+    few = min(most, len(x))
+    return x[[i * len(x) // few for i in range(few)]]
+
+
 def noised(
     x: Float[Tensor, "n *shape"], sigma: float, seed: int, stream: Stream
 ) -> Float[Tensor, "n *shape"]:
