@@ -179,9 +179,7 @@ def measured(fields: Ensemble, snapshots: Snapshots, level: float) -> dict[str, 
     protocol = Protocol(chaos=TRAJECTORIES)
     found = member_chaos(fields, snapshots, RK4(), level, protocol)
     alike = [similarity(fields[k], snapshots, level, protocol) for k in range(len(fields))]
-    rows = [chaos | cos for chaos, cos in zip(found, alike, strict=True)]
-    rows.sort(key=lambda row: "chaos/lyapunov_max" not in row)  # one that has all measures first
-    return mean_and_spread(rows)
+    return mean_and_spread([chaos | cos for chaos, cos in zip(found, alike, strict=True)])
 
 
 def which_are_chaotic(members: int, steps: int, path: Path | None) -> None:

@@ -18,6 +18,7 @@ from eqflow.evaluation import (
     member_chaos,
     pair_table,
 )
+from eqflow.evaluation.members import mean_and_spread
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.report.entry import Entry
 from eqflow.report.pairs import pairs
@@ -192,6 +193,16 @@ def test_pairs_are_drawn_for_every_kind():
     table, histogram, plane = pairs(found, pair_table(found)).axes
     assert len(table.texts) == 9  # of 10 pairs of kinds, the score has none of its own
     assert len(histogram.get_legend().texts) == len(plane.collections) == 4
+
+
+def test_a_measure_is_of_the_members_that_have_it():
+    """One that throws all states out has no exponents, whichever of them it is."""
+    away, one, two = {"left": 1.0}, {"left": 0.0, "rate": 1.0}, {"left": 0.0, "rate": 3.0}
+    found = mean_and_spread([away, one, two])
+    assert found == pytest.approx({"left": 1 / 3, "rate": 2, "left_std": 3**-0.5, "rate_std": 2**0.5})
+    assert mean_and_spread([away, one]) == pytest.approx(
+        {"left": 0.5, "rate": 1, "left_std": 0.5**0.5}
+    )
 
 
 def test_the_spread_of_a_measure_is_no_horizon():

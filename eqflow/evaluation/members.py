@@ -18,14 +18,18 @@ Numbers = dict[str, float]
 
 
 def mean_and_spread(found: Sequence[Numbers]) -> Numbers:
-    """Mean of every measure of the first over those that have it, and its spread as ``..._std``."""
+    """Mean of every measure over those that have it, and its spread as ``..._std`` of two or more.
+
+    Spreads of the single ones are left out.
+    """
+    names = dict.fromkeys(name for numbers in found for name in numbers)
     table = {
         name: torch.tensor([n[name] for n in found if name in n], dtype=torch.double)
-        for name in found[0]
+        for name in names
         if not name.endswith("_std")
     }
     return {name: values.mean().item() for name, values in table.items()} | {
-        f"{name}_std": values.std().item() for name, values in table.items()
+        f"{name}_std": values.std().item() for name, values in table.items() if len(values) > 1
     }
 
 
