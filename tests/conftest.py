@@ -23,6 +23,17 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """Figures of few pixels and short orbits: what they show is tested where they are drawn."""
+    from eqflow.report import overview, portraits
+    from eqflow.report.style import STYLE
+
+    monkeypatch.setitem(STYLE, "savefig.dpi", 40)
+    monkeypatch.setattr(portraits, "ORBIT", 5.0)
+    monkeypatch.setattr(overview, "SPAN", 1.0)
+
+
 @pytest.fixture
 def double():
     """Float64 wherever the code does not say otherwise."""

@@ -13,7 +13,6 @@ from eqflow.fields import MinusX, build_field
 from eqflow.model import FlowModel
 from eqflow.report import frames, motion, write_report
 from eqflow.report.entry import Entry
-from eqflow.report.style import STYLE
 from eqflow.report.verdict import verdict
 from eqflow.simulate import HeunSDE
 from eqflow.snapshots import split
@@ -54,7 +53,6 @@ KERNELS = {
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setitem(STYLE, "savefig.dpi", 40)
     monkeypatch.setattr(motion, "RUNS", 3)
     monkeypatch.setattr(motion, "FRAMES", 5)
 

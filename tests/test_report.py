@@ -15,7 +15,7 @@ from eqflow.report import chaos, overview, portraits, write_report
 from eqflow.report.entry import Entry
 from eqflow.report.laws import Law
 from eqflow.report.scene import Scene
-from eqflow.report.style import SIGMA, STYLE, chance, number, percent
+from eqflow.report.style import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
@@ -48,13 +48,6 @@ CONFIG = {
 PICTURES = {2: {"streamlines"}, 3: {"trajectories"}, 5: {"trajectories"}}
 GAUSSIAN = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 SIDES = torch.tensor([1.0, 3.0, 0.2])
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setitem(STYLE, "savefig.dpi", 40)
-    monkeypatch.setattr(portraits, "ORBIT", 5.0)
-    monkeypatch.setattr(overview, "SPAN", 1.0)
 
 
 class Exploding(VelocityField):

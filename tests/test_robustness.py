@@ -147,7 +147,7 @@ def wait_until(process: subprocess.Popen, reached) -> None:
 
 
 def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
-    longer = [*TINY[:5], "flow.training.steps=200", *TINY[6:], "logger=csv"]
+    longer = [*TINY[:5], "flow.training.steps=100", *TINY[6:], "logger=csv"]
     whole = [f"run_dir={tmp_path}/whole", f"cache_dir={tmp_path}/a"]
     assert call(monkeypatch, *longer, *whole) == 0
     process = spawn(*longer, f"run_dir={tmp_path}/cut", f"cache_dir={tmp_path}/b")
@@ -232,7 +232,6 @@ def one_sentence(text: str) -> str:
     ("size", "logger", "file"),
     [
         ("4k", "none", ""),  # not even Hydra's files
-        ("64k", "none", "/checkpoints/last.ckpt"),
         ("64k", "csv", "/checkpoints/last.ckpt"),
         ("24k", "wandb", "/wandb/id"),
     ],
@@ -265,7 +264,7 @@ def test_libraries_keep_their_caches_out_of_the_user_s_home(tmp_path):
     assert not list(home.iterdir())
 
 
-@pytest.mark.parametrize("free", [8, 100, 300])
+@pytest.mark.parametrize("free", [8, 50, 100])
 def test_a_disk_that_fills_up_in_the_evaluation(free, disk, tmp_path, monkeypatch, capfd):
     folder = disk("size=9m") / "run"
     options = [*TINY, "logger=none", f"cache_dir={tmp_path}/cache", f"run_dir={folder}"]
