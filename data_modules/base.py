@@ -87,7 +87,8 @@ class SyntheticModule(SnapshotsModule):
 
     def _labels(self, snapshots: Snapshots) -> Labels:
         """Fewer are a part of more: curves over their number are of one draw."""
-        order = torch.randperm(self.n, generator=generator(self.seed, Stream.LABELS))
-        x = snapshots.train[order[: self.labels]]
+        train = snapshots.train  # a few more or less than n: no run is cut
+        order = torch.randperm(len(train), generator=generator(self.seed, Stream.LABELS))
+        x = train[order[: self.labels]]
         assert snapshots.velocity is not None
         return Labels(x, snapshots.velocity(x))

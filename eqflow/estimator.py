@@ -73,7 +73,7 @@ class EquilibriumFlow:
         self,
         X: ArrayLike | Tensor,
         groups: ArrayLike | Tensor | None = None,
-        labels: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
+        labels: tuple[ArrayLike | Tensor, ...] | None = None,
     ) -> "EquilibriumFlow":
         """Learn from raw snapshots, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
@@ -88,7 +88,9 @@ class EquilibriumFlow:
         standardiser = Standardiser.of(x)
         if x.ndim == 4:
             warn_of_seams(x, "X")
-        z = standardiser.standard(x).float()
+        runs = None if groups is None else _groups(groups, len(x))
+        order = shuffled(len(x), runs, generator(self.seed, Stream.DATA))  # that of X means nothing
+        z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if labels is None else _raw_labels(labels, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
@@ -96,7 +98,7 @@ class EquilibriumFlow:
         self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments, self.ensemble)
         self.model.standardiser = standardiser
         if self._is_library:
-            self._discover(z, groups)
+            self._discover(z, runs)
         else:
             self._train(z, known)
         self.model.requires_grad_(False).eval()
@@ -111,15 +113,13 @@ class EquilibriumFlow:
     @property
     def _is_clean(self) -> bool:
         """Whether the field is one of the snapshots themselves, which needs no score."""
-        return self._is_library or self.flow_training.get("condition") == "weak"
+        weak = self.family == "network" and self.flow_training.get("condition") == "weak"
+        return self._is_library or weak
 
-    def _discover(self, z: Tensor, groups: ArrayLike | Tensor | None) -> None:
-        labels = None if groups is None else torch.as_tensor(groups).cpu()
-        order = shuffled(len(z), labels, generator(self.seed, Stream.DATA))
-        labels = None if labels is None else labels[order]
+    def _discover(self, z: Tensor, groups: Tensor | None) -> None:
         field, units = cast(Library, self.model.field), self.model.standardiser
         options = {"seed": self.seed, **self.flow_training}
-        self.model.findings = Discovery(field, z[order], units, labels, **options).run()
+        self.model.findings = Discovery(field, z, units, groups, **options).run()
 
     def _train(self, z: Tensor, labels: Labels | None) -> None:
         from eqflow.training import flow_module, noised_batches, score_module, warn_of_asymmetry
@@ -151,7 +151,8 @@ class EquilibriumFlow:
     def speed(self) -> float | None:
         """Transit times in a unit of the labels' time: what ``velocity`` is to be multiplied by.
 
-        None without labels.
+        None without labels. Below zero where the field runs against them: ``-v`` keeps what ``v``
+        keeps, and only a stream field and a network are drawn to labels.
         """
         return self._fitted().speed
 
@@ -292,7 +293,7 @@ def stationarity_test(
 
     ``X`` is (N, d), or (N, C, H, W) on a periodic grid. ``velocity`` takes and gives raw states as
     ``X`` is given, numpy or torch; its speed does not matter. ``groups`` (N,) label correlated
-    snapshots. Raises ``InputError`` for too few snapshots.
+    snapshots. Raises ``InputError`` for too few snapshots and velocities of another shape.
 
     >>> x = np.random.default_rng(0).normal(size=(2000, 2))
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
@@ -302,13 +303,33 @@ def stationarity_test(
     check_states(x, "X")
     units = Standardiser.of(x)
     z = units.standard(x)
-    v = torch.as_tensor(velocity(X), dtype=torch.double).cpu() / units.std
-    labels = None if groups is None else torch.as_tensor(groups).cpu()
+    v = torch.as_tensor(velocity(X), dtype=torch.double).cpu()
+    if v.shape != x.shape or not v.isfinite().all():
+        raise InputError(
+            f"velocity(X): found shape {tuple(v.shape)}, {int((~v.isfinite()).sum())} numbers of "
+            f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
+        )
+    runs = None if groups is None else _groups(groups, len(x))
     kind = FourierFunctions if z.ndim == 2 else LocalFunctions
-    return hotelling(v, z, kind.of(z, seed=seed), labels)
+    return hotelling(v / units.std, z, kind.of(z, seed=seed), runs)
 
 
-def _raw_labels(labels: tuple[Any, Any], x: Tensor) -> Labels:
+def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:
+    """A number for each snapshot's group, whatever names groups have."""
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise InputError(
+            f"groups: found shape {names.shape}; expected one for each snapshot, ({n},)"
+        )
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
+
+
+def _raw_labels(labels: tuple[Any, ...], x: Tensor) -> Labels:
+    if not isinstance(labels, tuple | list) or len(labels) != 2:
+        raise InputError(
+            f"labels: found {type(labels).__name__} of length {len(labels)}; expected two arrays, "
+            "states and velocities, (x, v)"
+        )
     states, velocities = (torch.as_tensor(part, dtype=torch.double).cpu() for part in labels)
     return raw_labels(states, velocities, x, "labels")
 

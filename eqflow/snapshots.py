@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeVar
 
 import torch
@@ -121,14 +122,18 @@ class Snapshots:
 
 
 def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Keep what a function of snapshots and hashable arguments gave, for as long as they live."""
+    """Keep what a function of snapshots and hashable arguments gave, for as long as they live.
+
+    A thread that asks for what another is at waits for it.
+    """
 
     @wraps(function)
     def recall(snapshots: Snapshots, *arguments: Hashable) -> Result:
-        key = (function.__name__, *arguments)
-        if key not in snapshots.memory:
-            snapshots.memory[key] = function(snapshots, *arguments)
-        return snapshots.memory[key]
+        key = (function.__module__, function.__name__, *arguments)
+        with snapshots.memory.setdefault(("lock", *key), RLock()):
+            if key not in snapshots.memory:
+                snapshots.memory[key] = function(snapshots, *arguments)
+            return snapshots.memory[key]
 
     return recall
 

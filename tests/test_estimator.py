@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import eqflow
-from eqflow import EquilibriumFlow, InputError, estimator, training
+from eqflow import EquilibriumFlow, InputError, estimator, stationarity_test, training
 from eqflow.model import FlowModel
 
 STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])
@@ -185,6 +185,42 @@ def test_unknown_names_and_values_are_refused_on_fit(arguments, says):
 def test_unusable_snapshots_are_refused_on_fit(states, says):
     with pytest.raises(InputError, match=says):
         EquilibriumFlow(**SKEW).fit(states)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"groups": np.zeros(599)}, r"found shape \(599,\).*\(600,\)"),
+        ({"labels": (STATES, STATES, STATES)}, "expected two arrays"),
+    ],
+)
+def test_unusable_groups_and_labels_are_refused_on_fit(given, says):
+    with pytest.raises(InputError, match=says):
+        EquilibriumFlow(**SKEW).fit(STATES, **given)
+
+
+def test_groups_may_have_any_names():
+    names = np.array([f"donor {k:02}" for k in range(60)]).repeat(10)
+    flows = [EquilibriumFlow("library", field={"degree": 1}) for _ in range(2)]
+    one, other = (
+        flow.fit(STATES, groups=groups).stationarity().p_value
+        for flow, groups in zip(flows, (names, np.arange(60).repeat(10)), strict=True)
+    )
+    assert one == other
+
+
+def test_the_first_snapshots_stand_for_all_whatever_their_order():
+    """Members are compared, and a score's asymmetry is measured, at the first of them."""
+    points = EquilibriumFlow(**SKEW).fit(np.sort(STATES, axis=0)).model.score.points
+    assert points[:300].mean(0).abs().max() < 0.2
+    assert points.mean(0).abs().max() < 1e-6
+
+
+def test_velocities_of_another_shape_or_not_finite_are_refused():
+    with pytest.raises(InputError, match=r"found shape \(600, 1\).*\(600, 2\)"):
+        stationarity_test(lambda x: x[:, :1], STATES)
+    with pytest.raises(InputError, match="1 numbers of them not finite"):
+        stationarity_test(lambda x: np.where(x == STATES[3, 1], np.nan, x), STATES)
 
 
 @pytest.mark.parametrize("option", [{"dt": 0.0}, {"dt": -1.0}, {"eta": -0.1}])

@@ -4,6 +4,7 @@ import json
 from itertools import product
 from math import pi
 
+import numpy as np
 import pytest
 import runs
 import torch
@@ -22,6 +23,7 @@ from eqflow.metrics import (
     signs,
     spread,
     unit_fields,
+    unrelated,
     within,
 )
 from eqflow.report.gauge import verdict, write_gauge
@@ -120,6 +122,26 @@ def test_fields_point_along_their_leading_direction():
     torch.testing.assert_close(signs(fields, -direction), -flips)
 
 
+@pytest.mark.parametrize("dimensions", [1, 3, 10])
+def test_unrelated_fields_agree_as_far_as_their_signs_are_chosen(dimensions):
+    levels, generator, found = design(3, a=[0, 1], b=[0, 1]), drawn(11), []
+    for _ in range(40):
+        span = torch.linalg.qr(spots(generator, dimensions).T).Q.T
+        weights = torch.randn(12, dimensions, generator=generator).double()
+        fields = torch.nn.functional.normalize(weights @ span, dim=1)
+        seen = spread(fields * signs(fields)[:, None], levels).total
+        found.append(seen - unrelated(fields, levels, draws=10))
+    apart = torch.tensor(found)
+    assert abs(apart.mean()) <= 3 * apart.std() / len(apart) ** 0.5 + 1e-9
+
+
+def test_fields_that_are_one_have_no_spread_to_explain():
+    fields = spots(drawn(12), 1).expand(4, -1) / 5
+    found = spread(fields, design(2, a=[0, 1]))
+    assert found.total == 0
+    assert set(found.shares.values()) == {0.0}
+
+
 def test_the_spread_at_states_is_that_of_the_fields():
     levels = design(3, a=[0, 1])
     fields = unit_fields(spots(drawn(5), 6, 1).view(6, 20, 3))
@@ -150,7 +172,7 @@ def test_bands_of_a_known_family():
     values = 10 * cell[:, None] + seeds
     low, high = band(within(values, cell))
     assert high - low == pytest.approx(2 * 1.6449, rel=0.03)
-    assert (low + high) / 2 == pytest.approx(values.median().item(), abs=0.05)
+    assert (low + high) / 2 == pytest.approx(np.median(values), abs=0.05)
 
 
 def test_bands_hold_the_error_of_a_finite_sample():

@@ -382,6 +382,12 @@ def test_labels_that_cannot_be_made_are_refused(data, labels, sentence):
         data(n=500, val=10, test=10, labels=labels)
 
 
+def test_all_states_may_be_labels_although_no_run_is_cut():
+    module = Lorenz(n=1000, val=100, test=200, labels=1000)
+    module.setup()
+    assert len(module.snapshots.labels.x) == len(module.snapshots.train) != 1000
+
+
 def test_an_evaluation_tells_speed_and_direction_at_labels(lorenz):
     field = build_field("skew", (3,), EmpiricalScore(lorenz.snapshots.train), 0.2)
     protocol = Protocol(horizons=(1,), starts=20, splits=4, transport=False, chaos=0)

@@ -62,7 +62,9 @@ class Evaluation:
             return random_skew_similarity(*parts, **alike(self.cfg, self.model, "random_skew"))
         if prefix == MEMBERS:
             ensemble = cast(Ensemble, self.model.field)
-            return evaluate_members(ensemble, self.cfg.flow.family, *parts)
+            return evaluate_members(
+                ensemble, self.cfg.flow.family, *parts, **self.model.config["field"]
+            )
         numbers = evaluate(self.fields[prefix], *parts)
         found = self.findings.get(prefix)
         return numbers | (found.numbers() if found else {})

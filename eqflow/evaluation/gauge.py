@@ -21,6 +21,7 @@ from eqflow.metrics import (
     signs,
     spread,
     unit_fields,
+    unrelated,
     within,
 )
 
@@ -49,13 +50,15 @@ class Gauge:
     """Aligned unit fields of a law at its ``states``, and what they have in common.
 
     ``cell`` numbers the combination of factors of each field; ``truth`` is the true velocity as
-    such a field, with the sign in which the others are aligned to it.
+    such a field, with the sign in which the others are aligned to it; ``unrelated`` the spread that
+    as many fields with nothing in common would show.
     """
 
     states: Float[Tensor, "states *shape"]
     fields: Float[Tensor, "members coordinates"]
     cell: Int[Tensor, " members"]
     spread: Spread
+    unrelated: float
     truth: Float[Tensor, " coordinates"] | None = None
 
     @property
@@ -102,4 +105,5 @@ def gauge(
     fields = unit_fields(velocities)
     true = None if truth is None else unit_fields(truth[None])[0]
     fields = fields * signs(fields, true)[:, None]
-    return Gauge(states, fields, cells(levels, len(fields)), spread(fields, levels), true)
+    found, nothing = spread(fields, levels), unrelated(fields, levels)
+    return Gauge(states, fields, cells(levels, len(fields)), found, nothing, true)

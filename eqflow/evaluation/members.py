@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -42,11 +43,12 @@ def evaluate_members(
     integrator: Integrator,
     sigma: float,
     protocol: Protocol,
+    **random: Any,
 ) -> Numbers:
     """What :func:`evaluate` gives of every member, mean and spread, and how alike they are.
 
-    To each other and to random skew maps, random networks, score and truth:
-    :func:`pair_table`.
+    To each other and to random skew maps, random networks of arguments ``random``, score and
+    truth: :func:`pair_table`.
     """
     alone = replace(protocol, chaos=0)  # measured of all at once
     chaos = member_chaos(ensemble, snapshots, integrator, sigma, protocol)
@@ -56,6 +58,6 @@ def evaluate_members(
             for k, found in enumerate(chaos)
         ]
     )
-    found = kinds(ensemble, family, score, snapshots, sigma, protocol)
+    found = kinds(ensemble, family, score, snapshots, sigma, protocol, **random)
     known = {"members": len(ensemble), "preservation/sigma": sigma}  # a mean would round the level
     return numbers | pair_table(found) | known

@@ -5,6 +5,7 @@ Fields of one architecture under many seeds share its bias; kinds that do not ar
 """
 
 from itertools import combinations_with_replacement
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,8 +34,11 @@ def kinds(
     snapshots: Snapshots,
     sigma: float,
     protocol: Protocol,
+    **random: Any,
 ) -> Kinds:
     """The ensemble's members, random skew maps of the score, random networks, score and truth.
+
+    ``random`` are arguments of the random networks, which are to be those of the members.
 
     Where the field lives on the snapshots themselves, there is no score to compare with.
     """
@@ -44,8 +48,10 @@ def kinds(
     drawn = {"skew": seeds, "random": seeds, "score": seeds[:1]} if sigma else {"random": seeds}
     found = {family: ensemble.every(x)}
     for kind, some in drawn.items():
+        arguments = random if kind == "random" else {}
         fields = [
-            build_field(kind, snapshots.shape, score, sigma, seed).to(x.device) for seed in some
+            build_field(kind, snapshots.shape, score, sigma, seed, **arguments).to(x.device)
+            for seed in some
         ]
         found[kind] = torch.stack([field(x) for field in fields])
     if snapshots.velocity is not None:

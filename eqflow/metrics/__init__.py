@@ -19,6 +19,7 @@ from eqflow.metrics.gauge import (
     signs,
     spread,
     unit_fields,
+    unrelated,
     within,
 )
 from eqflow.metrics.growth import Growth, growth
@@ -68,5 +69,6 @@ __all__ = [
     "spread",
     "structure_factor",
     "unit_fields",
+    "unrelated",
     "within",
 ]

@@ -26,7 +26,9 @@ Levels = Mapping[str, Sequence[Hashable]]
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean squared distance of unit fields to their mean: 0 if all are one, 1 if nothing is common.
+    """Mean squared distance of unit fields to their mean: 0 if all are one.
+
+    Near 1 if nothing is common; how near, with signs that were chosen, :func:`unrelated` says.
 
     ``total`` of all members, ``seeds`` within their cells, without the bias of small numbers;
     ``shares`` of the total by factor, then ``interactions`` and ``seeds``, which add up to one.
@@ -98,8 +100,26 @@ def spread(fields: Float[Tensor, "members coordinates"], levels: Levels) -> Spre
     found["interactions"] = effects - sum(found.values())
     found["seeds"] = variances.mean()
     total = effects + found["seeds"]
-    shares = {name: (part / total).item() for name, part in found.items()}
+    shares = {name: (part / total).item() if total else 0.0 for name, part in found.items()}
     return Spread(total.item(), found["seeds"].item(), shares)
+
+
+def unrelated(
+    fields: Float[Tensor, "members coordinates"], levels: Levels, draws: int = 50, seed: int = 0
+) -> float:
+    """Mean spread of as many random directions of the fields' span, aligned as they are.
+
+    Less than 1: with signs chosen, directions that have nothing to do with each other agree a
+    little, the more the fewer dimensions there are. A span has no more than there are fields.
+    """
+    gram = fields.double() @ fields.double().T
+    rank = int(torch.linalg.matrix_rank(gram, hermitian=True, rtol=1e-10))  # float32 fields
+    draw, found = torch.Generator().manual_seed(seed), []
+    for _ in range(draws):
+        random = torch.randn(len(fields), rank, generator=draw, dtype=torch.double)
+        random = normalize(random, dim=1)
+        found.append(spread(random * signs(random)[:, None], levels).total)
+    return sum(found) / draws
 
 
 def pointwise(
@@ -159,7 +179,7 @@ def within(
     values: Float[Tensor, "members draws"], cell: Int[Tensor, " members"]
 ) -> Float[Tensor, "members draws"]:
     """What seeds alone would give: deviations from the cell, about the median of all."""
-    return values.median(0).values + _deviations(values, cell)
+    return values.quantile(0.5, 0) + _deviations(values, cell)
 
 
 def _moment(x: Tensor, v: Tensor) -> Float[Tensor, "members states"]:

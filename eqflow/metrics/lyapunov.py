@@ -35,7 +35,7 @@ class LyapunovSpectrum(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         found = dim_zero_cat(self.found)
-        stayed = found[found.isfinite().all(1)]
+        stayed = found[found[:, 1:].isfinite().all(1)]  # a short run has no errors of its own
         (errors, resolution, speed), exponents = stayed[:, :3].T, stayed[:, 3:]
         n, unknown = len(stayed), torch.full_like(found[0, 3:], torch.nan)
         spread = exponents.std(0) if n > 1 else unknown

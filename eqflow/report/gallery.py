@@ -81,8 +81,9 @@ def _pairs(run: Sequence[Entry], scene: Scene) -> Figure | None:
     members = next((e for e in run if isinstance(e.velocity, Ensemble) and not e.own), None)
     if members is None:
         return None
-    parts = (scene.model.score, scene.snapshots, members.sigma, scene.protocol)
-    found = kinds(cast(Ensemble, members.velocity), run[0].family, *parts)
+    parts = (scene.model.score, scene.snapshots, members.sigma, scene.measured)
+    ensemble, random = cast(Ensemble, members.velocity), scene.model.config["field"]
+    found = kinds(ensemble, run[0].family, *parts, **random)
     return pairs(found, members.numbers)
 
 

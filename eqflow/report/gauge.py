@@ -37,9 +37,17 @@ def numbers(gauge: Gauge) -> dict[str, Any]:
         "fields": len(gauge.fields),
         "cells": len(gauge.cell.unique()),
         "states": len(gauge.states),
-        "spread": {"diverse": gauge.spread.total, "seeds": gauge.spread.seeds},
+        "spread": {
+            "diverse": gauge.spread.total,
+            "seeds": gauge.spread.seeds,
+            "unrelated": gauge.unrelated,
+        },
         "shares": gauge.spread.shares,
-        "cos": {"equal_factors": equal.mean().item(), "unequal_factors": unequal.mean().item()},
+        "cos": {
+            name: cosines.mean().item()
+            for name, cosines in (("equal_factors", equal), ("unequal_factors", unequal))
+            if len(cosines)
+        },
         "bands": {name: asdict(bands) for name, bands in gauge.bands().items()},
     }
     if gauge.truth is None:
@@ -50,10 +58,11 @@ def numbers(gauge: Gauge) -> dict[str, Any]:
 def verdict(gauge: Gauge) -> str:
     """How far the snapshots decide, what else does, and whether the truth is among the fields."""
     shares = gauge.spread.shares
+    common, chance = (_percent(1 - part) for part in (gauge.spread.total, gauge.unrelated))
     sentences = [
-        f"{len(gauge.fields)} fields of one law that differ on purpose have "
-        f"{_percent(1 - gauge.spread.total)} of their square in common: more than that the "
-        f"snapshots do not decide. Seeds alone show {_percent(shares['seeds'])} of the spread."
+        f"{len(gauge.fields)} fields of one law that differ on purpose have {common} of their "
+        f"square in common, as many unrelated ones {chance}: more the snapshots do not decide. "
+        f"Seeds alone show {_percent(shares['seeds'])} of the spread."
     ]
     factors = {name: share for name, share in shares.items() if name not in RESTS}
     first = max(factors, key=factors.__getitem__, default=None)
@@ -106,7 +115,7 @@ def figure(gauge: Gauge) -> Figure:
     kinds = {"all fields": gauge.diverse_points, "fields of equal factors": gauge.seed_points}
     for axes, (name, spread) in zip(places, kinds.items(), strict=True):
         dots = _states(axes, gauge.states, spread, most)
-        axes.set_title(f"spread of {name}, mean {number(spread.mean().item(), 2)}")
+        axes.set_title(f"spread of {name}")
     below.colorbar(dots, ax=places, label="spread at a state", extend="max")
     return drawn
 
