@@ -383,7 +383,7 @@ def test_labels_that_cannot_be_made_are_refused(data, labels, sentence):
 
 
 def test_all_states_may_be_labels_although_no_run_is_cut():
-    module = Lorenz(n=1000, val=100, test=200, labels=1000)
+    module = Lorenz(n=1000, val=99, test=203, labels=1000, runs=200)
     module.setup()
     assert len(module.snapshots.labels.x) == len(module.snapshots.train) != 1000
 
