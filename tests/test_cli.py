@@ -27,6 +27,17 @@ def done(tmp_path_factory) -> Path:
 
 
 REFUSALS = {
+    "protocol.chaos=2.5": "protocol.chaos=2.5 found; expected a whole number",
+    "protocol.starts=many": "protocol.starts=many found; expected a whole number",
+    "protocol.horizons=5": "protocol.horizons=5 found; expected a list",
+    "protocol.displaced=-1": "protocol.displaced=-1: expected a number >= 0",
+    "null_horizon=a": "null_horizon=a found; expected a number",
+    "nulls=null": "nulls=None found; expected a list",
+    "flow.ensemble=2.5": "flow.ensemble=2.5 found; expected a whole number",
+    "flow=network_weak flow.label_weight=a": "flow.label_weight=a found; expected a number",
+    "flow.evenness=-1": "flow.evenness=-1 found; expected a weight >= 0",
+    "flow.seed=-1": "flow.seed=-1: expected an integer >= 0",
+    "score.conservative=1": "score.conservative=1 found; expected true or false",
     "flow.ensemble=2 trainer=ddp_cpu": "flow.ensemble=2 trains in one process, found 2",
     "flow=network flow.ensemble=0": "flow.ensemble=0 found",
     "batch_size=0": "batch_size=0: expected an integer >= 1",

@@ -9,9 +9,11 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
+from eqflow.cli import CONF
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.nodes import check_nodes, node_rank
 from eqflow.cli.resume import RESOLVED, check_unchanged
+from eqflow.cli.types import check_types
 from eqflow.errors import InputError
 
 LOCKED = Path(".hydra") / "run"
@@ -52,13 +54,15 @@ def check(cfg: DictConfig) -> None:
     from eqflow.cli.parts import check_parts
 
     check_stages(cfg)
-    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise InputError(f"seed={cfg.seed}: expected an integer >= 0 and below 2**32")
+    hydra = HydraConfig.get()
+    check_types(cfg, CONF, hydra.runtime.choices)
+    for name, seed in (("seed", cfg.seed), ("flow.seed", cfg.flow.get("seed", 0))):
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
     check_devices(cfg.trainer)
     check_processes(cfg)
-    hydra = HydraConfig.get()
     named = any(o.startswith("run_dir=") for o in hydra.overrides.task)
     check_nodes(cfg.trainer, named or hydra.mode is RunMode.MULTIRUN)
     check_parts(cfg)

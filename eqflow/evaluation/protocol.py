@@ -38,9 +38,9 @@ class Protocol:
                 f"protocol.starts={self.starts}, protocol.splits={self.splits}: "
                 "expected at least 2 starts and 1 split"
             )
-
-        if self.chaos < 0:
-            raise InputError(f"protocol.chaos={self.chaos}: expected a number of trajectories >= 0")
+        for name, count in (("displaced", self.displaced), ("chaos", self.chaos)):
+            if count < 0:
+                raise InputError(f"protocol.{name}={count}: expected a number >= 0")
 
     @property
     def headline(self) -> float:

@@ -153,6 +153,8 @@ class FlowModule(StageModule):
             raise InputError(
                 f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
             )
+        if not evenness >= 0:
+            raise InputError(f"flow.evenness={evenness} found; expected a weight >= 0")
         if divergence == "auto":
             divergence = "exact" if field.dim <= MAX_EXACT_DIM else "hutchinson"
         if divergence == "exact":

@@ -1,0 +1,65 @@
+"""Values of another type than their default has: 2.5 for a count, a word for a number."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from eqflow.errors import InputError
+
+GROUPS = ("data", "score", "flow", "integrator")
+"""Groups whose options are this project's own."""
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+
+
+def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None:
+    """Refuse the first value whose type is not that of its default in the files of ``conf``.
+
+    Words and nulls among the defaults say nothing: they may stand for a number. Raises
+    ``InputError``.
+    """
+    files = {"": conf / "config.yaml"}
+    files |= {group: conf / group / f"{choices.get(group)}.yaml" for group in GROUPS}
+    for group, file in files.items():
+        for path, default in _leaves(_defaults(file), group):
+            value = OmegaConf.select(cfg, path, default=default)
+            if not _is_of(value, default):
+                raise InputError(f"{path}={value} found; expected {KINDS[type(default)]}")
+
+
+def _defaults(file: Path) -> dict[str, Any]:
+    """What a file of a group says, after those it starts from; nothing for a user's own choice."""
+    if not file.is_file():
+        return {}
+    content: Any = OmegaConf.to_container(OmegaConf.load(file))
+    above = content.pop("defaults", []) if file.stem != "config" else []
+    content.pop("hydra", None)
+    found: dict[str, Any] = {}
+    for name in above:
+        found |= _defaults(file.with_stem(name))
+    return found | content
+
+
+def _leaves(content: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        here = f"{path}.{name}" if path else name
+        if isinstance(value, dict):
+            yield from _leaves(value, here)
+        else:
+            yield here, value
+
+
+def _is_of(value: Any, default: Any) -> bool:
+    plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
+    match default:
+        case bool():
+            return isinstance(plain, bool)
+        case int():  # a side may be two
+            return isinstance(plain, int | list) and not isinstance(plain, bool)
+        case float():  # null where it is estimated
+            return plain is None or (isinstance(plain, int | float) and not isinstance(plain, bool))
+        case list():
+            return isinstance(plain, list)
+    return True
