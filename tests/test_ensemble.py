@@ -1,5 +1,6 @@
 """Ensembles: equal to their members one by one, trained, saved and measured as one."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
@@ -11,7 +12,6 @@ from eqflow import EquilibriumFlow, load
 from eqflow.errors import InputError
 from eqflow.evaluation import (
     Protocol,
-    classical_scaling,
     evaluate,
     evaluate_members,
     kinds,
@@ -19,6 +19,7 @@ from eqflow.evaluation import (
     pair_table,
 )
 from eqflow.evaluation.members import mean_and_spread
+from eqflow.evaluation.pairs import classical_scaling, embedding
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.report.entry import Entry
 from eqflow.report.pairs import pairs
@@ -164,6 +165,30 @@ def test_pairs_of_kinds_are_compared():
     assert "pairs/score/score" not in table
 
 
+@pytest.mark.slow
+def test_umap_keeps_alike_fields_together_whatever_their_sign():
+    pytest.importorskip("umap")
+    rows = torch.randn(2, 1, 50).expand(2, 20, 50) + 0.3 * torch.randn(2, 20, 50)
+    rows = torch.nn.functional.normalize(rows.flatten(0, 1), dim=1) * torch.randn(40, 1).sign()
+    threads = torch.get_num_threads()
+    places, method = embedding(rows @ rows.T)
+    assert method == "UMAP"
+    assert torch.get_num_threads() == threads
+    apart = torch.cdist(places, places)
+    kind = torch.arange(40) // 20
+    alike = kind[:, None] == kind
+    assert apart[alike].max() < apart[~alike].min()
+    assert torch.equal(embedding(rows @ rows.T)[0], places)
+
+
+def test_few_fields_are_placed_without_umap(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    cosines = torch.eye(15).double()
+    places, method = embedding(cosines)
+    assert method == "classical scaling"
+    assert torch.equal(places, classical_scaling(cosines))
+
+
 def test_classical_scaling_keeps_distances_of_fields_in_a_plane():
     angles = torch.tensor([0.0, 0.1, 0.15, 0.3])
     rows = torch.stack([angles.cos(), angles.sin()], 1).double()
@@ -190,9 +215,9 @@ def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypat
 def test_pairs_are_drawn_for_every_kind():
     fields = ensemble(3).normalise_([POINTS])
     found = kinds(fields, "network", score(), split(POINTS, val=20, test=200), 0.2, Protocol())
-    table, histogram, plane = pairs(found, pair_table(found)).axes
+    table, _, plane = pairs(found, pair_table(found)).axes
     assert len(table.texts) == 9  # of 10 pairs of kinds, the score has none of its own
-    assert len(histogram.get_legend().texts) == len(plane.collections) == 4
+    assert len(plane.get_legend().texts) == len(plane.collections) == 4
 
 
 def test_a_measure_is_of_the_members_that_have_it():

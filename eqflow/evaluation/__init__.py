@@ -11,7 +11,7 @@ from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.gauge import Bands, Gauge, gauge
 from eqflow.evaluation.images import cross_similarity, image_similarity
 from eqflow.evaluation.members import evaluate_members
-from eqflow.evaluation.pairs import Kinds, classical_scaling, kinds, pair_table
+from eqflow.evaluation.pairs import Kinds, embedding, kinds, pair_table
 from eqflow.evaluation.paths import simulated, true_path
 from eqflow.evaluation.preservation import escape_radius, preservation, resampling_floor
 from eqflow.evaluation.protocol import HEADLINE, Protocol
@@ -29,9 +29,9 @@ __all__ = [
     "Kinds",
     "Protocol",
     "chaos",
-    "classical_scaling",
     "cross_similarity",
     "displacement",
+    "embedding",
     "escape_radius",
     "evaluate",
     "evaluate_members",

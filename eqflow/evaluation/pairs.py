@@ -4,8 +4,10 @@ The paper's evidence that the data decide the dynamics is that learned fields ag
 Fields of one architecture under many seeds share its bias; kinds that do not are the comparison.
 """
 
+from importlib.util import find_spec
 from itertools import combinations_with_replacement
 from typing import Any
+from warnings import catch_warnings
 
 import torch
 from jaxtyping import Float
@@ -21,6 +23,9 @@ from eqflow.snapshots import Snapshots
 
 DRAWS = 100
 """Random fields of a kind, at most as many as the ensemble has members."""
+
+NEIGHBOURS = 15
+"""Fields that UMAP takes for the surroundings of one."""
 
 Kinds = dict[str, Float[Tensor, "fields coordinates"]]
 """Name of a kind -> velocities of its fields at the same states, each of length one."""
@@ -72,9 +77,31 @@ def pair_table(found: Kinds) -> dict[str, float]:
     return table
 
 
+def embedding(cosines: Float[Tensor, "n n"]) -> tuple[Float[Tensor, "n 2"], str]:
+    """Places in the plane, fields that are alike side by side, and the method's name.
+
+    By UMAP (McInnes, Healy & Melville 2018) where it is installed and has neighbours enough.
+    """
+    if len(cosines) <= NEIGHBOURS or not find_spec("umap"):
+        return classical_scaling(cosines), "classical scaling"
+    threads = torch.get_num_threads()
+    from umap import UMAP
+
+    with catch_warnings(action="ignore"):  # that what a seed needs is what it takes
+        method = UMAP(NEIGHBOURS, metric="precomputed", random_state=0)
+        places = method.fit_transform(_squares(cosines).sqrt().cpu().numpy())
+    torch.set_num_threads(threads)  # of OpenMP, which numba sets for the whole process
+    return torch.from_numpy(places), "UMAP"
+
+
 def classical_scaling(cosines: Float[Tensor, "n n"]) -> Float[Tensor, "n 2"]:
     """Places in the plane whose distances are close to ``sqrt(2 - 2 |cos|)`` (Torgerson 1952)."""
-    squares = 2 - 2 * cosines.abs().double()
+    squares = _squares(cosines)
     centred = squares - squares.mean(0) - squares.mean(1, keepdim=True) + squares.mean()
     values, vectors = torch.linalg.eigh(-centred / 2)
     return vectors[:, -2:].flip(1) * values[-2:].flip(0).clamp_min(0).sqrt()
+
+
+def _squares(cosines: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """Squared distances of unit vectors whose sign says nothing."""
+    return (2 - 2 * cosines.abs().double()).clamp_min(0).fill_diagonal_(0)

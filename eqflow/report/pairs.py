@@ -6,8 +6,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqflow.evaluation import Kinds, classical_scaling
-from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER, TRUTH, number, sheet
+from eqflow.evaluation import Kinds, embedding
+from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER, TRUTH, sheet
 
 SHADES = "Blues"
 
@@ -27,18 +27,19 @@ def _named(kind: str) -> str:
 
 
 def _table(axes: Axes, names: list[str], numbers: Mapping[str, float]) -> None:
-    values = torch.full((len(names), len(names)), torch.nan)
-    for i, a in enumerate(names):
+    rows = [a for a in names if any(f"pairs/{a}/{b}" in numbers for b in names)]
+    values = torch.full((len(rows), len(names)), torch.nan)
+    for i, a in enumerate(rows):
         for j, b in enumerate(names[i:], start=i):
             key = f"pairs/{a}/{b}"
             if key in numbers:
                 values[i, j] = numbers[key]
-                text = f"{number(numbers[key], 2)}\n± {number(numbers[f'{key}_std'], 1)}"
+                text = f"{numbers[key]:.2f}\n± {numbers[f'{key}_std']:.2f}"
                 white = "white" if numbers[key] > 0.6 else "black"
                 axes.text(j, i, text, ha="center", va="center", color=white, fontsize=7.5)
     axes.imshow(values.numpy(), cmap=SHADES, vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), [_named(n) for n in names], rotation=35, ha="right")
-    axes.set_yticks(range(len(names)), [_named(n) for n in names])
+    axes.set_yticks(range(len(rows)), [_named(n) for n in rows])
     axes.set_title("mean |cos| of pairs")
     axes.grid(visible=False)
 
@@ -52,18 +53,18 @@ def _histogram(axes: Axes, found: Kinds) -> None:
         shown = cosines.flatten().clamp_max(1).cpu().numpy()
         axes.hist(shown, bins=25, range=(0, 1), density=True, alpha=0.5, color=_colour(kind))
     axes.set(xlabel=f"|cos| to the {_named(first)}", ylabel="density", yscale="log")
-    axes.legend([_named(kind) for kind in found], fontsize=7)
 
 
 def _plane(axes: Axes, found: Kinds) -> None:
     rows = torch.cat([*found.values()])
-    places = classical_scaling(rows @ rows.T).split([len(v) for v in found.values()])
-    for kind, at in zip(found, places, strict=True):
+    places, method = embedding(rows @ rows.T)
+    for kind, at in zip(found, places.split([len(v) for v in found.values()]), strict=True):
         x, y = at.T.cpu().numpy()
         size, marker = 60 if len(at) == 1 else 14, MARKERS.get(kind, "*")
-        axes.scatter(x, y, size, marker=marker, color=_colour(kind), alpha=0.8)
-    axes.set(title="fields, the more apart the less alike", xticks=[], yticks=[])
+        axes.scatter(x, y, size, marker=marker, color=_colour(kind), alpha=0.8, label=_named(kind))
+    axes.set(title=f"alike fields lie close ({method})", xticks=[], yticks=[])
     axes.set_aspect("equal", "datalim")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
 
 
 def _colour(kind: str) -> str:
