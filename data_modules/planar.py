@@ -1,4 +1,4 @@
-"""The two-dimensional laws of the paper (METHOD section 9); no true velocity is known for them."""
+"""The two-dimensional laws of the paper (method section 9); no true velocity is known for them."""
 
 from math import pi
 

@@ -1,6 +1,6 @@
 """What is said of a law that was chosen: coefficients, their errors, orientation, how far it holds.
 
-Errors are those of the one-step bootstrap (METHOD section 6).
+Errors are those of the one-step bootstrap (method section 6).
 """
 
 from dataclasses import dataclass, replace

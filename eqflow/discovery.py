@@ -1,6 +1,6 @@
 """From snapshots to equations: fit a library field, choose its terms.
 
-Everything is fitted on one part of the snapshots and tested on the rest (METHOD sections 5, 6).
+Everything is fitted on one part of the snapshots and tested on the rest (method sections 5, 6).
 """
 
 from dataclasses import replace

@@ -34,7 +34,7 @@ class Equations:
     """``dx_j/dt = sum_a coefficients[a, j] theta_a(x)``, raw states, zero coefficients left out.
 
     ``intervals`` are the lower and upper bounds of the coefficients. Snapshots leave the speed
-    free (METHOD section 1): time is counted in units of ``unit`` transit times, which
+    free (method section 1): time is counted in units of ``unit`` transit times, which
     :meth:`scaled` changes. ``note`` is printed beneath, for what is known of the orientation.
     Raises ``InputError`` unless every variable has a name of its own.
 

@@ -37,7 +37,7 @@ BATCH, BATCH_OF_IMAGES = 512, 8
 class EquilibriumFlow:
     """Continuous dynamics that keep the distribution of unordered snapshots as it is.
 
-    Times are in transit times: snapshots do not determine the speed (METHOD section 1). ``score``
+    Times are in transit times: snapshots do not determine the speed (method section 1). ``score``
     and ``field`` are arguments of the score and of the field, ``score_training`` and
     ``flow_training`` those of their training, in batches of ``batch_size``: ``BATCH`` vectors or
     ``BATCH_OF_IMAGES`` images if left out; ``ensemble`` fields are trained at once, and the one

@@ -19,7 +19,7 @@ CLOSE = 0.95
 
 @dataclass(frozen=True)
 class Findings:
-    """What was tried and how far the data decide, in plain values (METHOD section 6).
+    """What was tried and how far the data decide, in plain values (method section 6).
 
     ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
     statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the

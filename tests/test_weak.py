@@ -243,7 +243,7 @@ def test_noise_is_estimated_and_what_ignoring_it_costs_is_told():
 
 
 def test_a_law_that_states_leave_is_not_recovered():
-    """An attractor repels when time runs backwards (METHOD section 1: most states leave)."""
+    """An attractor repels when time runs backwards (method section 1: most states leave)."""
     field, found = discover(Lorenz63().sample(4000, seed=0, runs=4000).states)
     z = field.standardiser.standard(Lorenz63().sample(100, seed=1).states)
     assert escaped(field, z, reach(z)) == found.escaped == 0

@@ -1,4 +1,4 @@
-"""What determines a trained score, as the name of its file in the cache (DESIGN section 3)."""
+"""What determines a trained score, as the name of its file in the cache."""
 
 from omegaconf import DictConfig
 

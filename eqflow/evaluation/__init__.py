@@ -1,7 +1,7 @@
 """The only road to a number: one field, one protocol, one flat dictionary.
 
 Callbacks pass a light protocol, the evaluate stage the full one, nulls go through the same call.
-Names and definitions are those of METHOD section 8; everything is in standardised units, times in
+Names and definitions: docs/measures.md. Everything is in standardised units, times in
 transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
 """
 

@@ -1,4 +1,4 @@
-"""Chaos: Lyapunov exponents of a field, and of the true system beside it (METHOD section 8).
+"""Chaos: Lyapunov exponents of a field, and of the true system beside it (method section 8).
 
 In inverse transit times. A field that keeps a smooth density has exponents that sum to zero: only
 one of the snapshots themselves can have the contraction of the truth.

@@ -1,6 +1,6 @@
 """How far snapshots decide the dynamics: the spread of fields that differ on purpose.
 
-One architecture that agrees with itself under many seeds shows its bias (METHOD section 6). Here
+One architecture that agrees with itself under many seeds shows its bias (method section 6). Here
 fields of several factors are compared at the same states, beside fields that differ by seeds alone.
 """
 

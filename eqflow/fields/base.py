@@ -1,7 +1,7 @@
 """What every velocity field offers, and its scale.
 
 The condition is homogeneous, so speed is a convention: ``E v = 0`` and ``E |v|^2 / d = 1`` over the
-training law (METHOD section 4). One transit time is then one unit of time.
+training law (method section 4). One transit time is then one unit of time.
 """
 
 from collections.abc import Iterable

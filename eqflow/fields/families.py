@@ -121,7 +121,7 @@ FAMILIES: dict[str, Callable[..., VelocityField]] = {
     ),
     "minus_x": lambda shape, score, sigma, seed: MinusX(shape),
 }
-"""Family name -> ``build(shape, score, sigma, seed, **arguments)`` (METHOD section 4)."""
+"""Family name -> ``build(shape, score, sigma, seed, **arguments)`` (method section 4)."""
 
 SCORED = frozenset({"skew", "stream", "random_skew", "random_linear", "score"})
 """Families made of the score: they live on the smoothed law only."""

@@ -9,7 +9,7 @@ from eqflow.simulate import inside
 
 
 class Escaped(Metric):
-    """Fraction of states that are non-finite or beyond ``radius`` (METHOD section 8)."""
+    """Fraction of states that are non-finite or beyond ``radius`` (method section 8)."""
 
     total: Tensor
     count: Tensor

@@ -1,4 +1,4 @@
-"""How far fields of one law differ, and which of their factors explain it (METHOD section 6).
+"""How far fields of one law differ, and which of their factors explain it (method section 6).
 
 A *unit field* is the velocity at common states, centred over them and of length one as one vector;
 the law knows neither speed nor sign. Members of equal factors are a *cell*: they differ by their

@@ -7,7 +7,7 @@ from torchmetrics import Metric
 
 
 class RelativeResidual(Metric):
-    """``E r^2 / E |v|^2``, the ratio of means over all states (METHOD section 8)."""
+    """``E r^2 / E |v|^2``, the ratio of means over all states (method section 8)."""
 
     residual: Tensor
     speed: Tensor
@@ -27,7 +27,7 @@ class RelativeResidual(Metric):
 
 
 class Cosine(Metric):
-    """``<v, w>_p / (|v|_p |w|_p)`` over states, signed (METHOD section 8)."""
+    """``<v, w>_p / (|v|_p |w|_p)`` over states, signed (method section 8)."""
 
     products: Tensor
 

@@ -1,4 +1,4 @@
-"""Distances between simulated and held-out states, as synchronised metrics (METHOD section 8)."""
+"""Distances between simulated and held-out states, as synchronised metrics (method section 8)."""
 
 import torch
 from jaxtyping import Float

@@ -28,7 +28,7 @@ class Entry:
     """One field and what was measured of it.
 
     ``prefix`` is that of its measures, empty for the run's own field; ``numbers`` are they under
-    the names of METHOD section 8, without the prefix; the rest may be missing.
+    the names of docs/measures.md, without the prefix; the rest may be missing.
     ``findings`` are those of a library.
     """
 

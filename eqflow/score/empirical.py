@@ -1,7 +1,7 @@
 """Score of the smoothed empirical measure, in closed form.
 
 ``p_sigma = (1 / N) sum_i N(x_i, sigma^2 I)`` gives ``s(x) = sum_i w_i (x_i - x) / sigma^2`` with
-``w = softmax_i(-|x - x_i|^2 / (2 sigma^2))`` (METHOD section 3).
+``w = softmax_i(-|x - x_i|^2 / (2 sigma^2))`` (method section 3).
 """
 
 import torch

@@ -13,7 +13,7 @@ class MLPScore(TrainedScore):
     """Noise-conditional perceptron score for vectors of shape ``(d,)``.
 
     ``conservative`` makes the score the gradient of an energy: symmetric Jacobian, so that skew
-    flows preserve ``exp(-E)`` exactly (METHOD section 3). ``noise_mean`` and ``noise_std`` are
+    flows preserve ``exp(-E)`` exactly (method section 3). ``noise_mean`` and ``noise_std`` are
     those of the logarithm of the training noise, which is drawn log-normal. ``gain`` multiplies the
     first layer's initial weights on the state, which makes sharp edges of a support learnable.
     """

@@ -12,5 +12,5 @@ def inside(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " ba
 
 
 def reach(x: Float[Tensor, "batch *shape"]) -> float:
-    """Twice the largest norm: a state farther from the origin has left (METHOD section 8)."""
+    """Twice the largest norm: a state farther from the origin has left (method section 8)."""
     return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()

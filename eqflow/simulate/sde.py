@@ -1,7 +1,7 @@
 """Integration of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
 
 The stationary law is the same for every ``eta >= 0``; the noise pulls states back to the data
-(METHOD section 7). It is additive, so both schemes below have strong order 1; stochastic Heun has
+(method section 7). It is additive, so both schemes below have strong order 1; stochastic Heun has
 weak order 2, Euler-Maruyama weak order 1.
 """
 

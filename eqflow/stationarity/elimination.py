@@ -1,4 +1,4 @@
-"""From a library field to a sparse law: backward elimination of terms (METHOD section 5)."""
+"""From a library field to a sparse law: backward elimination of terms (method section 5)."""
 
 from dataclasses import dataclass
 from math import log

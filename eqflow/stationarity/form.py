@@ -1,7 +1,7 @@
 """What every weak form offers to a fit: moments of a library, and their covariance.
 
 A library field ``v_j = sum_a xi[a, j] theta_a`` has moments ``g(xi) = G xi``, linear in ``xi``
-(METHOD section 5). Unknowns are flattened as ``k = a * dim + j``.
+(method section 5). Unknowns are flattened as ``k = a * dim + j``.
 """
 
 from functools import cached_property

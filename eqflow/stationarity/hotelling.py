@@ -2,7 +2,7 @@
 
 Few moments, rotated to the principal directions of their centred covariance: with as many moments
 as a fit uses, the covariance cannot be estimated well enough for a test to hold its level
-(METHOD section 6). How many hold it, and what they notice: ``benchmarks/calibration.py``.
+(method section 6). How many hold it, and what they notice: ``benchmarks/calibration.py``.
 """
 
 from dataclasses import dataclass

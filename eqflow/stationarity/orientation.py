@@ -16,7 +16,7 @@ class Orientation:
 
     Stationarity is blind to the sign of a field. On raw data ``E div v < 0`` where the dynamics
     contract; a field that keeps a smooth density has ``E div v = 0``, and then the orientation is
-    undetermined (METHOD section 1).
+    undetermined (method section 1).
     """
 
     divergence: float

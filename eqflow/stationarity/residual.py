@@ -1,4 +1,4 @@
-"""The steady-state residual ``r(x) = div v(x) + v(x) . s(x)`` (METHOD section 1).
+"""The steady-state residual ``r(x) = div v(x) + v(x) . s(x)`` (method section 1).
 
 ``E_p r phi = -E_p v . grad phi`` for every smooth ``phi``: ``r = 0`` wherever ``p > 0`` says that
 ``v`` keeps ``p`` as it is. Its relative size ``E r^2 / E |v|^2`` does not depend on speed.
@@ -28,7 +28,7 @@ def strong_moments(
     """Per state, unbiased ``r^2`` and ``|v|^2``: the two moments of the strong form.
 
     With ``probes`` the square is the product of two residuals with independent divergence
-    estimates: the square of one would be biased upward by its variance (METHOD section 5).
+    estimates: the square of one would be biased upward by its variance (method section 5).
     """
     if probes is None:
         r, v = residual(velocity, x, score)

@@ -1,4 +1,4 @@
-"""Which terms: the smallest library that the stationarity test accepts (METHOD section 5)."""
+"""Which terms: the smallest library that the stationarity test accepts (method section 5)."""
 
 from collections.abc import Sequence
 

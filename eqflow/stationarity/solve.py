@@ -1,4 +1,4 @@
-"""The field of a library whose weak-form statistic is least (METHOD section 5).
+"""The field of a library whose weak-form statistic is least (method section 5).
 
 ``J(xi) = N g . C(xi)^-1 g`` weighs the moments ``g = G xi`` by the inverse of their covariance at
 the same ``xi``: it does not change with speed (continuously updated GMM; Hansen, Heaton & Yaron

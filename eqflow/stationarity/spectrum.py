@@ -1,4 +1,4 @@
-"""How strongly the data decide: the identifiability spectrum (METHOD section 6).
+"""How strongly the data decide: the identifiability spectrum (method section 6).
 
 Fields orthogonal to one another in the law's inner product, each with the least statistic left:
 those that keep the law span the space of solutions, and the first that does not shows the gap. Each

@@ -1,4 +1,4 @@
-"""Known symmetries: motions that keep a distribution whatever dynamics made it (METHOD section 6).
+"""Known symmetries: motions that keep a distribution whatever dynamics made it (method section 6).
 
 If a law is known up to multiples of such generators, it is searched for where one unknown of each,
 its pivot, is zero: sparse laws stay sparse there.

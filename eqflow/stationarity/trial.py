@@ -1,4 +1,4 @@
-"""A library fitted on one sample and tested on another (METHOD sections 5 and 6)."""
+"""A library fitted on one sample and tested on another (method sections 5 and 6)."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

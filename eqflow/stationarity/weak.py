@@ -1,4 +1,4 @@
-"""The weak form of a library field of vectors, on standardised snapshots (METHOD section 5)."""
+"""The weak form of a library field of vectors, on standardised snapshots (method section 5)."""
 
 from functools import cached_property
 

@@ -17,7 +17,7 @@ CONDITIONS = {
     "strong": ("divergence", "evenness", "label_weight"),
     "weak": ("functions", "smoothness", "label_weight"),
 }
-"""Forms of the condition (METHOD section 5) and the options that each is tuned by."""
+"""Forms of the condition (method section 5) and the options that each is tuned by."""
 
 SELECTION = ("principle", "smoothness")
 """Options that a stream field, which meets the condition by its form, is chosen by."""

@@ -87,7 +87,7 @@ class StageModule(pl.LightningModule):
 
 
 class ScoreModule(StageModule):
-    """Denoising score matching over log-normal noise (METHOD section 3)."""
+    """Denoising score matching over log-normal noise (method section 3)."""
 
     stage = "score"
 
@@ -116,7 +116,7 @@ class ScoreModule(StageModule):
 
 
 class FlowModule(StageModule):
-    """A velocity network trained to leave the smoothed law as it is (METHOD section 5).
+    """A velocity network trained to leave the smoothed law as it is (method section 5).
 
     Strong form: the loss is ``E r^2 / E |v|^2`` at noise ``sigma``, whose denominator excludes
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so

@@ -21,7 +21,7 @@ STEP = 0.1
 
 
 class WeakModule(StageModule):
-    """A velocity network trained to leave the law of clean snapshots as it is (METHOD section 5).
+    """A velocity network trained to leave the law of clean snapshots as it is (method section 5).
 
     The loss is ``|g|^2 / (E|v|^2 / d) + smoothness E(|d_u v|^2 + |d_u^2 v|^2) / E|v|^2``. The
     moments ``g_m = E v . grad phi_m`` are those of random Fourier functions, combined so that they

@@ -2,7 +2,7 @@
 
 ``phi_m(z) = mean_r cos(w_m . f(z)(r) + b_m)`` where ``f`` are features of each channel around a
 place ``r``, so that ``v . grad phi_m = mean_r -sin(w_m . f(z)(r) + b_m) w_m . f(v)(r)``
-(METHOD section 5).
+(method section 5).
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Weak form of a polynomial library on snapshots with measurement noise (METHOD section 5).
+"""Weak form of a polynomial library on snapshots with measurement noise (method section 5).
 
 Snapshots are ``y = x + s eps``, ``eps ~ N(0, I)``, in units of each feature's standard deviation.
 Noise blurs: ``E f(y) = E exp(s^2/2 Laplacian) f(x)``. So ``exp(-s^2/2 Laplacian) f`` at ``y``, for
