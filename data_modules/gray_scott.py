@@ -19,7 +19,7 @@ from eqflow.version import __version__
 log = logging.getLogger("eqflow")
 
 COMPARED = ("life", "waves", "spirals", "maze", "chaos")
-"""Presets whose velocities a field is compared with: those of the paper, and chaos."""
+"""Presets whose velocities a field is compared with: the five of the paper."""
 
 
 class GrayScott(SyntheticModule):

@@ -54,7 +54,7 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
     if not noise_level(cfg, flow.family):
-        score = {"name": "empirical"}  # asked for by the user alone: it needs no training
+        score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
     return FlowModel(
         shape,

@@ -25,7 +25,7 @@ HEADINGS = [
     "sum",
     "λ₁ / |λ_d|",
     "Kaplan-Yorke dimension",
-    "chaotic",
+    "chaotic trajectories",
     "escaped",
 ]
 

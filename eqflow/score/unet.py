@@ -45,7 +45,7 @@ def local_unet(channels: int, width: int, depth: int) -> nn.Module:
     except ImportError:
         raise InputError(
             "score=unet needs the library diffusers, which is not installed; "
-            "expected pip install 'eqflow[unet]'"
+            "expected pip install -e '.[unet]'"
         ) from None
     sizes: Any = {"block_out_channels": (width, 2 * width), "layers_per_block": depth}
     network: Any = UNet2DModel(
