@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from eqflow.processes import Stream, generator  # noqa: E402
+from eqflow.processes import Draws, generator  # noqa: E402
 from eqflow.score import ImageScore, build_score  # noqa: E402
 from eqflow.score.symmetry import frames  # noqa: E402
 from eqflow.snapshots import Snapshots, split  # noqa: E402
@@ -148,7 +148,7 @@ def losses(options: argparse.Namespace) -> None:
         for preset in options.preset:
             data = snapshots(preset, options.cache)
             score, loss, wall, cpu = train(kind, data, options.steps, options.seed)
-            draw = generator(0, Stream.HELD_OUT)
+            draw = generator(0, Draws.HELD_OUT)
             x = data.val[:16] + SIGMA * torch.randn(data.val[:16].shape, generator=draw)
             biases = " | ".join(bias(score, x, count) for count in (0, 8, 16))
             print(f"{kind:<13} {preset:<9} {loss:.5f} {wall:5.0f} {cpu:5.0f}  {biases}", flush=True)

@@ -36,7 +36,7 @@ from eqflow import EquilibriumFlow  # noqa: E402
 from eqflow.evaluation import Protocol, held_out, resampling_floor  # noqa: E402
 from eqflow.fields import build_field  # noqa: E402
 from eqflow.metrics import integrated_autocorrelation_time, mmd2  # noqa: E402
-from eqflow.processes import Stream, normal  # noqa: E402
+from eqflow.processes import Draws, normal  # noqa: E402
 from eqflow.simulate import HeunSDE  # noqa: E402
 from eqflow.training import noised_batches  # noqa: E402
 
@@ -121,7 +121,7 @@ class Case:
         """States after every step."""
         velocity, score = sampler
         times = dt * torch.arange(steps + 1, dtype=torch.double)
-        noise = partial(normal, x0, len(x0), self.seed, Stream.SIMULATION)
+        noise = partial(normal, x0, len(x0), self.seed, Draws.SIMULATION)
         return HeunSDE(dt, eta)(velocity, x0, times, score, noise)
 
     def observables(self, path: Tensor) -> dict[str, Tensor]:

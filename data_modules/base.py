@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from eqflow.errors import InputError
 from eqflow.labels import Labels
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.snapshots import Snapshots, check_sizes, split
 from eqflow.systems import Sample
 from eqflow.training import train_loader, val_loader
@@ -88,7 +88,7 @@ class SyntheticModule(SnapshotsModule):
     def _labels(self, snapshots: Snapshots) -> Labels:
         """Fewer are a part of more: curves over their number are of one draw."""
         train = snapshots.train  # a few more or less than n: no run is cut
-        order = torch.randperm(len(train), generator=generator(self.seed, Stream.LABELS))
+        order = torch.randperm(len(train), generator=generator(self.seed, Draws.LABELS))
         x = train[order[: self.labels]]
         assert snapshots.velocity is not None
         return Labels(x, snapshots.velocity(x))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data_modules.base import SyntheticModule
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.systems import Sample
 
 
@@ -17,7 +17,7 @@ class Planar(SyntheticModule):
     shape = (2,)
 
     def sample(self, n: int) -> Sample:
-        return Sample(self.draw(n, generator(self.seed, Stream.SNAPSHOTS)))
+        return Sample(self.draw(n, generator(self.seed, Draws.SNAPSHOTS)))
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:

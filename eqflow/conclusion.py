@@ -12,7 +12,7 @@ from torch.func import jvp
 
 from eqflow.fields import Library
 from eqflow.findings import Findings
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.simulate import RK4, Integrator, Stable, inside, reach
 from eqflow.stationarity import (
     Candidate,
@@ -145,7 +145,7 @@ def _orientation(field: Library, trial: Trial, raw: Coefficients, seed: int) -> 
     (terms, variables), z = raw.place, trial.sample.z
     images = z.ndim == 4
     z = (z[:TRACED] if images else z).double()
-    probe = rademacher(z[:, 0], generator(seed, Stream.PROBES)) if images else 1.0
+    probe = rademacher(z[:, 0], generator(seed, Draws.PROBES)) if images else 1.0
     columns = []
     for j, step in enumerate(1 / field.standardiser.std.flatten()):
         direction = torch.zeros_like(z)

@@ -12,14 +12,13 @@ from torch import Tensor
 from eqflow.discovery import Discovery
 from eqflow.equations import Equations
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library
-from eqflow.fields import Stream as StreamField
+from eqflow.fields import LEARNED, Library, Stream
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
 from eqflow.images import warn_of_seams
 from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
-from eqflow.processes import Stream, generator, normal
+from eqflow.processes import Draws, generator, normal
 from eqflow.score import EmpiricalScore, TrainedScore
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
@@ -89,7 +88,7 @@ class EquilibriumFlow:
         if x.ndim == 4:
             warn_of_seams(x, "X")
         runs = None if groups is None else _groups(groups, len(x))
-        order = shuffled(len(x), runs, generator(self.seed, Stream.DATA))  # that of X means nothing
+        order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
         z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if labels is None else _raw_labels(labels, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
@@ -132,7 +131,7 @@ class EquilibriumFlow:
             if module := flow_module(model.field, model.score, z, **training):
                 self._fit(module, z)
         model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
-        if isinstance(model.field, StreamField):
+        if isinstance(model.field, Stream):
             warn_of_asymmetry(model.field, z)
 
     def _fit(self, module: "StageModule", z: Tensor) -> None:
@@ -181,7 +180,7 @@ class EquilibriumFlow:
         from the snapshots where the score keeps them; longer where the law has separate parts.
         They are states of the smoothed law, and denoised unless ``noised``.
         """
-        model, draw = self._fitted(), generator(self.seed, Stream.SIMULATION, 2**31)
+        model, draw = self._fitted(), generator(self.seed, Draws.SIMULATION, 2**31)
         if isinstance(model.score, EmpiricalScore):
             points = model.score.points
             start = points[torch.randint(len(points), (n,), generator=draw)]
@@ -201,7 +200,7 @@ class EquilibriumFlow:
             z,
             torch.as_tensor(times, dtype=torch.double),
             lambda x: model.score(x, self.sigma),
-            lambda step: normal(z, len(z), self.seed, Stream.SIMULATION, step),
+            lambda step: normal(z, len(z), self.seed, Draws.SIMULATION, step),
         )
 
     def equations(self, variables: Sequence[str] | None = None) -> Equations:

@@ -1,7 +1,7 @@
 """Where this process stands among those that share the work, and noise that does not depend on it.
 
 Work is split by rows: a process holds a contiguous slice of every global batch. Random numbers are
-a function of (seed, stream, step, global row), so one process and many draw the same ones.
+a function of (seed, draws, step, global row), so one process and many draw the same ones.
 """
 
 from enum import IntEnum
@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, distributed
 
 
-class Stream(IntEnum):
-    """What random numbers are for; streams of one seed are independent."""
+class Draws(IntEnum):
+    """What random numbers are drawn for; those of one seed are independent."""
 
     DATA = 0
     SCORE = 1
@@ -50,33 +50,33 @@ def rows(total: int) -> slice:
 
 
 def generator(
-    seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
+    seed: int, draws: Draws, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Generator of one (seed, stream, step)."""
-    return torch.Generator(device).manual_seed(hashed(seed, stream, step))
+    """Generator of one (seed, draws, step)."""
+    return torch.Generator(device).manual_seed(hashed(seed, draws, step))
 
 
-def hashed(seed: int, stream: Stream, step: int = 0) -> int:
-    """(seed, stream, step) as the 32 bits that torch reads of a seed on the CPU."""
-    (state,) = np.random.SeedSequence((seed, stream, step)).generate_state(1)
+def hashed(seed: int, draws: Draws, step: int = 0) -> int:
+    """(seed, draws, step) as the 32 bits that torch reads of a seed on the CPU."""
+    (state,) = np.random.SeedSequence((seed, draws, step)).generate_state(1)
     return int(state)
 
 
 def normal(
-    like: Float[Tensor, "batch *shape"], total: int, seed: int, stream: Stream, step: int = 0
+    like: Float[Tensor, "batch *shape"], total: int, seed: int, draws: Draws, step: int = 0
 ) -> Float[Tensor, "batch *shape"]:
     """Standard normal draws for this process's rows of a global batch of ``total``."""
-    return drawn(like, total, seed, stream, step)[rows(total)]
+    return drawn(like, total, seed, draws, step)[rows(total)]
 
 
 def drawn(
-    like: Float[Tensor, "batch *shape"], total: int, seed: int, stream: Stream, step: int = 0
+    like: Float[Tensor, "batch *shape"], total: int, seed: int, draws: Draws, step: int = 0
 ) -> Float[Tensor, "total *shape"]:
     """The same for all rows, as a process that works alone needs them."""
     return torch.randn(
         total,
         *like.shape[1:],
-        generator=generator(seed, stream, step, like.device),
+        generator=generator(seed, draws, step, like.device),
         dtype=like.dtype,
         device=like.device,
     )

@@ -15,7 +15,7 @@ from eqflow.errors import InputError
 from eqflow.groups import boundary, shuffled
 from eqflow.labels import Labels
 from eqflow.memory import chunks, room
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 
 Velocity = Callable[[Tensor], Tensor]
 Result = TypeVar("Result")
@@ -155,7 +155,7 @@ def split(
     values, constant features and splits that leave too few states.
     """
     check_states(x)
-    order = shuffled(len(x), groups, generator(seed, Stream.DATA))
+    order = shuffled(len(x), groups, generator(seed, Draws.DATA))
     labels = None if groups is None else groups[order]
     first = boundary(val, labels)
     second = boundary(first + test, labels)
@@ -184,7 +184,7 @@ def measured(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
     """
     for part, z in enumerate((snapshots.train, snapshots.val)):
         for step, k in enumerate(chunks(torch.arange(len(z)), snapshots.shape)):
-            draw = generator(seed, Stream.MEASUREMENT, 2 * step + part)
+            draw = generator(seed, Draws.MEASUREMENT, 2 * step + part)
             z[k] += noise * torch.randn(z[k].shape, generator=draw)
     again, before = Standardiser.of(snapshots.train), snapshots.standardiser
     for z in (snapshots.train, snapshots.val, snapshots.test):

@@ -15,7 +15,7 @@ from eqflow.fields import (
     skew_kernel,
 )
 from eqflow.fields.convolution import adjoint, orbits
-from eqflow.processes import Stream, normal
+from eqflow.processes import Draws, normal
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Snapshots, Standardiser
@@ -246,7 +246,7 @@ def test_states_stay_at_the_longest_step_and_leave_at_four_times_that(times, sta
         x,
         torch.tensor([0.0, 10.0]),
         lambda x: -x / SIGMA**2,
-        lambda step: normal(x, len(x), 0, Stream.SIMULATION, step),
+        lambda step: normal(x, len(x), 0, Draws.SIMULATION, step),
     )
     spread = path[1].square().mean().sqrt().item() / SIGMA
     assert (spread < 1.2) == stays

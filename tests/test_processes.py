@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eqflow import processes
-from eqflow.processes import Stream, generator, global_means, normal, rows
+from eqflow.processes import Draws, generator, global_means, normal, rows
 from eqflow.training import noised_batches, train_loader, val_loader
 
 
@@ -36,21 +36,21 @@ def test_normal_draws_of_all_processes_are_those_of_one(on_rank, total, world):
     x = torch.zeros(total, 2, 3)
 
     def draw():
-        return normal(x[rows(total)], total, seed=3, stream=Stream.FLOW, step=11)
+        return normal(x[rows(total)], total, seed=3, draws=Draws.FLOW, step=11)
 
     parts = [on_rank(rank, world, draw) for rank in range(world)]
     assert torch.equal(torch.cat(parts), on_rank(0, 1, draw))
 
 
 def test_normal_draws_are_standard():
-    draws = normal(torch.zeros(100_000, 2), 100_000, seed=0, stream=Stream.FLOW)
+    draws = normal(torch.zeros(100_000, 2), 100_000, seed=0, draws=Draws.FLOW)
     assert draws.mean(0).abs().max() < 5 / 100_000**0.5
     torch.testing.assert_close(
         draws.T @ draws / 100_000, torch.eye(2), rtol=0, atol=5 * (2 / 100_000) ** 0.5
     )
 
 
-KEYS = [*product((0, 1, 2, 10), (Stream.DATA, Stream.FLOW, Stream.PROBES), (0, 1, 2**31))]
+KEYS = [*product((0, 1, 2, 10), (Draws.DATA, Draws.FLOW, Draws.PROBES), (0, 1, 2**31))]
 
 
 def test_seeds_streams_and_steps_have_draws_of_their_own():
@@ -59,9 +59,9 @@ def test_seeds_streams_and_steps_have_draws_of_their_own():
     assert [KEYS[i] for i in (distances.min(1).values < 1).nonzero().flatten()] == []
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"stream": Stream.SCORE}, {"step": 1}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"stream": Draws.SCORE}, {"step": 1}])
 def test_normal_draws_change_with_each_of_seed_stream_and_step(change):
-    x, key = torch.zeros(20, 2), {"seed": 0, "stream": Stream.FLOW, "step": 0}
+    x, key = torch.zeros(20, 2), {"seed": 0, "stream": Draws.FLOW, "step": 0}
     assert torch.equal(normal(x, 20, **key), normal(x, 20, **key))
     assert (normal(x, 20, **key) - normal(x, 20, **key | change)).abs().max() > 0.1
 

@@ -23,7 +23,7 @@ from eqflow.evaluation.paths import true_path
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import noised, spread_out
 from eqflow.fields import VelocityField
-from eqflow.processes import Stream, normal
+from eqflow.processes import Draws, normal
 from eqflow.score import Score
 from eqflow.simulate import EulerMaruyama, HeunSDE, Integrator
 from eqflow.simulate.base import FixedStep
@@ -72,7 +72,7 @@ def odd_cosines(
     sde, times = _sde(integrator, field), torch.tensor([0.0, SHORT])
 
     def end(sign: float) -> Tensor:
-        noise = partial(normal, start, len(start), protocol.seed, Stream.SIMULATION)
+        noise = partial(normal, start, len(start), protocol.seed, Draws.SIMULATION)
         path = sde(lambda x: sign * field(x), start, times, partial(score, sigma=sigma), noise)
         return score.denoise(path[-1], sigma)
 
@@ -100,7 +100,7 @@ def published_cosines(
         for step in range(STEPS):
             s = score(x, sigma)
             average = MEMORY * average + (1 - MEMORY) * (x + sigma**2 * s)
-            noise = normal(start, len(start), protocol.seed, Stream.SIMULATION, step)
+            noise = normal(start, len(start), protocol.seed, Draws.SIMULATION, step)
             x = x + (sign * field.given(x, s) + eta * s) * dt + (2 * eta * dt) ** 0.5 * noise
         return average
 
@@ -114,7 +114,7 @@ def starts(snapshots: Snapshots, sigma: float, protocol: Protocol) -> tuple[Tens
     x = spread_out(snapshots.test, protocol.displaced)
     path = true_path(snapshots, x, torch.tensor([0.0, SHORT]))
     assert path is not None
-    return x, noised(x, sigma, protocol.seed, Stream.HELD_OUT), path[-1] - x
+    return x, noised(x, sigma, protocol.seed, Draws.HELD_OUT), path[-1] - x
 
 
 def _sde(integrator: Integrator, field: VelocityField) -> FixedStep:

@@ -15,7 +15,7 @@ from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import spread_out
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.snapshots import Snapshots
 
 LOOKED_AT = 32
@@ -61,7 +61,7 @@ def averaged(
     """``E_eps field(x + sigma eps)`` from ``PAIRS`` draws of either sign; the field at sigma 0."""
     if not sigma:
         return field(x)
-    draw = generator(protocol.seed, Stream.HELD_OUT, 1, x.device)
+    draw = generator(protocol.seed, Draws.HELD_OUT, 1, x.device)
     total = torch.zeros_like(x)
     for _ in range(PAIRS):
         noise = sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out
 from eqflow.fields import VelocityField
-from eqflow.processes import Stream, normal, rows
+from eqflow.processes import Draws, normal, rows
 from eqflow.score import Score
 from eqflow.simulate import RK4, Integrator, Stable, stiffness
 from eqflow.snapshots import Snapshots
@@ -36,7 +36,7 @@ def simulated(
     times = torch.tensor([0.0, *protocol.horizons], device=starts.device)
 
     def noise(step: int) -> Tensor:
-        return normal(mine, len(starts), protocol.seed, Stream.SIMULATION, step)
+        return normal(mine, len(starts), protocol.seed, Draws.SIMULATION, step)
 
     used = integrator.limited(field.longest_step)
     path = used(field, mine, times, partial(score, sigma=sigma), noise)

@@ -25,7 +25,7 @@ from eqflow.metrics import (
     sinkhorn_divergence,
     sliced_w2_splits,
 )
-from eqflow.processes import Stream, generator, rows
+from eqflow.processes import Draws, generator, rows
 from eqflow.score import Score
 from eqflow.simulate import Integrator, reach
 from eqflow.snapshots import Snapshots, remembered
@@ -106,7 +106,7 @@ def halves(
     Correlated states, those of one group, are on the same side, as they are in :func:`held_out`.
     """
     labels = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
-    draw = generator(protocol.seed, Stream.FLOOR)
+    draw = generator(protocol.seed, Draws.FLOOR)
     firsts = [half(len(states), labels, draw) for _ in range(protocol.splits)]
     return torch.stack(firsts, dim=1).to(states.device)
 
@@ -114,7 +114,7 @@ def halves(
 @remembered
 def escape_radius(snapshots: Snapshots, sigma: float) -> float:
     """Beyond which states have left the training states at the level the field lives at."""
-    return reach(noised(snapshots.train, sigma, 0, Stream.NORMALISATION))
+    return reach(noised(snapshots.train, sigma, 0, Draws.NORMALISATION))
 
 
 @remembered

@@ -11,7 +11,7 @@ from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.similarity import similarity
 from eqflow.evaluation.states import noised
 from eqflow.fields import build_field
-from eqflow.processes import Stream
+from eqflow.processes import Draws
 from eqflow.score import Score
 from eqflow.simulate import Integrator
 from eqflow.snapshots import Snapshots
@@ -39,7 +39,7 @@ def random_skew_similarity(
     ``PUBLISHED``. ``arguments`` are those of their kernels.
     """
     images = len(snapshots.shape) > 1
-    states = noised(snapshots.train[:SCALED_ON], sigma, protocol.seed, Stream.NORMALISATION)
+    states = noised(snapshots.train[:SCALED_ON], sigma, protocol.seed, Draws.NORMALISATION)
     found: list[dict[str, float]] = []
     for seed in range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws):
         field = build_field("random_skew", snapshots.shape, score, sigma, seed, **arguments)

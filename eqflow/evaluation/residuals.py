@@ -8,7 +8,7 @@ from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out
 from eqflow.fields import VelocityField
 from eqflow.metrics import RelativeResidual
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.score import EmpiricalScore, Score
 from eqflow.snapshots import Snapshots, remembered
 from eqflow.stationarity import MAX_EXACT_DIM, hutchinson, rademacher, strong_moments
@@ -29,7 +29,7 @@ def residuals(
     empirical, error = empirical_score(snapshots, sigma, protocol)
     probes = None
     if field.dim > MAX_EXACT_DIM:
-        probes = rademacher(x.expand(2, *x.shape), generator(0, Stream.PROBES, device=x.device))
+        probes = rademacher(x.expand(2, *x.shape), generator(0, Draws.PROBES, device=x.device))
     v = field(x)
     moments = {
         "relative": strong_moments(field, x, empirical, probes),
@@ -47,7 +47,7 @@ def image_residuals(
     There is no ``residual/relative``: among so many pixels the empirical score pulls every state
     to the one snapshot nearest to it, which says nothing about the law.
     """
-    x, draw = held_out(snapshots, sigma, protocol)[0], generator(0, Stream.PROBES)
+    x, draw = held_out(snapshots, sigma, protocol)[0], generator(0, Draws.PROBES)
     r2, v2 = [], []
     for some in x.split(IMAGES):
         probes = rademacher(some.cpu().expand(PROBES, *some.shape), draw).to(some)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.evaluation.protocol import Protocol
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.snapshots import Snapshots, remembered
 
 
@@ -15,7 +15,7 @@ def held_out(
 ) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, "n *shape"]]:
     """States to start from and states to compare with: two halves of the noised test split."""
     n = min(protocol.starts, len(snapshots.test) // 2)
-    x = noised(snapshots.test[: 2 * n], sigma, protocol.seed, Stream.HELD_OUT)
+    x = noised(snapshots.test[: 2 * n], sigma, protocol.seed, Draws.HELD_OUT)
     return x[:n], x[n:]
 
 
@@ -26,8 +26,8 @@ def spread_out(x: Float[Tensor, "n *shape"], most: int) -> Float[Tensor, "few *s
 
 
 def noised(
-    x: Float[Tensor, "n *shape"], sigma: float, seed: int, stream: Stream
+    x: Float[Tensor, "n *shape"], sigma: float, seed: int, draws: Draws
 ) -> Float[Tensor, "n *shape"]:
     """``x + sigma eps``, the same draws in every process."""
-    draw = generator(seed, stream, device=x.device)
+    draw = generator(seed, draws, device=x.device)
     return x + sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

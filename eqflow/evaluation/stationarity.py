@@ -3,7 +3,7 @@
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import noised
 from eqflow.fields import VelocityField
-from eqflow.processes import Stream
+from eqflow.processes import Draws
 from eqflow.snapshots import Snapshots
 from eqflow.stationarity import FourierFunctions, LocalFunctions, hotelling
 
@@ -21,7 +21,7 @@ def stationarity(
     """
     if len(snapshots.test) < FEWEST:
         return {}
-    x = noised(snapshots.test, sigma, protocol.seed, Stream.HELD_OUT)
+    x = noised(snapshots.test, sigma, protocol.seed, Draws.HELD_OUT)
     kind = FourierFunctions if len(snapshots.shape) == 1 else LocalFunctions
     functions = kind.of(x, seed=protocol.seed)
     velocities = {"": field(x)}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eqflow.errors import InputError
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 
 TOLERANCE = 1e-6
 """Of the symmetries of a given kernel, relative to its largest entry."""
@@ -65,7 +65,7 @@ def random_kernel(
     if not isinstance(radius, int) or radius < 0:
         raise InputError(f"flow.field.radius={radius} found; expected an integer >= 0")
     size = orbits(radius).max() + 1 if symmetric else (2 * radius + 1) ** 2
-    values = torch.randn(channels, channels, int(size), generator=generator(seed, Stream.MATRIX))
+    values = torch.randn(channels, channels, int(size), generator=generator(seed, Draws.MATRIX))
     if symmetric:
         return isotropic(values, radius)
     return values.unflatten(2, (2 * radius + 1, 2 * radius + 1))

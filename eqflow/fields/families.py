@@ -17,8 +17,7 @@ from eqflow.fields.library import Library
 from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
 from eqflow.fields.network import Network
 from eqflow.fields.stream import Stream
-from eqflow.processes import Stream as Draws
-from eqflow.processes import hashed
+from eqflow.processes import Draws, hashed
 from eqflow.score import Score
 
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.simulate import inside
 from eqflow.stationarity import jacobian
 from eqflow.stationarity.divergence import Velocity
@@ -131,7 +131,7 @@ def _logarithms(
     n, dim = path.shape[1:]
     windows, some = (len(path) - 1) // STEPS, max(1, AT_ONCE // (STEPS * n))
     # in no special direction: the first axis may be one that does not grow
-    draw = torch.randn(dim, dim, generator=generator(0, Stream.FRAME), dtype=torch.double)
+    draw = torch.randn(dim, dim, generator=generator(0, Draws.FRAME), dtype=torch.double)
     frame = torch.linalg.qr(draw).Q.to(path.device).expand(n, dim, dim)
     found = []
     for first in range(0, windows, some):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
-from eqflow.processes import Stream, drawn
+from eqflow.processes import Draws, drawn
 from eqflow.report.entry import Entry
 from eqflow.simulate import Integrator
 from eqflow.simulate.base import Noise
@@ -97,7 +97,7 @@ class Scene:
 
     def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
         """Draws for an SDE from ``x0``, all of whose states one process simulates."""
-        return lambda step: drawn(x0, len(x0), self.seed, Stream.SIMULATION, step)
+        return lambda step: drawn(x0, len(x0), self.seed, Draws.SIMULATION, step)
 
     def velocities(
         self, entry: Entry

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.processes import Stream, hashed
+from eqflow.processes import Draws, hashed
 from eqflow.score.base import Score
 from eqflow.score.conv import ConvScore
 from eqflow.score.empirical import EmpiricalScore
@@ -37,5 +37,5 @@ def build_score(
     if name == "empirical":
         return EmpiricalScore(points, **arguments)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hashed(seed, Stream.SCORE_WEIGHTS))
+        torch.manual_seed(hashed(seed, Draws.SCORE_WEIGHTS))
         return SCORES[name](shape, **arguments)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.groups import summed
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.stationarity.form import Form
 from eqflow.stationarity.solve import Minimum, gauge_fixed
 
@@ -36,7 +36,7 @@ def draws(
     Exponential weights of mean one (Rubin 1981) are drawn for snapshots, or whole ``groups``.
     """
     size, effects = len(effects), summed(effects, groups)
-    draw = generator(seed, Stream.BOOTSTRAP)
+    draw = generator(seed, Draws.BOOTSTRAP)
     shape = (count, len(effects))
     weights = -torch.rand(shape, generator=draw, dtype=torch.double).log().to(effects.device)
     return (weights - 1) @ effects / (size * total) ** 0.5

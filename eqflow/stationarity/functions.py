@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 
 FLATTEST = 1e-3
 """Smallest variance, relative to a feature's, that a principal direction is resolved at."""
@@ -41,7 +41,7 @@ class FourierFunctions:
         deviations of the features, the rest in those of the principal directions, so that thin
         directions of the data are resolved too.
         """
-        draw, dim = generator(seed, Stream.TEST_FUNCTIONS), z.shape[1]
+        draw, dim = generator(seed, Draws.TEST_FUNCTIONS), z.shape[1]
         w, t = (torch.randn(count, k, generator=draw, dtype=torch.double) for k in (dim, 1))
         low, high = log(scales[0]), log(scales[1])
         uniform = torch.special.ndtr(t)

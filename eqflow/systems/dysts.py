@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.simulate import RK4
 from eqflow.systems.sample import Sample
 
@@ -82,7 +82,7 @@ class Dysts:
         halving it changes little); after ``SETTLE`` periods a state of each is kept at random
         times, a period apart on average. Raises ``InputError`` if an orbit leaves or comes to rest.
         """
-        runs, draw = min(runs, n), generator(seed, Stream.SNAPSHOTS)
+        runs, draw = min(runs, n), generator(seed, Draws.SNAPSHOTS)
         if not transient > 0:
             raise InputError(f"transient={transient} found; expected a number of periods > 0")
         kept = -(-n // runs)

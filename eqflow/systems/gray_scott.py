@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.memory import check_memory
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.systems.runs import Runs, Schedule
 from eqflow.systems.sample import Sample
 from eqflow.terms import laplacian
@@ -178,7 +178,7 @@ class GrayScott:
 
 def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
     """Where run ``number`` starts: u = 1, v = 0 but in random discs, and a little noise."""
-    draw = generator(seed, Stream.SNAPSHOTS, number)
+    draw = generator(seed, Draws.SNAPSHOTS, number)
     most = max(2, prod(grid) // AREA)
     discs = int(torch.randint(most // 2, most + 1, (1,), generator=draw))
     centres = torch.rand(discs, 2, generator=draw) * torch.tensor(grid)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.simulate import RK4
 from eqflow.systems.sample import Sample
 
@@ -44,7 +44,7 @@ class Lorenz63:
         ``transient`` of 20 about one in a thousand is still there.
         """
         runs = min(runs, n)
-        draw = generator(seed, Stream.SNAPSHOTS)
+        draw = generator(seed, Draws.SNAPSHOTS)
         x0 = torch.randn(runs, 3, dtype=torch.float64, generator=draw)
         x0 = x0 * torch.tensor([8.0, 9.0, 8.5]) + torch.tensor([0.0, 0.0, 23.5])
         kept = -(-n // runs)

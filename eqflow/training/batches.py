@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from eqflow.processes import Stream, generator, rows
+from eqflow.processes import Draws, generator, rows
 
 
 class Batch(NamedTuple):
@@ -39,7 +39,7 @@ class BatchSampler(Sampler):
         for step in range(self.first_step, self.first_step + self.steps):
             cycle, place = divmod(step, batches_per_pass)
             if cycle != known:
-                shuffle = generator(self.seed, Stream.ORDER, cycle)
+                shuffle = generator(self.seed, Draws.ORDER, cycle)
                 order, known = torch.randperm(self.size, generator=shuffle), cycle
             batch = order[place * self.batch_size : (place + 1) * self.batch_size]
             yield batch[rows(len(batch))], len(batch)
@@ -81,5 +81,5 @@ def noised_batches(
 ) -> Iterator[Float[Tensor, "batch *shape"]]:
     """One pass over ``states`` noised at ``sigma``: what a field is normalised on."""
     for step, x in enumerate(states.split(pass_size(tuple(states.shape[1:])))):
-        draw = generator(0, Stream.NORMALISATION, step, x.device)
+        draw = generator(0, Draws.NORMALISATION, step, x.device)
         yield x + sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

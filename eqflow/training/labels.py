@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.labels import Labels
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 
 MOST = 1024
 """Labels that a step takes; of more, random ones."""
@@ -43,7 +43,7 @@ class LabelError(nn.Module):
             return self.x.new_zeros(())
         x, v = self.x, self.v
         if len(x) > MOST:
-            draw = generator(self.seed, Stream.LABELS, step)
+            draw = generator(self.seed, Draws.LABELS, step)
             some = torch.randint(len(x), (MOST,), generator=draw).to(x.device)
             x, v = x[some], v[some]
         return self.weight * (field(x) - v).square().sum() / v.square().sum()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.labels import Labels
-from eqflow.processes import Stream, generator, global_means, normal, rows
+from eqflow.processes import Draws, generator, global_means, normal, rows
 from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
@@ -106,7 +106,7 @@ class ScoreModule(StageModule):
         """Denoising error of each of this process's rows, one noise draw each."""
         x, total = batch
         flat = x.flatten(1)
-        draws = normal(torch.cat([flat, flat[:, :1]], 1), total, self.seed, Stream.SCORE, step)
+        draws = normal(torch.cat([flat, flat[:, :1]], 1), total, self.seed, Draws.SCORE, step)
         return score.denoising_error(x, draws[:, :-1].view(x.shape), draws[:, -1:])
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
@@ -167,7 +167,7 @@ class FlowModule(StageModule):
     def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """``r^2`` and ``|v|^2`` at freshly noised states."""
         x = batch.states + self.sigma * normal(
-            batch.states, batch.total, self.seed, Stream.FLOW, step
+            batch.states, batch.total, self.seed, Draws.FLOW, step
         )
         with torch.no_grad():
             score = self.score(x, self.sigma)
@@ -188,7 +188,7 @@ class FlowModule(StageModule):
             return None
         signs = rademacher(
             x.new_empty(2, total, *x.shape[1:]),
-            generator(self.seed, Stream.PROBES, step, x.device),
+            generator(self.seed, Draws.PROBES, step, x.device),
         )
         return signs[:, rows(total)]
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.fields import Stream
 from eqflow.labels import Labels
-from eqflow.processes import Stream as Draws
-from eqflow.processes import global_means, normal
+from eqflow.processes import Draws, global_means, normal
 from eqflow.score import asymmetry
 from eqflow.training.batches import Batch, noised_batches
 from eqflow.training.labels import LabelError

@@ -7,7 +7,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.fields import Network
 from eqflow.labels import Labels
-from eqflow.processes import Stream, generator, global_means, normal, rows
+from eqflow.processes import Draws, generator, global_means, normal, rows
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
 from eqflow.training.batches import Batch
 from eqflow.training.labels import LabelError
@@ -90,7 +90,7 @@ class WeakModule(StageModule):
     def _differences(self, batch: Batch, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """``v``, ``d_u v`` and ``d_u^2 v`` along a random direction at each state."""
         x, total = batch
-        u = STEP * normal(x, total, self.seed, Stream.PROBES, step)
+        u = STEP * normal(x, total, self.seed, Draws.PROBES, step)
         v, ahead, behind = self.field(torch.cat([x, x + u, x - u])).chunk(3)
         return v, (ahead - behind) / (2 * STEP), (ahead - 2 * v + behind) / STEP**2
 
@@ -114,7 +114,7 @@ class WeakModule(StageModule):
     def on_train_end(self) -> None:
         if self.label_error.counts:
             return
-        draw = generator(self.seed, Stream.PROBES, 2**31, self.sample.device)
+        draw = generator(self.seed, Draws.PROBES, 2**31, self.sample.device)
         divergence = hutchinson(self.field, self.sample, rademacher(self.sample[None], draw))[1]
         if orientation(divergence[0]).sign < 0:
             self.field.reverse_()

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Stream, generator, rows
+from eqflow.processes import Draws, generator, rows
 from eqflow.training.batches import Batch
 
 
@@ -17,7 +17,7 @@ def windows(
     diagonal, each with probability one half. Draws are those of (seed, step, global row).
     """
     x, total = batch
-    draw = generator(seed, Stream.WINDOWS, step, x.device)
+    draw = generator(seed, Draws.WINDOWS, step, x.device)
     places = torch.rand(total, 5, generator=draw, device=x.device)[rows(total)]
     coins = (places[:, 2:] < 0.5) & turned
     i, j = (_line(places[:, axis], coins[:, axis], x.shape[2 + axis], side) for axis in (0, 1))

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Stream, generator
+from eqflow.processes import Draws, generator
 from eqflow.terms.operators import OPERATORS
 
 Image = Float[Tensor, "*batch height width"]
@@ -72,7 +72,7 @@ class LocalFunctions:
 
         Frequencies are log-uniform in ``scales``, per standard deviation of a feature in ``z``.
         """
-        f, draw = features(z.double(), directed), generator(seed, Stream.TEST_FUNCTIONS)
+        f, draw = features(z.double(), directed), generator(seed, Draws.TEST_FUNCTIONS)
         mean, std = f.mean((1, 3, 4)), f.std((1, 3, 4))
         size, low, high = std.numel(), log(scales[0]), log(scales[1])
         w = torch.randn(count, size, generator=draw, dtype=torch.double)
