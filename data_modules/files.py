@@ -12,9 +12,9 @@ from torch import Tensor
 from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
 from eqflow.errors import InputError
-from eqflow.images import warn_of_seams
 from eqflow.labels import Labels, raw_labels
 from eqflow.memory import check_memory
+from eqflow.seams import warn_of_seams
 from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
 
 FEWEST_GROUPS = 30

@@ -81,7 +81,7 @@ def conclude(
     if accepted:
         law = trial.finished(law)
     form, found = law.form, law.found
-    errors = draws(influence(form, found), form.count, groups=trial.labels(form), seed=seed)
+    errors = draws(influence(form, found), form.count, groups=trial.groups(form), seed=seed)
     raw = _raw(field, trial, law, errors)
     sense = _orientation(field, trial, raw, seed)
     raw = raw.signed(sense.sign)

@@ -187,12 +187,12 @@ class Discovery:
         return conclude(self.field, trial, tried, [one.name for one in moves], self.seed)
 
     def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample | ImageSample:
-        labels = None if groups is None else groups[start : start + len(z)]
+        mine = None if groups is None else groups[start : start + len(z)]
         for chunk in z.split(CHECKED):
             self.field.terms.check_finite(self.field.standardiser.raw(chunk.double()))
         if self.images:
-            return ImageSample(z, self.field.theta, labels)
-        return Sample(z.double(), self.field.theta(z.double()), labels)
+            return ImageSample(z, self.field.theta, mine)
+        return Sample(z.double(), self.field.theta(z.double()), mine)
 
     def _affordable(self, libraries: list[Tensor]) -> list[Tensor]:
         """The libraries with fewer unknowns than snapshots and with independent terms."""

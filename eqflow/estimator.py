@@ -15,11 +15,11 @@ from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library, Stream
 from eqflow.findings import Findings
 from eqflow.groups import shuffled
-from eqflow.images import warn_of_seams
 from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
 from eqflow.processes import Draws, generator, normal
 from eqflow.score import EmpiricalScore, TrainedScore
+from eqflow.seams import warn_of_seams
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import FourierFunctions, LocalFunctions, Stationarity, hotelling

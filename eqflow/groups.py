@@ -1,4 +1,4 @@
-"""Snapshots that are correlated, several of one run, share a label: a group.
+"""Snapshots that are correlated, several of one run, share a number: a group.
 
 Whole groups are fitted on, held out and resampled, and the sum over a group is one observation.
 """

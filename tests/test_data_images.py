@@ -10,7 +10,7 @@ from PIL import Image
 from data_modules import SnapshotsFile
 from eqflow import memory, store
 from eqflow.errors import InputError
-from eqflow.images import seam
+from eqflow.seams import seam
 
 
 def waves(n=40, side=16, period=16.0):

@@ -11,7 +11,7 @@ from eqflow.evaluation.states import spread_out
 from eqflow.evaluation.stationarity import stationarity
 from eqflow.fields import MinusX, VelocityField
 from eqflow.metrics import histogram, profile_splits, sliced_w2, sliced_w2_splits, structure_factor
-from eqflow.metrics.fields import EXTENT, PROFILES, WIDTH
+from eqflow.metrics.textures import EXTENT, PROFILES, WIDTH
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
 from eqflow.snapshots import Snapshots, Standardiser, split

@@ -59,9 +59,9 @@ def test_seeds_streams_and_steps_have_draws_of_their_own():
     assert [KEYS[i] for i in (distances.min(1).values < 1).nonzero().flatten()] == []
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"stream": Draws.SCORE}, {"step": 1}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"draws": Draws.SCORE}, {"step": 1}])
 def test_normal_draws_change_with_each_of_seed_stream_and_step(change):
-    x, key = torch.zeros(20, 2), {"seed": 0, "stream": Draws.FLOW, "step": 0}
+    x, key = torch.zeros(20, 2), {"seed": 0, "draws": Draws.FLOW, "step": 0}
     assert torch.equal(normal(x, 20, **key), normal(x, 20, **key))
     assert (normal(x, 20, **key) - normal(x, 20, **key | change)).abs().max() > 0.1
 

@@ -98,7 +98,7 @@ def work(cfg: DictConfig) -> None:
 
 def _spawn(folder: Path, trainer: DictConfig) -> None:
     """Run this machine's ranks; what ended the first that failed comes out as itself."""
-    command = ["eqflow.cli.ranks", *rendezvous(trainer.num_nodes)]
+    command = ["eqflow.cli.torchrun", *rendezvous(trainer.num_nodes)]
     command += [f"--nproc-per-node={trainer.devices}", "-m", "eqflow.cli.rank", str(folder)]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

@@ -27,8 +27,8 @@ def stationarity(
     velocities = {"": field(x)}
     if snapshots.velocity and not sigma:
         velocities["truth/"] = snapshots.velocity(x)
-    states, labels = x.double(), snapshots.test_groups
-    tests = {prefix: hotelling(v, states, functions, labels) for prefix, v in velocities.items()}
+    states, groups = x.double(), snapshots.test_groups
+    tests = {prefix: hotelling(v, states, functions, groups) for prefix, v in velocities.items()}
     return {f"{prefix}stationarity/p_value": test.p_value for prefix, test in tests.items()} | {
         f"{prefix}stationarity/effect_size": test.effect_size for prefix, test in tests.items()
     }

@@ -1,13 +1,6 @@
 """Measures of a field: what it preserves, its residual, what it resembles and its chaos."""
 
 from eqflow.metrics.escape import Escaped
-from eqflow.metrics.fields import (
-    PROFILES,
-    ProfileDistance,
-    histogram,
-    profile_splits,
-    structure_factor,
-)
 from eqflow.metrics.gauge import (
     FUNCTIONALS,
     Levels,
@@ -25,12 +18,19 @@ from eqflow.metrics.gauge import (
 from eqflow.metrics.growth import Growth, growth
 from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
 from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
-from eqflow.metrics.moments import Cosine, RelativeResidual
 from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
+from eqflow.metrics.ratios import Cosine, RelativeResidual
 from eqflow.metrics.series import (
     autocorrelation,
     integrated_autocorrelation_time,
     return_map,
+)
+from eqflow.metrics.textures import (
+    PROFILES,
+    ProfileDistance,
+    histogram,
+    profile_splits,
+    structure_factor,
 )
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from eqflow.metrics import histogram, structure_factor
-from eqflow.metrics.fields import EXTENT, WIDTH
+from eqflow.metrics.textures import EXTENT, WIDTH
 from eqflow.report.entry import Entry
 from eqflow.report.style import BAND, DATA, sheet
 

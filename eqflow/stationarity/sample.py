@@ -73,6 +73,6 @@ class Sample:
         return WeakForm(self.z, self.theta[:, columns], functions, total, rms)
 
     @property
-    def labels(self) -> Int[Tensor, " n"] | None:
+    def observation_groups(self) -> Int[Tensor, " n"] | None:
         """The group of every observation."""
         return self.groups

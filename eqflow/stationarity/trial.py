@@ -126,10 +126,10 @@ class Trial:
     def _functions(self, columns: Tensor, fewest: int) -> FourierFunctions | LocalFunctions:
         return self.functions.first(max(fewest, MOMENTS * self._unknowns(columns)))
 
-    def labels(self, form: Form) -> Tensor | None:
+    def groups(self, form: Form) -> Tensor | None:
         """The groups of a form's observations, where it was made of the first ones of all."""
-        labels = self.whole.labels
-        return None if labels is None else labels[: form.size]
+        groups = self.whole.observation_groups
+        return None if groups is None else groups[: form.size]
 
     def _unknowns(self, columns: Tensor) -> int:
         return len(columns) * self.sample.dim
@@ -181,7 +181,9 @@ class Trial:
         weight = weights(self.others)
         moments = weight * held_out.moments(found.xi)
         slopes = weight[:, None] * held_out.plain_jacobian[:, found.support]
-        return vanishing(moments, self.held_out.labels, fit=slopes @ spread(form, found))
+        return vanishing(
+            moments, self.held_out.observation_groups, fit=slopes @ spread(form, found)
+        )
 
     def sparse(self, full: Candidate) -> Candidate:
         """The law left by backward elimination, if the test does not prefer the full one."""

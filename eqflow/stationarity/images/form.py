@@ -23,7 +23,7 @@ from eqflow.stationarity.images.moments import (
 class ImageForm(Form):
     """Moments of a library on standardised images; an observation is a block of one.
 
-    ``labels`` (n x blocks,) say which blocks are correlated; ``total`` the sums over all images,
+    ``groups`` (n x blocks,) say which blocks are correlated; ``total`` the sums over all images,
     those of the sample if left out. The combined functions have moments that are uncorrelated on
     average over the library.
     """
@@ -31,7 +31,7 @@ class ImageForm(Form):
     def __init__(
         self,
         found: Moments,
-        labels: Int[Tensor, " observations"],
+        groups: Int[Tensor, " observations"],
         total: Sums | None = None,
         rms: Float[Tensor, " terms"] | None = None,
     ) -> None:
@@ -42,8 +42,8 @@ class ImageForm(Form):
         self.each = (found.each / self.rms[:, None]).flatten(0, 1).flatten(2)
         self.size = len(self.each)
         self.count = self.size * images / len(found.gram)
-        self.labels = labels
-        self.total = self.count / inflation(self.each.flatten(1), labels)
+        self.groups = groups
+        self.total = self.count / inflation(self.each.flatten(1), groups)
         self.plain_jacobian = (tested / images / self.rms[:, None]).flatten(1)
 
     @cached_property
@@ -59,7 +59,7 @@ class ImageForm(Form):
 
     def settle(self, xi: Float[Tensor, " unknowns"]) -> None:
         """Count ``total`` by how much the field's own moments are correlated within an image."""
-        self.total = self.count / inflation(self.moments(xi) @ self.mix, self.labels)
+        self.total = self.count / inflation(self.moments(xi) @ self.mix, self.groups)
 
     def moments(self, xi: Float[Tensor, " unknowns"]) -> Float[Tensor, "n functions"]:
         """``v . grad phi_m`` of every block, for the plain test functions."""
@@ -146,10 +146,10 @@ class ImageSample:
         """The weak form of some of the terms."""
         each, gram = self.moments(functions)
         some = Moments(each[:, :, :, columns], gram[:, columns][:, :, columns])
-        return ImageForm(some, self.labels, total, rms)
+        return ImageForm(some, self.observation_groups, total, rms)
 
     @property
-    def labels(self) -> Int[Tensor, " observations"]:
+    def observation_groups(self) -> Int[Tensor, " observations"]:
         """The group of every block, or its image where there are none."""
         images = torch.arange(len(self.z), device=self.z.device)
         return (images if self.groups is None else self.groups).repeat_interleave(self.observations)
