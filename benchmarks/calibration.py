@@ -31,8 +31,8 @@ from torch import Tensor  # noqa: E402
 from eqflow.snapshots import Standardiser  # noqa: E402
 from eqflow.stationarity import (  # noqa: E402
     FourierFunctions,
-    LocalFunctions,
     Stationarity,
+    functions_for,
     hotelling,
 )
 from eqflow.systems import GrayScott, Lorenz63, Schedule  # noqa: E402
@@ -165,8 +165,7 @@ def image_level(preset: str, runs: int, steps: list[float], repeats: int, seed: 
 
 def tested(law: Law, x: Tensor, groups: Tensor | None, seed: int) -> Stationarity:
     units = Standardiser.of(law.reference)
-    kind = FourierFunctions if x.ndim == 2 else LocalFunctions
-    functions = kind.of(units.standard(law.reference), seed=seed)
+    functions = functions_for(units.standard(law.reference), seed)
     return hotelling(law.velocity(x) / units.std, units.standard(x), functions, groups)
 
 

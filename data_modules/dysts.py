@@ -7,7 +7,7 @@ from torch import Tensor
 from data_modules.base import SyntheticModule
 from eqflow import systems
 from eqflow.snapshots import Standardiser
-from eqflow.stationarity import FourierFunctions, hotelling
+from eqflow.stationarity import functions_for, hotelling
 
 log = logging.getLogger("eqflow")
 
@@ -55,5 +55,5 @@ class Dysts(SyntheticModule):
         """Of the true velocity on a sample."""
         units = Standardiser.of(states)
         z, v = units.standard(states), self.system.velocity(states) / units.std
-        functions = FourierFunctions.of(z, seed=self.seed)
+        functions = functions_for(z, self.seed)
         return hotelling(v, z, functions, groups).p_value

@@ -141,8 +141,19 @@ def _raw(
 
 
 def _orientation(field: Library, trial: Trial, raw: Coefficients, seed: int) -> Orientation:
-    """From the divergences of the law's terms, at the states of the sample."""
-    (terms, variables), z = raw.place, trial.sample.z
+    """Whether states contract: from ``E div v`` of the law and of those of its bootstrap."""
+    each = _term_divergences(field, trial, raw.place, seed)
+    return orientation(each @ raw.values, raw.errors @ each.mean(0))
+
+
+def _term_divergences(
+    field: Library, trial: Trial, place: Int[Tensor, "2 support"], seed: int
+) -> Float[Tensor, "n support"]:
+    """``d theta_a / d z_j`` of every unknown's term ``a`` and variable ``j``, state by state.
+
+    Of images it is the mean over places, with random signs: a place moves others too.
+    """
+    (terms, variables), z = place, trial.sample.z
     images = z.ndim == 4
     z = (z[:TRACED] if images else z).double()
     probe = rademacher(z[:, 0], generator(seed, Draws.PROBES)) if images else 1.0
@@ -153,8 +164,7 @@ def _orientation(field: Library, trial: Trial, raw: Coefficients, seed: int) -> 
         slope = jvp(trial.noisy or field.theta, (z,), (direction,))[1].transpose(0, 1) * probe
         diagonal = slope.transpose(0, 1).reshape(len(z), len(slope), -1).mean(2)
         columns.append(diagonal[:, terms] * (variables == j))
-    each = torch.stack(columns).sum(0)
-    return orientation(each @ raw.values, raw.errors @ each.mean(0))
+    return torch.stack(columns).sum(0)
 
 
 def _degree(field: Library, full: Candidate) -> int:

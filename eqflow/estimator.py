@@ -22,7 +22,7 @@ from eqflow.score import EmpiricalScore, TrainedScore
 from eqflow.seams import warn_of_seams
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.snapshots import Standardiser, check_states
-from eqflow.stationarity import FourierFunctions, LocalFunctions, Stationarity, hotelling
+from eqflow.stationarity import Stationarity, functions_for, hotelling
 
 if TYPE_CHECKING:
     import sympy
@@ -309,8 +309,7 @@ def stationarity_test(
             f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
         )
     runs = None if groups is None else _groups(groups, len(x))
-    kind = FourierFunctions if z.ndim == 2 else LocalFunctions
-    return hotelling(v / units.std, z, kind.of(z, seed=seed), runs)
+    return hotelling(v / units.std, z, functions_for(z, seed), runs)
 
 
 def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:

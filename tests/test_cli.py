@@ -1,11 +1,12 @@
 """The command line: refusals, resuming, processes, the cache, and what loggers store."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from runs import TINY, call, metrics
+from runs import ROOT, TINY, call, metrics
 
 import eqflow
 
@@ -153,6 +154,16 @@ def test_a_run_starts_from_another_ones_parameters(done, tmp_path, monkeypatch):
     assert call(monkeypatch, *TINY, *start, *still, f"run_dir={tmp_path}/run") == 0
     x = torch.randn(5, 2)
     assert torch.equal(eqflow.load(tmp_path / "run").velocity(x), eqflow.load(done).velocity(x))
+
+
+def test_every_measure_is_in_the_docs(done):
+    """By its name, without whose it is, its horizon and what its spread is called."""
+    page = (ROOT / "docs" / "measures.md").read_text()
+    for name in metrics(done):
+        measure = re.sub(r"^(beside|null)/\w+/|_h\d+$|_(std|error)$", "", name)
+        group, _, last = measure.rpartition("/")
+        assert f"`{group.split('/')[0]}/" in page, name
+        assert last in page or group.endswith("chaos"), name
 
 
 def test_the_folder_holds_what_the_contract_names(done):

@@ -230,6 +230,10 @@ def test_factors_are_what_varies_and_noise_is_what_a_field_lives_at():
         "flow.condition": ["strong", "strong", "weak"],
         "flow.sigma": [0.1, 0.2, 0.0],
     }
+    ring, moons = job("strong", "0.1", "0"), job("strong", "0.1", "1")
+    moons[0].overrides["data"] = "two_moons"
+    with pytest.raises(InputError, match="data=ring,two_moons: found fields of several laws"):
+        factors(*map(list, zip(ring, moons, strict=True)))
 
 
 @pytest.mark.slow

@@ -50,7 +50,8 @@ class GaugeReport(Callback):
 def gauged(folder: Path) -> "Gauge":
     """The fields of a sweep at the held-out states of its first job, standardised as there.
 
-    Raises ``InputError`` where no job was finished and for designs that do not tell factors apart.
+    Raises ``InputError`` where no job was finished, for jobs of several laws and for designs that
+    do not tell factors apart.
     """
     import torch
 
@@ -62,7 +63,7 @@ def gauged(folder: Path) -> "Gauge":
     if not done:
         raise InputError(f"{folder}: found no job with a field; expected stages=[score,flow]")
     configs = [DictConfig(OmegaConf.load(folder / job.name / RESOLVED)) for job in done]
-    data = build(configs[0].data)
+    varied, data = factors(done, configs), build(configs[0].data)
     data.setup()
     x, units = data.snapshots.test, data.snapshots.standardiser
     velocities = [
@@ -71,14 +72,17 @@ def gauged(folder: Path) -> "Gauge":
     ]
     levels = {
         name: [level for level, v in zip(each, velocities, strict=True) for _ in v]
-        for name, each in factors(done, configs).items()
+        for name, each in varied.items()
     }
     truth = data.snapshots.velocity and data.snapshots.velocity(x)
     return gauge(x, torch.cat(velocities).to(x), levels, truth)
 
 
 def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, list[Hashable]]:
-    """The level that each job has of every option that varies between them."""
+    """The level that each job has of every option that varies between them.
+
+    Raises ``InputError`` where the law does.
+    """
     from eqflow.cli.parts import noise_level
 
     found: dict[str, list[Hashable]] = {}
@@ -89,7 +93,11 @@ def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, lis
             found[name] = [noise_level(cfg, cfg.flow.family) for cfg in configs]
         else:
             found[name] = [job.overrides.get(name) for job in done]
-    return {name: levels for name, levels in found.items() if len(set(levels)) > 1}
+    varied = {name: levels for name, levels in found.items() if len(set(levels)) > 1}
+    if "data" in varied:
+        laws = ",".join(map(str, dict.fromkeys(varied["data"])))
+        raise InputError(f"data={laws}: found fields of several laws; expected those of one")
+    return varied
 
 
 def _velocities(model: "FlowModel", x: "Tensor") -> "Tensor":

@@ -5,7 +5,7 @@ from eqflow.evaluation.states import noised
 from eqflow.fields import VelocityField
 from eqflow.processes import Draws
 from eqflow.snapshots import Snapshots
-from eqflow.stationarity import FourierFunctions, LocalFunctions, hotelling
+from eqflow.stationarity import functions_for, hotelling
 
 FEWEST = 50
 """Held-out states that the test of stationarity takes at least."""
@@ -22,8 +22,7 @@ def stationarity(
     if len(snapshots.test) < FEWEST:
         return {}
     x = noised(snapshots.test, sigma, protocol.seed, Draws.HELD_OUT)
-    kind = FourierFunctions if len(snapshots.shape) == 1 else LocalFunctions
-    functions = kind.of(x, seed=protocol.seed)
+    functions = functions_for(x, protocol.seed)
     velocities = {"": field(x)}
     if snapshots.velocity and not sigma:
         velocities["truth/"] = snapshots.velocity(x)

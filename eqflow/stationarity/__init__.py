@@ -14,6 +14,7 @@ from eqflow.stationarity.form import Form, Sums
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.hotelling import Stationarity, hotelling
 from eqflow.stationarity.images import ImageForm, ImageSample, LocalFunctions, moments
+from eqflow.stationarity.kinds import functions_for
 from eqflow.stationarity.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
 from eqflow.stationarity.orientation import Orientation, orientation
 from eqflow.stationarity.residual import residual, strong_moments
@@ -74,6 +75,7 @@ __all__ = [
     "eigenfields",
     "eliminate",
     "exact",
+    "functions_for",
     "generators",
     "has_gradients",
     "hotelling",
