@@ -106,7 +106,7 @@ class Loop:
 class AutogradScore(MLPScore):
     """The energy's gradient by a nested automatic derivative."""
 
-    def residual(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def network_output(self, x: Tensor, sigma: Tensor) -> Tensor:
         with torch.enable_grad():
             u = self._unit_inputs(x, sigma).requires_grad_()
             (gradient,) = torch.autograd.grad(self.network(u).sum(), u, create_graph=True)

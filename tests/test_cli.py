@@ -33,6 +33,7 @@ REFUSALS = {
     "protocol.horizons=5": "protocol.horizons=5 found; expected a list",
     "protocol.displaced=-1": "protocol.displaced=-1: expected a number >= 0",
     "null_horizon=a": "null_horizon=a found; expected a number",
+    "tags=first": "tags=first found; expected a list",
     "nulls=null": "nulls=None found; expected a list",
     "flow.ensemble=2.5": "flow.ensemble=2.5 found; expected a whole number",
     "flow=network_weak flow.label_weight=a": "flow.label_weight=a found; expected a number",

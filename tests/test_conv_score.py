@@ -317,7 +317,7 @@ def test_without_the_library_its_unet_is_refused_and_says_what_to_install(monkey
     monkeypatch.setitem(sys.modules, "diffusers", None)
     from eqflow.score import UNetScore
 
-    with pytest.raises(InputError, match=r"pip install 'eqflow\[unet\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[unet\]'"):
         UNetScore((2, 8, 8))
 
 

@@ -204,7 +204,7 @@ class GaussianTruth(MLPScore):
     P = torch.tensor([[1.0, 0.8], [0.8, 1.0]], dtype=torch.float64)
     error = 0.0
 
-    def residual(self, x, sigma):
+    def network_output(self, x, sigma):
         s = -torch.einsum(
             "bij,bj->bi", torch.linalg.inv(self.P + sigma[..., None] ** 2 * torch.eye(2)), x
         )

@@ -28,7 +28,7 @@ class ConvScore(ImageScore):
         super().__init__(shape, conservative, symmetrise, noise_mean, noise_std)
         self.network = PeriodicUNet(shape[0], width, depth, conditional=noise_std > 0)
 
-    def residual(
+    def network_output(
         self, x: Float[Tensor, "batch channels height width"], sigma: Float[Tensor, "#batch 1 1 1"]
     ) -> Float[Tensor, "batch channels height width"]:
         u, level = self._unit_inputs(x, sigma)

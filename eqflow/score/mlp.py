@@ -44,7 +44,7 @@ class MLPScore(TrainedScore):
         level = self._level(sigma).expand(len(x), 1)
         return torch.cat([x / (1 + sigma**2).sqrt(), level], dim=1)
 
-    def residual(
+    def network_output(
         self, x: Float[Tensor, "batch dim"], sigma: Float[Tensor, "#batch 1"]
     ) -> Float[Tensor, "batch dim"]:
         u = self._unit_inputs(x, sigma)

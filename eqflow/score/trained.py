@@ -19,7 +19,7 @@ from eqflow.score.base import Score, Sigma, column
 
 
 class TrainedScore(Score):
-    """A network ``F`` trained by denoising, whose families define ``residual`` and ``potential``.
+    """A network ``F`` trained by denoising; families define ``network_output`` and ``potential``.
 
     ``noise_mean`` and ``noise_std`` are those of the logarithm of the training noise, which is
     drawn log-normal; ``noise_std=0`` is one level, and the score is one at that level alone.
@@ -40,7 +40,7 @@ class TrainedScore(Score):
                 f"flow.sigma={one:.3g}, score.noise_mean of its logarithm, or score.noise_std > 0"
             )
 
-    def residual(
+    def network_output(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]
     ) -> Float[Tensor, "batch *shape"]:
         """The preconditioned network ``F``, whose training target has unit variance."""
@@ -73,7 +73,7 @@ class TrainedScore(Score):
     ) -> Float[Tensor, "batch *shape"]:
         sigma = column(sigma, x)
         variance = 1 + sigma**2
-        return self.residual(x, sigma) / (sigma * variance.sqrt()) - x / variance
+        return self.network_output(x, sigma) / (sigma * variance.sqrt()) - x / variance
 
     def denoising_error(
         self,
@@ -89,4 +89,4 @@ class TrainedScore(Score):
         sigma = column(torch.exp(self.noise_mean + self.noise_std * level[:, 0]), clean)
         noised = clean + sigma * eps
         target = (clean - noised / (1 + sigma**2)) * (1 + sigma**2).sqrt() / sigma
-        return (self.residual(noised, sigma) - target).square().flatten(1).mean(1)
+        return (self.network_output(noised, sigma) - target).square().flatten(1).mean(1)

@@ -29,7 +29,7 @@ class UNetScore(ImageScore):
         super().__init__(shape, False, symmetrise, noise_mean, noise_std)
         self.network = local_unet(shape[0], width, depth)
 
-    def residual(
+    def network_output(
         self, x: Float[Tensor, "batch channels height width"], sigma: Float[Tensor, "#batch 1 1 1"]
     ) -> Float[Tensor, "batch channels height width"]:
         u, level = self._unit_inputs(x, sigma)

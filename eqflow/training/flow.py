@@ -52,6 +52,9 @@ def flow_module(
         if chosen(options.get("principle", "auto"), labels) == "none":
             return None
         return StreamModule(field, labels, **options)
+    if condition not in CONDITIONS:
+        expected = " or ".join(CONDITIONS)
+        raise InputError(f"flow.condition={condition} is unknown; expected {expected}")
     if condition == "weak":
         if not isinstance(field, Network):
             raise InputError(
@@ -59,4 +62,4 @@ def flow_module(
                 f"{field.shape}; expected flow.condition=strong, or flow=library for the weak form"
             )
         return WeakModule(field, states, labels=labels, **options)
-    return FlowModule(field, score, sigma, condition, labels=labels, **options)
+    return FlowModule(field, score, sigma, labels=labels, **options)

@@ -125,7 +125,7 @@ class FlowModule(StageModule):
     error at ``labels`` is added with ``label_weight``.
 
     ``divergence`` is ``exact``, ``hutchinson`` with two probes, or by ``auto`` the exact one where
-    it is affordable. Raises ``InputError`` for an unknown condition or divergence and a dimension
+    it is affordable. Raises ``InputError`` for an unknown divergence and a dimension
     that the exact one cannot afford.
     """
 
@@ -136,7 +136,6 @@ class FlowModule(StageModule):
         field: VelocityField,
         score: Score,
         sigma: float = 0.2,
-        condition: str = "strong",
         divergence: str = "auto",
         evenness: float = 0.1,
         labels: Labels | None = None,
@@ -147,8 +146,6 @@ class FlowModule(StageModule):
         seed: int = 0,
     ) -> None:
         super().__init__(steps, learning_rate, warmup, seed)
-        if condition != "strong":
-            raise InputError(f"flow.condition={condition} is unknown; expected strong or weak")
         if divergence not in ("auto", "exact", "hutchinson"):
             raise InputError(
                 f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
