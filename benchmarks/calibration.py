@@ -27,6 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 from eqflow.snapshots import Standardiser  # noqa: E402
 from eqflow.stationarity import (  # noqa: E402
@@ -158,7 +159,8 @@ def image_level(preset: str, runs: int, steps: list[float], repeats: int, seed: 
     print("| pattern | step | images | runs | rank | rejected at 5 % |\n" + "|---" * 6 + "|")
     for dt in steps:
         law = patterns(preset, runs, repeats, seed, dt)
-        tests = [tested(law, x, law.groups, seed + k) for k, x in enumerate(law.sets)]
+        sets = tqdm(law.sets, f"{preset}, steps of {dt:g}", repeats)
+        tests = [tested(law, x, law.groups, seed + k) for k, x in enumerate(sets)]
         row = (preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
