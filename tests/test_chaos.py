@@ -171,6 +171,13 @@ def test_trajectories_that_leave_are_dropped_and_counted():
     assert spectrum["exponents"].tolist() == pytest.approx([-1, -1], abs=1e-4)
 
 
+def test_one_window_has_no_error_of_its_own_and_no_trajectory_left():
+    found = growth(linear(TURN), starts(4, 2), 1, 0, 0.1)
+    assert len(found.rates) == 1
+    assert measured(found)["escaped"] == 0
+    assert measured(found)["exponents"].isfinite().all()
+
+
 def test_running_exponents_end_in_the_exponents():
     found = growth(LORENZ.velocity, on_lorenz(4), 2, 1, 0.01)
     assert torch.allclose(found.running[-1], found.exponents)
