@@ -47,6 +47,9 @@ class SnapshotsFile(SnapshotsModule):
         **loader: int,
     ) -> None:
         super().__init__(seed, **loader)
+        for name, file in (("path", path), ("groups", groups), ("labels", labels)):
+            if not (isinstance(file, str) or (file is None and name != "path")):
+                raise InputError(f"data.{name}={file} found; expected the path of a file")
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
@@ -82,15 +85,29 @@ def read_states(path: Path) -> Tensor:
 
 
 def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
-    """Labels of ``n`` snapshots from a ``.npy`` or ``.csv`` file of numbers, counted from 0."""
-    labels = torch.from_numpy(_read(path, "data.groups").astype(np.float64))
-    values, index = labels.flatten().unique(return_inverse=True)
+    """Groups of ``n`` snapshots, counted from 0, by their names: numbers or words, one each."""
+    names = _names(path)
+    if len(names) == n + 1 and path.suffix == ".csv":  # the first line is their heading
+        names = names[1:]
+    values, index = np.unique(names, return_inverse=True)
     if len(index) != n or not len(values) >= FEWEST_GROUPS:
         raise InputError(
             f"data.groups={path}: {len(index)} labels of {len(values)} groups found; expected one "
             f"for each of {n} snapshots, and at least {FEWEST_GROUPS} groups"
         )
-    return index
+    return torch.from_numpy(index)
+
+
+def _names(path: Path) -> np.ndarray:
+    """One name a snapshot."""
+    if path.suffix == ".csv" and path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return np.array([line.strip() for line in lines if line.strip()])
+    names = _read(path, "data.groups", "iufU").flatten()
+    if names.dtype.kind == "f" and np.isnan(names).any():
+        bad = np.isnan(names).sum()
+        raise InputError(f"data.groups={path}: {bad} labels are NaN; expected a group each")
+    return names
 
 
 def read_labels(path: Path, states: Tensor) -> Labels:
@@ -120,7 +137,7 @@ def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
     return x, v
 
 
-def _read(path: Path, option: str) -> np.ndarray:
+def _read(path: Path, option: str, kinds: str = "iuf") -> np.ndarray:
     """Numbers of a file; those of a ``.npy`` are mapped, and not yet read."""
     if not path.is_file():
         raise InputError(f"{option}={path}: no such file; expected a .npy or .csv file")
@@ -133,7 +150,7 @@ def _read(path: Path, option: str) -> np.ndarray:
                 array = np.genfromtxt(path, delimiter=",", ndmin=2, skip_header=skip)
             case _:
                 raise ValueError(f"suffix {path.suffix}")
-        if array.dtype.kind not in "iuf":
+        if array.dtype.kind not in kinds:
             raise ValueError(f"numbers of type {array.dtype}")
     except (ValueError, TypeError, OSError) as error:
         raise InputError(

@@ -105,8 +105,9 @@ class Findings:
 
     @property
     def note(self) -> str:
-        """The statements on sign and symmetries that go beneath the equations."""
-        return " ".join(filter(None, [self._sign, self._frame]))
+        """The statements on doubt, sign and symmetries that go beneath the equations."""
+        doubt = f"Not recovered: {self.reason}." if self.reason else ""
+        return " ".join(filter(None, [doubt, self._sign, self._frame]))
 
     @property
     def _sign(self) -> str:

@@ -53,9 +53,20 @@ def test_groups_come_from_a_file_of_their_own(tmp_path, table):
     assert not set(s.train_groups.tolist()) & set(s.test_groups.tolist())
 
 
+def test_groups_may_be_words_under_a_heading(tmp_path, table):
+    (tmp_path / "donors.csv").write_text("donor\n" + "\n".join(f"d{k % 40}" for k in range(50)))
+    data = SnapshotsFile(write(tmp_path / "x.npy", table), groups=str(tmp_path / "donors.csv"))
+    assert len(data.groups.unique()) == 40
+    assert torch.equal(data.groups[:10], data.groups[40:])
+
+
 @pytest.mark.parametrize(
     ("labels", "says"),
-    [(np.arange(49), "49 labels of 49 groups"), (np.arange(50) % 7, "50 labels of 7 groups")],
+    [
+        (np.arange(49), "49 labels of 49 groups"),
+        (np.arange(50) % 7, "50 labels of 7 groups"),
+        (np.full(50, np.nan), "50 labels are NaN"),
+    ],
 )
 def test_groups_that_do_not_fit_are_refused(tmp_path, table, labels, says):
     path = write(tmp_path / "x.npy", table)

@@ -90,6 +90,17 @@ def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
+def test_the_jobs_of_a_gauge_start_from_weights_of_their_own(jobs, tmp_path, monkeypatch, capfd):
+    """``flow.seed`` is the number of the job, which a sweep's checks have to know as well."""
+    seeds = []
+    jobs.becomes = lambda cfg: seeds.append(cfg.flow.seed)
+    assert (
+        call(monkeypatch, "experiment=lorenz_gauge", "data.n=300", f"sweep_dir={tmp_path}/s") == 2
+    )
+    assert sorted(seeds) == list(range(24))
+    assert "found no job with a field" in capfd.readouterr().err
+
+
 def test_jobs_of_a_sweep_share_its_name_as_group(jobs, tmp_path, monkeypatch):
     groups = []
     jobs.becomes = lambda cfg: groups.append(cfg.group)

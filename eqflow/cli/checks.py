@@ -61,6 +61,8 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
+    if cfg.threads < 1:
+        raise InputError(f"threads={cfg.threads}: expected a whole number >= 1")
     check_devices(cfg.trainer)
     check_processes(cfg)
     named = any(o.startswith("run_dir=") for o in hydra.overrides.task)
@@ -128,8 +130,11 @@ def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
 
 
 def _is_new(folder: Path) -> bool:
-    """Whether a folder is absent, or holds only what a run killed before its start leaves."""
+    """Whether a folder is absent, or holds only what is there before a run starts.
+
+    A cache of its own (``debug=one_batch``) is filled by what libraries leave when imported.
+    """
     if not folder.exists():
         return True
-    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log"}
+    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log", "cache"}
     return not others and not (folder / RESOLVED).exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from eqflow.cli.exits import exit_codes
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.sweep import jobs
 from eqflow.errors import InputError
@@ -38,11 +39,8 @@ class GaugeReport(Callback):
         from eqflow.report.gauge import verdict, write_gauge
 
         folder = Path(config.hydra.sweep.dir)
-        try:
+        with exit_codes():  # Hydra would show where it was raised, and go on
             found = gauged(folder)
-        except InputError as error:  # Hydra would show where it was raised, and go on as well
-            log.error("gauge: %s", error)
-            return
         write_gauge(folder, found)
         log.info("gauge: %s", verdict(found))
 

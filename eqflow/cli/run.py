@@ -225,6 +225,7 @@ class Run:
                 self.findings,
             )
             log_result(self.loggers, self.metrics, self.folder)
+            log.info("report: %s", self.folder / "report.html")
 
 
 def _quieten() -> None:

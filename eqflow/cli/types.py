@@ -11,6 +11,9 @@ from eqflow.errors import InputError
 GROUPS = ("data", "score", "flow", "integrator")
 """Groups whose options are this project's own."""
 
+ESTIMATED = "flow.training.noise_std"
+"""The number that may be null: then it is estimated."""
+
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 
 
@@ -25,8 +28,9 @@ def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None
     for group, file in files.items():
         for path, default in _leaves(_defaults(file), group):
             value = OmegaConf.select(cfg, path, default=default)
-            if not _is_of(value, default):
-                raise InputError(f"{path}={value} found; expected {KINDS[type(default)]}")
+            if not (_is_of(value, default) or (path == ESTIMATED and value is None)):
+                said = "null" if value is None else value
+                raise InputError(f"{path}={said} found; expected {KINDS[type(default)]}")
 
 
 def _defaults(file: Path) -> dict[str, Any]:
@@ -58,8 +62,8 @@ def _is_of(value: Any, default: Any) -> bool:
             return isinstance(plain, bool)
         case int():  # a side may be two
             return isinstance(plain, int | list) and not isinstance(plain, bool)
-        case float():  # null where it is estimated
-            return plain is None or (isinstance(plain, int | float) and not isinstance(plain, bool))
+        case float():
+            return isinstance(plain, int | float) and not isinstance(plain, bool)
         case list():
             return isinstance(plain, list)
     return True

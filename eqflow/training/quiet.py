@@ -1,5 +1,6 @@
 """A trainer for use without a run's folder."""
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,6 +8,7 @@ import pytorch_lightning as pl
 
 def quiet_trainer(steps: int, progress: bool = False, **options: Any) -> pl.Trainer:
     """Of ``steps`` on one device, without logs or files; ``options`` are the trainer's own."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # what devices there are
     return pl.Trainer(
         devices=1,
         max_steps=steps,

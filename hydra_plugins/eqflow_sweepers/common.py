@@ -7,7 +7,7 @@ from shutil import which
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
 from eqflow.cli.checks import check, claim
 from eqflow.errors import InputError
@@ -30,8 +30,10 @@ def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequenc
         )
     before = HydraConfig.instance().cfg
     try:
-        for overrides in jobs:
+        for number, overrides in enumerate(jobs):
             job = context.config_loader.load_sweep_config(config, list(overrides))
+            with flag_override(job, ["struct", "readonly"], [False, False]):
+                job.hydra.job.num = number  # as Hydra's launchers do, and options may ask for it
             HydraConfig.instance().set_config(job)
             job.resume = False  # whether it was trained otherwise, a job looks up in its folder
             check(job)
