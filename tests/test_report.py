@@ -152,6 +152,12 @@ def test_nothing_measured_still_gives_a_page(tmp_path, dim):
     assert "skew (no training)" not in page
 
 
+def test_labels_are_among_the_numbers(tmp_path):
+    page = report(tmp_path, metrics=PRESERVED | {"labels/cos": 0.9876, "labels/speed": -1.234})[1]
+    shown = ("cos at labels", "0.988", "speed by labels", number(-1.234))
+    assert all(text in page for text in shown)
+
+
 def test_the_truth_has_no_exponents_measured_for_a_figure_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(chaos, "true_growth", lambda *_: pytest.fail("measured"))
     report(tmp_path, 3, PRESERVED, truth=True)

@@ -27,6 +27,8 @@ MEASURES = {
     "residual, own score": "residual/relative_own_score",
     "|cos| truth": "truth/cos",
     "|cos| smoothed": "truth/cos_smoothed",
+    "cos at labels": "labels/cos",
+    "speed by labels": "labels/speed",
     "signed cos": MEAN,
     "signed cos, noise-free": "truth/clean/cos_mean",
     "odd displacement": ODD,
