@@ -12,6 +12,7 @@ from torch import Tensor
 from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
 from eqflow.errors import InputError
+from eqflow.groups import numbered
 from eqflow.labels import Labels, raw_labels
 from eqflow.memory import check_memory
 from eqflow.seams import warn_of_seams
@@ -89,13 +90,14 @@ def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
     names = _names(path)
     if len(names) == n + 1 and path.suffix == ".csv":  # the first line is their heading
         names = names[1:]
-    values, index = np.unique(names, return_inverse=True)
-    if len(index) != n or not len(values) >= FEWEST_GROUPS:
+    groups = numbered(names, f"data.groups={path}")
+    found = len(groups.unique())
+    if len(groups) != n or found < FEWEST_GROUPS:
         raise InputError(
-            f"data.groups={path}: {len(index)} labels of {len(values)} groups found; expected one "
+            f"data.groups={path}: {len(groups)} labels of {found} groups found; expected one "
             f"for each of {n} snapshots, and at least {FEWEST_GROUPS} groups"
         )
-    return torch.from_numpy(index)
+    return groups
 
 
 def _names(path: Path) -> np.ndarray:
@@ -103,11 +105,7 @@ def _names(path: Path) -> np.ndarray:
     if path.suffix == ".csv" and path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines()
         return np.array([line.strip() for line in lines if line.strip()])
-    names = _read(path, "data.groups", "iufU").flatten()
-    if names.dtype.kind == "f" and np.isnan(names).any():
-        bad = np.isnan(names).sum()
-        raise InputError(f"data.groups={path}: {bad} labels are NaN; expected a group each")
-    return names
+    return _read(path, "data.groups", "iufU").flatten()
 
 
 def read_labels(path: Path, states: Tensor) -> Labels:

@@ -14,7 +14,7 @@ from eqflow.equations import Equations
 from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library, Stream
 from eqflow.findings import Findings
-from eqflow.groups import shuffled
+from eqflow.groups import numbered, shuffled
 from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
 from eqflow.processes import Draws, generator, normal
@@ -319,7 +319,7 @@ def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:
         raise InputError(
             f"groups: found shape {names.shape}; expected one for each snapshot, ({n},)"
         )
-    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    return numbered(names, "groups")
 
 
 def _raw_labels(labels: tuple[Any, ...], x: Tensor) -> Labels:

@@ -3,9 +3,22 @@
 Whole groups are fitted on, held out and resampled, and the sum over a group is one observation.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from eqflow.errors import InputError
+
+
+def numbered(names: np.ndarray, option: str) -> Int[Tensor, " n"]:
+    """A number for each snapshot's group, whatever the groups are called.
+
+    Raises ``InputError`` for NaN.
+    """
+    if names.dtype.kind == "f" and (bad := np.isnan(names).sum()):
+        raise InputError(f"{option}: {bad} labels are NaN; expected a group each")
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
 
 def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Int[Tensor, " n"]:

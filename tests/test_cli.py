@@ -39,6 +39,10 @@ REFUSALS = {
     "flow=network_weak flow.label_weight=a": "flow.label_weight=a found; expected a number",
     "flow.sigma=null": "flow.sigma=null found; expected a number",
     "null_horizon=null": "null_horizon=null found; expected a number",
+    # what follows a grid of two sides and a noise to be estimated, which are right
+    "data=gray_scott data.grid=[16,8] flow.sigma=-1": "flow.sigma=-1 is not a noise level",
+    "flow=library flow.training.noise_std=null seed=-1": "seed=-1: expected an integer >= 0",
+    "threads=[1]": "threads=[1] found; expected a whole number",
     "threads=0": "threads=0: expected a whole number >= 1",
     "data=snapshots data.path=5": "data.path=5 found; expected the path of a file",
     "flow.evenness=-1": "flow.evenness=-1 found; expected a weight >= 0",

@@ -11,8 +11,8 @@ from eqflow.errors import InputError
 GROUPS = ("data", "score", "flow", "integrator")
 """Groups whose options are this project's own."""
 
-ESTIMATED = "flow.training.noise_std"
-"""The number that may be null: then it is estimated."""
+ALSO: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
+"""Another type that an option may have: two sides, a size that is to be estimated."""
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 
@@ -28,7 +28,8 @@ def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None
     for group, file in files.items():
         for path, default in _leaves(_defaults(file), group):
             value = OmegaConf.select(cfg, path, default=default)
-            if not (_is_of(value, default) or (path == ESTIMATED and value is None)):
+            plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
+            if not (_is_of(plain, default) or isinstance(plain, ALSO.get(path, ()))):
                 said = "null" if value is None else value
                 raise InputError(f"{path}={said} found; expected {KINDS[type(default)]}")
 
@@ -56,14 +57,11 @@ def _leaves(content: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_of(value: Any, default: Any) -> bool:
-    plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
     match default:
-        case bool():
-            return isinstance(plain, bool)
-        case int():  # a side may be two
-            return isinstance(plain, int | list) and not isinstance(plain, bool)
+        case bool() | list():
+            return isinstance(value, type(default))
+        case int():
+            return isinstance(value, int) and not isinstance(value, bool)
         case float():
-            return isinstance(plain, int | float) and not isinstance(plain, bool)
-        case list():
-            return isinstance(plain, list)
+            return isinstance(value, int | float) and not isinstance(value, bool)
     return True
