@@ -6,10 +6,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from eqflow.data import Snapshots
 from eqflow.evaluation import Protocol, preservation
 from eqflow.score import Score
 from eqflow.simulate import RK4
-from eqflow.snapshots import Snapshots
 from eqflow.training import FlowModule, StreamModule, WeakModule, noised_batches
 
 

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from torch import distributed
 
 from eqflow.errors import InputError, Pruned
-from eqflow.processes import rank_and_world
+from eqflow.runtime import rank_and_world
 
 if TYPE_CHECKING:
     import optuna

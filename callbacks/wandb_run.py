@@ -9,7 +9,7 @@ from pytorch_lightning.loggers.wandb import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from eqflow.errors import InputError
-from eqflow.store import replacing
+from eqflow.runtime import replacing
 
 if TYPE_CHECKING:
     from wandb import Run

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from eqflow.data import Labels, Snapshots, check_sizes, split
 from eqflow.errors import InputError
-from eqflow.labels import Labels
-from eqflow.processes import Draws, generator
-from eqflow.snapshots import Snapshots, check_sizes, split
+from eqflow.runtime import Draws, generator
 from eqflow.systems import Sample
 from eqflow.training import train_loader, val_loader
 

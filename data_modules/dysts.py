@@ -6,7 +6,7 @@ from torch import Tensor
 
 from data_modules.base import SyntheticModule
 from eqflow import systems
-from eqflow.snapshots import Standardiser
+from eqflow.data import Standardiser
 from eqflow.stationarity import functions_for, hotelling
 
 log = logging.getLogger("eqflow")

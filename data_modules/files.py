@@ -11,12 +11,19 @@ from torch import Tensor
 
 from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
+from eqflow.data import (
+    Labels,
+    Snapshots,
+    Standardiser,
+    check_sizes,
+    check_states,
+    numbered,
+    raw_labels,
+    split,
+    warn_of_seams,
+)
 from eqflow.errors import InputError
-from eqflow.groups import numbered
-from eqflow.labels import Labels, raw_labels
-from eqflow.memory import check_memory
-from eqflow.seams import warn_of_seams
-from eqflow.snapshots import Snapshots, Standardiser, check_sizes, check_states, split
+from eqflow.runtime import check_memory
 
 FEWEST_GROUPS = 30
 """So that each part that is held out has the five that a test takes."""

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from data_modules.base import SyntheticModule
-from eqflow import store, systems
+from eqflow import systems
+from eqflow.data import Snapshots, measured, split
 from eqflow.errors import InputError
-from eqflow.memory import check_disk
-from eqflow.snapshots import Snapshots, measured, split
+from eqflow.runtime import check_disk, store
 from eqflow.systems import Sample, Schedule
 from eqflow.version import __version__
 

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.memory import check_memory
+from eqflow.runtime import check_memory
 
 log = logging.getLogger("eqflow")
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data_modules.base import SyntheticModule
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 from eqflow.systems import Sample
 
 

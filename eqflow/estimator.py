@@ -9,19 +9,22 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from eqflow.discovery import Discovery
-from eqflow.equations import Equations
+from eqflow.data import (
+    Labels,
+    Standardiser,
+    check_states,
+    numbered,
+    raw_labels,
+    shuffled,
+    warn_of_seams,
+)
+from eqflow.discovery import Discovery, Equations, Findings
 from eqflow.errors import InputError
 from eqflow.fields import LEARNED, Library, Stream
-from eqflow.findings import Findings
-from eqflow.groups import numbered, shuffled
-from eqflow.labels import Labels, raw_labels
 from eqflow.model import FlowModel
-from eqflow.processes import Draws, generator, normal
+from eqflow.runtime import Draws, generator, normal
 from eqflow.score import EmpiricalScore, TrainedScore
-from eqflow.seams import warn_of_seams
 from eqflow.simulate import RK4, HeunSDE, Stable
-from eqflow.snapshots import Standardiser, check_states
 from eqflow.stationarity import Stationarity, functions_for, hotelling
 
 if TYPE_CHECKING:

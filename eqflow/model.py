@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from eqflow.data import Standardiser, channelwise
+from eqflow.discovery import Findings
 from eqflow.errors import InputError
 from eqflow.fields import build_ensemble
-from eqflow.findings import Findings
+from eqflow.runtime import replacing, write_json
 from eqflow.score import build_score
-from eqflow.snapshots import Standardiser, channelwise
-from eqflow.store import replacing, write_json
 
 FORMAT = 1
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from eqflow.cli import main, rank
+from eqflow.cli import main
+from eqflow.cli.processes import rank
 
 ROOT = Path(__file__).parents[1]
 TINY = [

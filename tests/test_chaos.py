@@ -7,9 +7,12 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
+from eqflow.data import Snapshots, Standardiser
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, chaos, member_chaos
-from eqflow.fields import FAMILIES, Ensemble, MinusX, VelocityField, build_field
+from eqflow.fields import Ensemble, VelocityField, build_field
+from eqflow.fields.families import FAMILIES
+from eqflow.fields.linear import MinusX
 from eqflow.metrics import (
     Growth,
     LyapunovSpectrum,
@@ -21,8 +24,8 @@ from eqflow.metrics import (
 )
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.simulate import RK4
-from eqflow.snapshots import Snapshots, Standardiser
-from eqflow.stationarity import exact, jacobian
+from eqflow.stationarity import jacobian
+from eqflow.stationarity.divergence import exact
 from eqflow.systems import Dysts, Lorenz63
 
 LORENZ = Lorenz63()

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from runs import ROOT, TINY, metrics
 
 from eqflow.cli import CONF
-from eqflow.cli.nodes import check_nodes, node_rank, rendezvous
+from eqflow.cli.processes.nodes import check_nodes, node_rank, rendezvous
 from eqflow.cli.status import read_status
 from eqflow.errors import InputError
 

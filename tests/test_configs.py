@@ -13,11 +13,14 @@ import data_modules
 from callbacks import Wandb
 from eqflow import simulate
 from eqflow.cli import CONF
-from eqflow.cli.launch import launch
+from eqflow.cli.processes.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import ALIKE, FAMILIES, Library
-from eqflow.score import ConvScore, EmpiricalScore, MLPScore, UNetScore
+from eqflow.fields import ALIKE, Library
+from eqflow.fields.families import FAMILIES
+from eqflow.score import EmpiricalScore, MLPScore
+from eqflow.score.images import ConvScore
+from eqflow.score.unet import UNetScore
 from eqflow.systems import Schedule
 from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, StreamModule, WeakModule
 

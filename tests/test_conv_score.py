@@ -9,15 +9,16 @@ import torch
 from runs import call, forked, metrics
 from torch.func import jvp, vmap
 
-from eqflow import EquilibriumFlow
-from eqflow.cli import launch
+from eqflow.cli.processes.launch import launch
 from eqflow.errors import InputError
+from eqflow.estimator import EquilibriumFlow
 from eqflow.model import FlowModel
-from eqflow.score import ConvScore
-from eqflow.score.convolution import PeriodicUNet
-from eqflow.score.symmetry import frames
+from eqflow.nn import PeriodicUNet
+from eqflow.runtime import distributed
+from eqflow.score import frames
+from eqflow.score.images import ConvScore
 from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader
-from eqflow.training.windows import windows
+from eqflow.training.images import windows
 
 SIGMA = 0.24
 
@@ -243,7 +244,7 @@ def test_windows_of_two_processes_are_those_of_one(monkeypatch):
     whole = windows(Batch(x, 7), 0, 5)
     parts = []
     for rank, mine in enumerate((slice(0, 3), slice(3, 7))):
-        monkeypatch.setattr("eqflow.processes.rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(distributed, "rank_and_world", lambda rank=rank: (rank, 2))
         parts.append(windows(Batch(x[mine], 7), 0, 5))
     assert torch.equal(torch.cat(parts), whole)
 
@@ -297,7 +298,7 @@ def test_the_average_forgets_the_initial_weights():
 @pytest.fixture
 def unet(double):
     pytest.importorskip("diffusers")
-    from eqflow.score import UNetScore
+    from eqflow.score.unet import UNetScore
 
     return UNetScore((2, 8, 8), width=8)
 
@@ -315,7 +316,7 @@ def test_the_library_s_unet_is_local_and_periodic(unet):
 
 def test_without_the_library_its_unet_is_refused_and_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    from eqflow.score import UNetScore
+    from eqflow.score.unet import UNetScore
 
     with pytest.raises(InputError, match=r"pip install -e '\.\[unet\]'"):
         UNetScore((2, 8, 8))

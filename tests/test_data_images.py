@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from data_modules import SnapshotsFile
-from eqflow import memory, store
+from eqflow.data.periodicity import seam
 from eqflow.errors import InputError
-from eqflow.seams import seam
+from eqflow.runtime import memory, store
 
 
 def waves(n=40, side=16, period=16.0):

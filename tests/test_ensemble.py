@@ -8,25 +8,26 @@ from importlib import import_module
 import pytest
 import torch
 
-from eqflow import EquilibriumFlow, load
+from eqflow.data import split
 from eqflow.errors import InputError
+from eqflow.estimator import EquilibriumFlow, load
 from eqflow.evaluation import (
     Protocol,
+    embedding,
     evaluate,
     evaluate_members,
     kinds,
+    mean_and_spread,
     member_chaos,
-    pair_table,
 )
-from eqflow.evaluation.members import mean_and_spread
-from eqflow.evaluation.pairs import classical_scaling, embedding
+from eqflow.evaluation.pairs import classical_scaling, pair_table
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.report.entry import Entry
 from eqflow.report.pairs import pairs
 from eqflow.score import build_score
 from eqflow.simulate import RK4
-from eqflow.snapshots import split
-from eqflow.stationarity import exact, orientation
+from eqflow.stationarity import orientation
+from eqflow.stationarity.divergence import exact
 from eqflow.training import flow_module, quiet_trainer, train_loader
 
 TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
@@ -207,7 +208,7 @@ def test_ensembles_that_make_no_sense_are_refused(members, family, shape):
 
 
 def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypatch):
-    monkeypatch.setattr("eqflow.memory.free_memory", lambda: 10_000)
+    monkeypatch.setattr("eqflow.runtime.memory.free_memory", lambda: 10_000)
     with pytest.raises(InputError, match=r"flow\.ensemble=3 with batches of 64 takes about"):
         trained(ensemble())
 

@@ -4,7 +4,7 @@ import pytest
 import sympy
 import torch
 
-from eqflow.equations import Equations
+from eqflow.discovery import Equations
 from eqflow.errors import InputError
 from eqflow.systems import Lorenz63
 from eqflow.terms import Expressions, Polynomial

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 import eqflow
-from eqflow import EquilibriumFlow, InputError, estimator, stationarity_test, training
+from eqflow import estimator, training
+from eqflow.errors import InputError
+from eqflow.estimator import EquilibriumFlow, stationarity_test
 from eqflow.model import FlowModel
 
 STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])

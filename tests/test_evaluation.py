@@ -3,12 +3,13 @@ import math
 import pytest
 import torch
 
+from eqflow.data import Snapshots, Standardiser
 from eqflow.evaluation import Protocol, evaluate, held_out, resampling_floor
-from eqflow.fields import MinusX, ScoreMap, VelocityField, skew_matrix
+from eqflow.fields import VelocityField
+from eqflow.fields.linear import MinusX, ScoreMap, skew_matrix
 from eqflow.metrics import mmd2
 from eqflow.score import EmpiricalScore, Score
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import Snapshots, Standardiser
 
 LIGHT = Protocol(horizons=(1, 10), starts=400, splits=100, transport=False)
 TURN = torch.tensor([[0.0, -1.0], [1.0, 0.0]])

@@ -2,16 +2,9 @@ import pytest
 import torch
 
 from eqflow.errors import InputError
-from eqflow.fields import (
-    FAMILIES,
-    MinusX,
-    Network,
-    ScoreMap,
-    VelocityField,
-    build_field,
-    random_matrix,
-    skew_matrix,
-)
+from eqflow.fields import Network, VelocityField, build_field
+from eqflow.fields.families import FAMILIES
+from eqflow.fields.linear import MinusX, ScoreMap, random_matrix, skew_matrix
 from eqflow.score import EmpiricalScore, MLPScore
 
 pytestmark = pytest.mark.usefixtures("double")

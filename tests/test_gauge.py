@@ -10,10 +10,9 @@ import runs
 import torch
 from omegaconf import OmegaConf
 
-from eqflow.cli.gauge import factors
+from eqflow.cli.sweeps.identifiability import factors
 from eqflow.errors import InputError
 from eqflow.evaluation import Bands, gauge
-from eqflow.jobs import Job
 from eqflow.metrics import (
     FUNCTIONALS,
     band,
@@ -26,7 +25,8 @@ from eqflow.metrics import (
     unrelated,
     within,
 )
-from eqflow.report.gauge import verdict, write_gauge
+from eqflow.report.sweep.comparison import Job
+from eqflow.report.sweep.identifiability import verdict, write_gauge
 
 COORDINATES = 60
 TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])  # v = x @ TURN turns anticlockwise

@@ -10,14 +10,13 @@ import torch
 from omegaconf import OmegaConf
 
 from data_modules import GrayScott as GrayScottData
-from eqflow import memory, store
-from eqflow.cli.launch import keep_caches_in
+from eqflow.cli.checks import keep_caches_in
 from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
+from eqflow.data import Standardiser, measured, split
 from eqflow.errors import InputError
-from eqflow.evaluation.paths import true_path
-from eqflow.snapshots import Standardiser, measured, split
-from eqflow.systems import GrayScott, Schedule
-from eqflow.systems.gray_scott import PRESETS, start
+from eqflow.evaluation import true_path
+from eqflow.runtime import memory, store
+from eqflow.systems import PRESETS, GrayScott, Schedule, start
 from eqflow.terms import laplacian
 
 SHORT = Schedule(settle=600.0, per_run=2, every=20.0)

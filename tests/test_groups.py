@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from eqflow.groups import boundary, half, shuffled, summed
-from eqflow.snapshots import split
+from eqflow.data import boundary, half, shuffled, split, summed
 
 
 def draw(seed=0):

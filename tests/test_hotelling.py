@@ -5,8 +5,8 @@ import torch
 from scipy.stats import f, kstest
 
 from eqflow.errors import InputError
-from eqflow.stationarity import FourierFunctions, hotelling
-from eqflow.stationarity.hotelling import MAX_RANK, MIN_UNITS, vanishing, weights
+from eqflow.stationarity import FourierFunctions, hotelling, vanishing, weights
+from eqflow.stationarity.hotelling import MAX_RANK, MIN_UNITS
 
 pytestmark = pytest.mark.usefixtures("double")
 

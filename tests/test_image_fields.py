@@ -3,23 +3,19 @@
 import pytest
 import torch
 
+from eqflow.data import Snapshots, Standardiser
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol, random_skew_similarity
-from eqflow.fields import (
-    FAMILIES,
-    IsotropicNetwork,
-    KernelMap,
-    Network,
-    build_field,
-    random_kernel,
-    skew_kernel,
-)
-from eqflow.fields.convolution import adjoint, orbits
-from eqflow.processes import Draws, normal
+from eqflow.fields import KernelMap, Network, build_field
+from eqflow.fields.families import FAMILIES
+from eqflow.fields.kernels import adjoint, random_kernel, skew_kernel
+from eqflow.fields.network import IsotropicNetwork
+from eqflow.nn.convolution import orbits
+from eqflow.runtime import Draws, normal
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import Snapshots, Standardiser
-from eqflow.stationarity import exact, hutchinson, rademacher, strong_moments
+from eqflow.stationarity import hutchinson, rademacher, strong_moments
+from eqflow.stationarity.divergence import exact
 from eqflow.training import Batch, FlowModule, flow_module
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -9,22 +9,16 @@ import torch
 from torch.func import jvp
 
 import eqflow
+from eqflow.data import Standardiser
 from eqflow.discovery import Discovery
+from eqflow.discovery.gmm import minimise
+from eqflow.discovery.sample import ImageSample
+from eqflow.discovery.subsets import Quadratic
 from eqflow.errors import InputError
 from eqflow.fields import Library
-from eqflow.snapshots import Standardiser
-from eqflow.stationarity import (
-    FourierFunctions,
-    ImageSample,
-    LocalFunctions,
-    Sums,
-    WeakForm,
-    minimise,
-    moments,
-)
-from eqflow.stationarity.images.functions import features
-from eqflow.stationarity.images.moments import inflation
-from eqflow.stationarity.subsets import Quadratic
+from eqflow.stationarity import FourierFunctions, Sums, WeakForm
+from eqflow.stationarity.images.form import inflation, moments
+from eqflow.stationarity.images.functions import LocalFunctions, features
 from eqflow.systems import GrayScott, Schedule
 from eqflow.terms import Operators, Polynomial, laplacian
 

@@ -4,17 +4,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from eqflow.evaluation import Protocol, displacement, evaluate, random_skew_similarity
-from eqflow.evaluation.displacement import odd_cosines
+from eqflow.data import Snapshots, Standardiser, split
+from eqflow.evaluation import Protocol, evaluate, random_skew_similarity, stationarity
+from eqflow.evaluation.displacement import displacement, odd_cosines
 from eqflow.evaluation.images import averaged
 from eqflow.evaluation.states import spread_out
-from eqflow.evaluation.stationarity import stationarity
-from eqflow.fields import MinusX, VelocityField
-from eqflow.metrics import histogram, profile_splits, sliced_w2, sliced_w2_splits, structure_factor
-from eqflow.metrics.textures import EXTENT, PROFILES, WIDTH
+from eqflow.fields import VelocityField
+from eqflow.fields.linear import MinusX
+from eqflow.metrics import (
+    EXTENT,
+    PROFILES,
+    WIDTH,
+    histogram,
+    profile_splits,
+    sliced_w2,
+    sliced_w2_splits,
+    structure_factor,
+)
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import Snapshots, Standardiser, split
 
 SIDE, SIGMA = 8, 0.3
 LIGHT = Protocol((1, 5), starts=64, splits=60)
@@ -164,7 +172,7 @@ def test_cross_similarity_tells_the_systems_apart(turned):
 
 
 def test_random_skew_maps_have_a_mean_and_a_spread(textured, monkeypatch):
-    from eqflow.evaluation import random_skew
+    from eqflow.evaluation import members as random_skew
 
     monkeypatch.setattr(random_skew, "build_field", lambda *a: Turn((-1.0) ** a[-1]))
     numbers = random_skew_similarity(

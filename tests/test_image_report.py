@@ -7,15 +7,16 @@ import pytest
 import torch
 from matplotlib.colors import Normalize
 
-from eqflow import EquilibriumFlow
+from eqflow.data import split
 from eqflow.errors import InputError
-from eqflow.fields import MinusX, build_field
+from eqflow.estimator import EquilibriumFlow
+from eqflow.fields import build_field
+from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
 from eqflow.report import frames, motion, write_report
 from eqflow.report.entry import Entry
 from eqflow.report.verdict import verdict
 from eqflow.simulate import HeunSDE
-from eqflow.snapshots import split
 
 SIDE = 12
 CONFIG = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.func import jvp
 
-from eqflow import stationarity_test
-from eqflow.stationarity import LocalFunctions, hotelling
-from eqflow.stationarity.images.functions import features
+from eqflow.estimator import stationarity_test
+from eqflow.stationarity import hotelling
+from eqflow.stationarity.images.functions import LocalFunctions, features
 from eqflow.systems.gray_scott import laplacian
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 import pytest
 
-from eqflow.cli.leaderboard import rows
-from eqflow.findings import Findings
-from eqflow.report.leaderboard import summary, table, write_leaderboard
+from eqflow.cli.sweeps.leaderboard import rows
+from eqflow.discovery import Findings
+from eqflow.report.sweep.leaderboard import summary, table, write_leaderboard
 
 FINDINGS = Findings(
     degree=2,

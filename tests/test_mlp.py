@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.func import jacfwd, jacrev, jvp, vmap
 
-from eqflow.mlp import MLP
+from eqflow.nn import MLP
 
 pytestmark = pytest.mark.usefixtures("double")
 

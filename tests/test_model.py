@@ -5,10 +5,10 @@ import struct
 import pytest
 import torch
 
+from eqflow.data import Standardiser
 from eqflow.errors import InputError
 from eqflow.model import FlowModel
 from eqflow.simulate import HeunSDE
-from eqflow.snapshots import Standardiser
 
 CASES = {
     "network": {"family": "network", "field": {"width": 8, "fourier": 3}},

@@ -3,20 +3,13 @@ from math import sqrt
 import pytest
 import torch
 
+from eqflow.discovery.gmm import minimise
+from eqflow.discovery.initial import starts
+from eqflow.discovery.noise import NoisyPolynomial, NoisyWeakForm, check_noise, profile_noise
+from eqflow.discovery.noise.polynomial import LARGEST
+from eqflow.discovery.noise.weak import noisy_sums
 from eqflow.errors import InputError
-from eqflow.stationarity.functions import FourierFunctions
-from eqflow.stationarity.hotelling import hotelling, vanishing, weights
-from eqflow.stationarity.noise import (
-    LARGEST,
-    NoisyPolynomial,
-    NoisyWeakForm,
-    check_noise,
-    noisy_sums,
-    profile_noise,
-)
-from eqflow.stationarity.solve import minimise
-from eqflow.stationarity.starts import starts
-from eqflow.stationarity.weak import WeakForm
+from eqflow.stationarity import FourierFunctions, WeakForm, hotelling, vanishing, weights
 from eqflow.systems import Lorenz63
 from eqflow.terms import Expressions, Polynomial, Trigonometric
 

@@ -3,8 +3,8 @@ from itertools import chain, product
 import pytest
 import torch
 
-from eqflow import processes
-from eqflow.processes import Draws, generator, global_means, normal, rows
+from eqflow.runtime import Draws, generator, global_means, normal, rows
+from eqflow.runtime import random as processes
 from eqflow.training import noised_batches, train_loader, val_loader
 
 

@@ -8,18 +8,19 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from eqflow.fields import Library, MinusX, VelocityField, build_field
-from eqflow.findings import Findings
+from eqflow.data import split
+from eqflow.discovery import Findings
+from eqflow.fields import Library, VelocityField, build_field
+from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
 from eqflow.report import chaos, overview, portraits, write_report
 from eqflow.report.entry import Entry
-from eqflow.report.laws import Law
+from eqflow.report.equations import Law
 from eqflow.report.scene import Scene
 from eqflow.report.style import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
-from eqflow.snapshots import split
 
 PRESERVED = {
     "preservation/mmd2_ratio": -0.412,

@@ -3,7 +3,8 @@ import torch
 from scipy.stats import chi2
 
 from eqflow.errors import InputError
-from eqflow.simulate import RK4, Dopri5, EulerMaruyama, HeunSDE, Stable
+from eqflow.simulate import RK4, EulerMaruyama, HeunSDE, Stable
+from eqflow.simulate.ode import Dopri5
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
+from eqflow.data import Standardiser, remembered, split
 from eqflow.errors import InputError
 from eqflow.simulate import RK4
-from eqflow.snapshots import Standardiser, remembered, split
 from eqflow.systems import Lorenz63
 
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from eqflow.simulate import RK4, HeunSDE, Stable
-from eqflow.simulate.stable import _chebyshev_step, _coefficients, stiffness
-from eqflow.systems.gray_scott import GrayScott
+from eqflow.simulate import RK4, HeunSDE, Stable, stiffness
+from eqflow.simulate.stable import _chebyshev_step, _coefficients
+from eqflow.systems import GrayScott
 from eqflow.terms import laplacian
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -5,9 +5,12 @@ import torch
 from torch.func import jacrev, vmap
 
 from eqflow.errors import InputError
-from eqflow.fields import MinusX, Network, ScoreMap, build_field, skew_matrix
+from eqflow.fields import Network, build_field
+from eqflow.fields.linear import MinusX, ScoreMap, skew_matrix
 from eqflow.score import MLPScore
-from eqflow.stationarity import check_dim, exact, hutchinson, rademacher, residual, strong_moments
+from eqflow.stationarity import check_dim, hutchinson, rademacher, strong_moments
+from eqflow.stationarity.divergence import exact
+from eqflow.stationarity.residual import residual
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -9,12 +9,11 @@ import torch
 
 import eqflow
 from data_modules import Lorenz, Ring, SnapshotsFile, SyntheticModule, TwoMoons, TwoPeaks
-from eqflow import EquilibriumFlow
+from eqflow.data import Labels, raw_labels
 from eqflow.errors import InputError
-from eqflow.evaluation import evaluate
-from eqflow.evaluation.protocol import Protocol
+from eqflow.estimator import EquilibriumFlow
+from eqflow.evaluation import Protocol, evaluate
 from eqflow.fields import Network, Stream, build_field
-from eqflow.labels import Labels, raw_labels
 from eqflow.score import EmpiricalScore, MLPScore, Score, asymmetry
 from eqflow.simulate import RK4
 from eqflow.stationarity import strong_moments
@@ -31,7 +30,7 @@ from eqflow.training import (
     train_loader,
     warn_of_asymmetry,
 )
-from eqflow.training.labels import MOST, LabelError
+from eqflow.training.velocities import MOST, LabelError
 
 
 class Gaussian(Score):

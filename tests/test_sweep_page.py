@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from eqflow.cli.sweep import Page, jobs, rebuild
+from eqflow.cli.sweeps.page import Page, jobs, rebuild
 from eqflow.errors import InputError
-from eqflow.jobs import Job
-from eqflow.report.comparison import Comparison
-from eqflow.report.parallel import parallel
-from eqflow.report.scale import FEW, NONE, scale
-from eqflow.report.sweep import write_sweep
+from eqflow.report.sweep.comparison import Comparison, Job
+from eqflow.report.sweep.page import write_sweep
+from eqflow.report.sweep.parallel import parallel
+from eqflow.report.sweep.scale import FEW, NONE, scale
 
 METRIC = "residual/relative"
 EVIL = "<script>alert(1)</script>$\\bad$"

@@ -21,11 +21,11 @@ from runs import ROOT, TINY
 
 from callbacks import Pruning
 from callbacks.pruning import open_storage
-from eqflow.cli import launch, main
-from eqflow.cli.launch import tuned
-from eqflow.cli.member import take_gpu
+from eqflow.cli import main
+from eqflow.cli.processes.launch import launch, tuned
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Status, read_status, recorded
+from eqflow.cli.sweeps.job import take_gpu
 from eqflow.errors import InputError, Pruned
 from hydra_plugins.eqflow_sweepers.space import parse
 

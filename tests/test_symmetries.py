@@ -6,22 +6,17 @@ import pytest
 import torch
 
 from data_modules.planar import Ring
-from eqflow.discovery import Discovery
+from eqflow.data import Standardiser
+from eqflow.discovery import Discovery, Findings
+from eqflow.discovery.gmm import minimise
+from eqflow.discovery.initial import starts
+from eqflow.discovery.subsets import Quadratic
+from eqflow.discovery.symmetries import generators, orthogonal
 from eqflow.fields import Library
-from eqflow.findings import Findings
 from eqflow.report.entry import Entry
-from eqflow.report.laws import Law
-from eqflow.snapshots import Standardiser
-from eqflow.stationarity import (
-    FourierFunctions,
-    LocalFunctions,
-    WeakForm,
-    generators,
-    minimise,
-    orthogonal,
-    starts,
-)
-from eqflow.stationarity.subsets import Quadratic
+from eqflow.report.equations import Law
+from eqflow.stationarity import FourierFunctions, WeakForm
+from eqflow.stationarity.images.functions import LocalFunctions
 from eqflow.systems import GrayScott, Schedule
 from eqflow.terms import Operators, Polynomial, laplacian
 

@@ -7,8 +7,7 @@ import torch
 
 from eqflow.errors import InputError
 from eqflow.simulate import RK4
-from eqflow.systems import Dysts, Lorenz63
-from eqflow.systems.dysts import names
+from eqflow.systems import Dysts, Lorenz63, names
 
 SHORT = {"runs": 500, "transient": 20.0}
 

@@ -10,17 +10,10 @@ import sympy
 import torch
 
 from eqflow.errors import InputError
-from eqflow.terms import (
-    MAX_UNKNOWNS,
-    Expressions,
-    Polynomial,
-    Terms,
-    Trigonometric,
-    Union,
-    count,
-    library_terms,
-    variable_names,
-)
+from eqflow.fields.library import library_terms
+from eqflow.terms import MAX_UNKNOWNS, Expressions, Polynomial, Terms, Trigonometric, variable_names
+from eqflow.terms.base import Union
+from eqflow.terms.polynomial import count
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -285,7 +278,7 @@ def test_sympy_is_loaded_when_it_is_used():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("module", ["terms.expressions", "terms.union", "equations"])
+@pytest.mark.parametrize("module", ["terms.expressions", "terms.base", "discovery.equations"])
 def test_the_examples_run(module):
     torch.set_default_dtype(torch.float32)
     result = doctest.testmod(importlib.import_module(f"eqflow.{module}"))

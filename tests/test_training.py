@@ -6,6 +6,7 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields import Network, VelocityField
+from eqflow.runtime import distributed
 from eqflow.score import MLPScore, Score
 from eqflow.training import Batch, FlowModule, ScoreModule, flow_module
 
@@ -98,10 +99,8 @@ def test_half_batches_of_two_processes_average_to_the_whole_gradient(batch, monk
     means = whole_means(module, batch)
     halves = []
     for rank in range(2):
-        monkeypatch.setattr("eqflow.processes.rank_and_world", lambda rank=rank: (rank, 2))
-        monkeypatch.setattr(
-            "eqflow.processes.distributed.all_reduce", lambda local: local.copy_(means)
-        )
+        monkeypatch.setattr(distributed, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(distributed.distributed, "all_reduce", lambda local: local.copy_(means))
         field.zero_grad()
         mine = batch.states[2000 * rank : 2000 * (rank + 1)]
         module.loss(Batch(mine, 4000), 0).backward()

@@ -7,11 +7,11 @@ import pytorch_lightning as pl
 import torch
 from runs import LAW, call, coefficients, forked
 
-from eqflow.cli import launch
+from eqflow.cli.processes.launch import launch
+from eqflow.data import Standardiser
 from eqflow.discovery import Discovery
+from eqflow.discovery.sample import ImageSample
 from eqflow.fields import Library
-from eqflow.snapshots import Standardiser
-from eqflow.stationarity import ImageSample
 from eqflow.training import LibraryModule, batches, library, val_loader
 
 PATTERNS = [option for option in LAW if not option.startswith(("experiment", "data"))]

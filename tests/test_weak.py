@@ -6,28 +6,17 @@ from math import comb
 import pytest
 import torch
 
-from eqflow.conclusion import escaped
-from eqflow.discovery import Discovery
+from eqflow.data import Standardiser, shuffled
+from eqflow.discovery import Discovery, Findings
+from eqflow.discovery.bootstrap import draws, influence
+from eqflow.discovery.elimination import eliminate, path
+from eqflow.discovery.gmm import minimise
+from eqflow.discovery.inference import escaped
+from eqflow.discovery.initial import eigenfields, starts
 from eqflow.errors import InputError
 from eqflow.fields import Library
-from eqflow.findings import Findings
-from eqflow.groups import shuffled
 from eqflow.simulate import reach
-from eqflow.snapshots import Standardiser
-from eqflow.stationarity import (
-    FourierFunctions,
-    Sums,
-    WeakForm,
-    draws,
-    eigenfields,
-    eliminate,
-    influence,
-    minimise,
-    orientation,
-    path,
-    starts,
-    sums,
-)
+from eqflow.stationarity import FourierFunctions, Sums, WeakForm, orientation, sums
 from eqflow.systems import Lorenz63
 from eqflow.terms import Polynomial
 

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields import Network, VelocityField, build_field
+from eqflow.runtime import distributed
 from eqflow.score import EmpiricalScore
-from eqflow.stationarity import exact
+from eqflow.stationarity.divergence import exact
 from eqflow.training import Batch, FlowModule, WeakModule, flow_module, quiet_trainer, train_loader
 
 
@@ -131,8 +132,8 @@ def test_two_processes_average_to_the_gradient_of_one(total, monkeypatch):
     means = torch.cat([torch.atleast_1d(part) for part in module.moments(batch, 0)]).detach()
     grads = []
     for rank, mine in enumerate((slice(total // 2), slice(total // 2, None))):
-        monkeypatch.setattr("eqflow.processes.rank_and_world", lambda rank=rank: (rank, 2))
-        monkeypatch.setattr("eqflow.processes.distributed.all_reduce", lambda x: x.copy_(means))
+        monkeypatch.setattr(distributed, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(distributed.distributed, "all_reduce", lambda x: x.copy_(means))
         field.zero_grad()
         module.loss(Batch(batch.states[mine], total), 0).backward()
         grads.append(field.network.last.weight.grad.clone())

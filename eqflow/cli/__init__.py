@@ -23,9 +23,9 @@ CONF = next(
 @hydra_main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float | list[float] | None:
     """Run one composed configuration, and keep in its folder how it stands."""
-    from eqflow.cli.launch import launch
-    from eqflow.cli.member import finished_value, held, joined
+    from eqflow.cli.processes.launch import launch
     from eqflow.cli.status import recorded
+    from eqflow.cli.sweeps.job import finished_value, held, joined
 
     hydra = HydraConfig.get()
     cfg.run_dir, member = hydra.runtime.output_dir, hydra.mode is RunMode.MULTIRUN
@@ -56,6 +56,6 @@ def main() -> None:
 
 def _rebuild(folder: Path) -> None:
     """Write the page of a sweep again; nothing is run."""
-    from eqflow.cli.sweep import rebuild
+    from eqflow.cli.sweeps.page import rebuild
 
     rebuild(folder)

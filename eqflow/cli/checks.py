@@ -1,5 +1,6 @@
 """What is refused before a run's folder exists."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from omegaconf import DictConfig, ListConfig
 
 from eqflow.cli import CONF
 from eqflow.cli.exits import exit_codes
-from eqflow.cli.nodes import check_nodes, node_rank
+from eqflow.cli.processes.nodes import check_nodes, node_rank
 from eqflow.cli.resume import RESOLVED, check_unchanged
 from eqflow.cli.types import check_types
 from eqflow.errors import InputError
 
 LOCKED = Path(".hydra") / "run"
 """What the process that fills a folder holds the lock of."""
+
 
 STAGES = ("score", "flow", "evaluate")
 
@@ -48,8 +50,6 @@ def check(cfg: DictConfig) -> None:
 
     Raises ``InputError`` naming the option, what was found and what is expected.
     """
-    from eqflow.cli.launch import keep_caches_in
-
     keep_caches_in(Path(cfg.cache_dir).resolve())  # before the parts import their libraries
     from eqflow.cli.parts import check_parts
 
@@ -108,7 +108,7 @@ def check_processes(cfg: DictConfig) -> None:
 
 def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
     """Lock a folder, a new one or on resume its own, until this process ends."""
-    from eqflow.store import clear, locked
+    from eqflow.runtime import clear, locked
 
     try:
         if not (resume or _is_new(folder)):
@@ -138,3 +138,9 @@ def _is_new(folder: Path) -> bool:
         return True
     others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log", "cache"}
     return not others and not (folder / RESOLVED).exists()
+
+
+def keep_caches_in(folder: Path) -> None:
+    """Have the libraries' caches inside ours instead of the user's home."""
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
+        os.environ.setdefault(name, str(folder / name.split("_")[0].lower()))

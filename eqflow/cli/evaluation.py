@@ -8,12 +8,12 @@ from typing import cast
 from omegaconf import DictConfig
 
 from eqflow.cli.parts import alike, build, build_discovery, build_other, noise_level
+from eqflow.data import Snapshots
+from eqflow.discovery import Findings
 from eqflow.evaluation import Protocol, evaluate, evaluate_members, random_skew_similarity
 from eqflow.fields import SCORED, Ensemble, Library, VelocityField
-from eqflow.findings import Findings
 from eqflow.model import FlowModel
-from eqflow.processes import rank_and_world
-from eqflow.snapshots import Snapshots
+from eqflow.runtime import rank_and_world
 from eqflow.training import noised_batches
 
 MEMBERS = "beside/members/"

@@ -9,23 +9,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from eqflow import store
+from eqflow.data import Labels, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import (
-    ALIKE,
-    LEARNED,
-    KernelMap,
-    Library,
-    Stream,
-    VelocityField,
-    build_field,
-)
-from eqflow.labels import Labels
+from eqflow.fields import ALIKE, LEARNED, KernelMap, Library, Stream, VelocityField, build_field
 from eqflow.model import FlowModel
+from eqflow.runtime import store
 from eqflow.score import TrainedScore
-from eqflow.snapshots import Snapshots
 from eqflow.training import CONDITIONS, SELECTION, StageModule, flow_module, score_module
 
 

@@ -10,8 +10,10 @@ RESOLVED = Path(".hydra") / "resolved.yaml"
 """Where a run's folder keeps its config with every interpolation resolved: the first thing that a
 run writes, after Hydra's own files; without it a folder holds no run."""
 
+
 STORED = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
 """What holds the overrides that a folder was made with, by the option that names the folder."""
+
 
 TRAINED = (
     "data",
@@ -24,6 +26,7 @@ TRAINED = (
     "trainer.max_steps",
 )
 """Parts of a config that decide what was trained: they cannot change on resume."""
+
 
 FREE = ("data.cache_dir",)
 """Options inside them that do not."""
@@ -61,7 +64,7 @@ def _overrides(stored: Path) -> list[str]:
 
 def user_files(cfg: DictConfig) -> dict[str, str]:
     """Hashes of the user's files and folders that decide what is trained, by path."""
-    from eqflow.store import file_hash
+    from eqflow.runtime import file_hash
 
     named = (*(cfg.data.get(name) for name in ("path", "groups", "labels")), cfg.ckpt_path)
     paths = [path for path in named if isinstance(path, str)]  # labels may be a number

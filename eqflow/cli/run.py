@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from torch import distributed, nn
 
 from callbacks import History, Preemption, finish, log_result
-from eqflow import store
 from eqflow.cli.checks import STAGES
 from eqflow.cli.evaluation import Evaluation
 from eqflow.cli.exits import on_sigterm
@@ -30,12 +29,11 @@ from eqflow.cli.parts import (
     warm_start,
 )
 from eqflow.cli.score_key import score_key
-from eqflow.discovery import Discovery
+from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
 from eqflow.fields import Library, Stream
-from eqflow.findings import Findings
-from eqflow.processes import rank_and_world
 from eqflow.report import write_report
+from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (
     AtomicCheckpoints,

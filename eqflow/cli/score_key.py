@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from eqflow import store
 from eqflow.cli.parts import plain
 from eqflow.cli.resume import user_files
 from eqflow.model import FlowModel
+from eqflow.runtime import store
 from eqflow.version import __version__
 
 ASIDE = ("path", "groups", "labels", "epoch_steps", "cache_dir", "symmetrise")

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eqflow.cli.exits import sentence
-from eqflow.cli.nodes import node_rank
+from eqflow.cli.processes.nodes import node_rank
 from eqflow.errors import Pruned
-from eqflow.store import write_json
+from eqflow.runtime import write_json
 
 FILE = "status.json"
+
 
 Value = float | list[float] | None
 """The tuned metric of a job, or several; None where it was not measured."""

@@ -11,8 +11,10 @@ from eqflow.errors import InputError
 GROUPS = ("data", "score", "flow", "integrator")
 """Groups whose options are this project's own."""
 
+
 ALSO: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
 """Another type that an option may have: two sides, a size that is to be estimated."""
+
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 

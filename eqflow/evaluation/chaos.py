@@ -7,17 +7,18 @@ one of the snapshots themselves can have the contraction of the truth.
 import torch
 from torch import Tensor
 
+from eqflow.data import Snapshots, remembered
 from eqflow.evaluation.preservation import escape_radius
 from eqflow.evaluation.protocol import FULL, Protocol
 from eqflow.evaluation.states import held_out, spread_out
 from eqflow.fields import Ensemble, VelocityField
 from eqflow.metrics import Growth, LyapunovSpectrum, growth, kaplan_yorke
-from eqflow.processes import rows
+from eqflow.runtime import rows
 from eqflow.simulate import Integrator
-from eqflow.snapshots import Snapshots, remembered
 
 DIMENSIONS = 10
 """Dimensions up to which exponents are measured: each is one derivative more."""
+
 
 TRANSIENT, DURATION = 20.0, 100.0
 """Transit times in which states and tangents settle, and over which exponents are taken."""

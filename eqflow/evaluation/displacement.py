@@ -18,19 +18,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots, remembered
 from eqflow.evaluation.images import cosines
-from eqflow.evaluation.paths import true_path
 from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.states import noised, spread_out
+from eqflow.evaluation.states import noised, spread_out, true_path
 from eqflow.fields import VelocityField
-from eqflow.processes import Draws, normal
+from eqflow.runtime import Draws, normal
 from eqflow.score import Score
-from eqflow.simulate import EulerMaruyama, HeunSDE, Integrator
-from eqflow.simulate.base import FixedStep
-from eqflow.snapshots import Snapshots, remembered
+from eqflow.simulate import EulerMaruyama, FixedStep, HeunSDE, Integrator
 
 SHORT = 0.5
 """Transit times of the odd displacement, and of the true system everywhere."""
+
 
 STEPS, MEMORY = 200, 0.9
 """Of the published protocol: steps of the integrator, and of the average what is kept in each."""

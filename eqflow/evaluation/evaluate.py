@@ -2,21 +2,19 @@
 
 import torch
 
+from eqflow.data import Snapshots
 from eqflow.evaluation.chaos import chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
-from eqflow.evaluation.labels import labelled
-from eqflow.evaluation.paths import simulated
 from eqflow.evaluation.preservation import distances, shortened
 from eqflow.evaluation.protocol import FULL, Protocol
-from eqflow.evaluation.residuals import image_residuals, residuals
-from eqflow.evaluation.similarity import similarity
-from eqflow.evaluation.stationarity import stationarity
+from eqflow.evaluation.residuals import image_residuals, residuals, stationarity
+from eqflow.evaluation.similarity import labelled, similarity
+from eqflow.evaluation.states import simulated
 from eqflow.evaluation.textures import textures
 from eqflow.fields import VelocityField
 from eqflow.score import Score
 from eqflow.simulate import Integrator
-from eqflow.snapshots import Snapshots
 
 
 @torch.no_grad()

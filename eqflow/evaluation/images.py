@@ -11,15 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import spread_out
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
-from eqflow.processes import Draws, generator
-from eqflow.snapshots import Snapshots
+from eqflow.runtime import Draws, generator
 
 LOOKED_AT = 32
 """Held-out images that similarity is taken over."""
+
 
 PAIRS = 4
 """Noise draws are taken with both signs, so that what is linear in them cancels exactly."""

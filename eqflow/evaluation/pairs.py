@@ -13,19 +13,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.similarity import true_velocities
 from eqflow.evaluation.states import held_out
 from eqflow.fields import Ensemble, build_field
 from eqflow.metrics import unit_fields
 from eqflow.score import Score
-from eqflow.snapshots import Snapshots
 
 DRAWS = 100
 """Random fields of a kind, at most as many as the ensemble has members."""
 
+
 NEIGHBOURS = 15
 """Fields that UMAP takes for the surroundings of one."""
+
 
 Kinds = dict[str, Float[Tensor, "fields coordinates"]]
 """Name of a kind -> velocities of its fields at the same states, each of length one."""

@@ -10,11 +10,10 @@ from jaxtyping import Bool
 from torch import Tensor
 from torchmetrics import Metric
 
-from eqflow.evaluation.paths import Path, simulated
+from eqflow.data import Snapshots, half, remembered
 from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.states import held_out, noised
+from eqflow.evaluation.states import Path, held_out, noised, simulated
 from eqflow.fields import VelocityField
-from eqflow.groups import half
 from eqflow.metrics import (
     MMD2,
     Escaped,
@@ -25,10 +24,9 @@ from eqflow.metrics import (
     sinkhorn_divergence,
     sliced_w2_splits,
 )
-from eqflow.processes import Draws, generator, rows
+from eqflow.runtime import Draws, generator, rows
 from eqflow.score import Score
 from eqflow.simulate import Integrator, reach
-from eqflow.snapshots import Snapshots, remembered
 
 
 def preservation(

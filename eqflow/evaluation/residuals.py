@@ -4,14 +4,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots, remembered
 from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.states import held_out
+from eqflow.evaluation.states import held_out, noised
 from eqflow.fields import VelocityField
 from eqflow.metrics import RelativeResidual
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 from eqflow.score import EmpiricalScore, Score
-from eqflow.snapshots import Snapshots, remembered
-from eqflow.stationarity import MAX_EXACT_DIM, hutchinson, rademacher, strong_moments
+from eqflow.stationarity import (
+    MAX_EXACT_DIM,
+    functions_for,
+    hotelling,
+    hutchinson,
+    rademacher,
+    strong_moments,
+)
 
 PROBES, IMAGES = 8, 8
 """Divergence estimates for each image, and images that are taken at once."""
@@ -91,3 +98,29 @@ def _ratio(r2: Tensor, v2: Tensor) -> float:
     metric = RelativeResidual().to(r2.device)
     metric.update(r2, v2)
     return metric.compute().item()
+
+
+FEWEST = 50
+"""Held-out states that the test of stationarity takes at least."""
+
+
+def stationarity(
+    field: VelocityField, snapshots: Snapshots, sigma: float, protocol: Protocol
+) -> dict[str, float]:
+    """Test of stationarity on all held-out states, noised where the field lives there.
+
+    Those of one group count as one. Where the true velocity is rejected on clean states, the
+    sample itself is not stationary.
+    """
+    if len(snapshots.test) < FEWEST:
+        return {}
+    x = noised(snapshots.test, sigma, protocol.seed, Draws.HELD_OUT)
+    functions = functions_for(x, protocol.seed)
+    velocities = {"": field(x)}
+    if snapshots.velocity and not sigma:
+        velocities["truth/"] = snapshots.velocity(x)
+    states, groups = x.double(), snapshots.test_groups
+    tests = {prefix: hotelling(v, states, functions, groups) for prefix, v in velocities.items()}
+    return {f"{prefix}stationarity/p_value": test.p_value for prefix, test in tests.items()} | {
+        f"{prefix}stationarity/effect_size": test.effect_size for prefix, test in tests.items()
+    }

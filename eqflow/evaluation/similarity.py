@@ -6,12 +6,12 @@ smoothed form ``E[v(x_0) | x]``, the exact target at this noise level.
 
 from torch import Tensor
 
+from eqflow.data import Snapshots, remembered
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import held_out
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
 from eqflow.score import EmpiricalScore
-from eqflow.snapshots import Snapshots, remembered
 
 
 def similarity(
@@ -44,3 +44,14 @@ def _cosine(v: Tensor, w: Tensor) -> float:
     metric = Cosine().to(v.device)
     metric.update(v, w)
     return metric.compute().item()
+
+
+def labelled(field: VelocityField, snapshots: Snapshots) -> dict[str, float]:
+    """``labels/cos``, and ``labels/speed``: the labels' velocities per velocity of the field.
+
+    The inverse of that speed is the transit time in the labels' unit of time.
+    """
+    if snapshots.labels is None:
+        return {}
+    speed, cosine = snapshots.labels.fit(field(snapshots.labels.x))
+    return {"labels/speed": speed, "labels/cos": cosine}

@@ -7,13 +7,12 @@ others of the same law by their structure factor, or by their one-point histogra
 import torch
 from torch import Tensor
 
-from eqflow.evaluation.paths import Path
+from eqflow.data import Snapshots, remembered
 from eqflow.evaluation.preservation import escape_radius, halves
 from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.states import held_out
+from eqflow.evaluation.states import Path, held_out
 from eqflow.metrics import PROFILES, ProfileDistance, profile_splits
-from eqflow.processes import rows
-from eqflow.snapshots import Snapshots, remembered
+from eqflow.runtime import rows
 
 
 def textures(

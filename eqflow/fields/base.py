@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqflow.snapshots import channelwise
+from eqflow.data import channelwise
 
 
 class VelocityField(nn.Module):

@@ -15,6 +15,7 @@ from eqflow.fields.base import VelocityField
 COMPARED = 2048
 """States that members are compared at."""
 
+
 FORM = RLock()
 """Held while a form has the numbers of members: it is one module, and threads evaluate at once."""
 

@@ -9,15 +9,13 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.fields.convolution import given_kernel, random_kernel, skew_kernel
 from eqflow.fields.ensemble import Ensemble
-from eqflow.fields.isotropic import IsotropicNetwork
-from eqflow.fields.kernel import KernelMap
+from eqflow.fields.kernels import given_kernel, random_kernel, skew_kernel
 from eqflow.fields.library import Library
-from eqflow.fields.linear import LinearInScore, MinusX, ScoreMap
-from eqflow.fields.network import Network
+from eqflow.fields.linear import KernelMap, LinearInScore, MinusX, ScoreMap
+from eqflow.fields.network import IsotropicNetwork, Network
 from eqflow.fields.stream import Stream
-from eqflow.processes import Draws, hashed
+from eqflow.runtime import Draws, hashed
 from eqflow.score import Score
 
 
@@ -122,8 +120,10 @@ FAMILIES: dict[str, Callable[..., VelocityField]] = {
 }
 """Family name -> ``build(shape, score, sigma, seed, **arguments)`` (method section 4)."""
 
+
 SCORED = frozenset({"skew", "stream", "random_skew", "random_linear", "score"})
 """Families made of the score: they live on the smoothed law only."""
+
 
 LEARNED = frozenset({"network", "stream"})
 """Families whose parameters are trained; the others only get their scale from the data."""

@@ -1,6 +1,6 @@
 """Fields that are sums of named terms: the family whose law can be written down."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from math import comb
 from typing import Any
@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eqflow.data import Standardiser, channelwise
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.snapshots import Standardiser, channelwise
 from eqflow.terms import (
     MAX_UNKNOWNS,
+    Expressions,
+    Operators,
+    Polynomial,
     Terms,
+    Trigonometric,
     channel_names,
-    image_terms,
-    library_terms,
     variable_names,
 )
 
@@ -125,3 +127,30 @@ def _degrees(degree: int | str, dim: int, cross: bool, highest: int) -> list[int
         raise InputError(f"flow.field.degree={degree} found; expected auto or an integer >= 1")
     sizes = [comb(dim + k, k) if cross else 1 + dim * k for k in range(1, highest + 1)]
     return [k for k, size in enumerate(sizes, start=1) if k == 1 or dim * size <= MAX_UNKNOWNS]
+
+
+def library_terms(
+    dim: int,
+    degree: int = 2,
+    cross: bool = True,
+    harmonics: int = 0,
+    expressions: Sequence[str] = (),
+) -> Terms:
+    """Of vectors: a polynomial, and what is asked beside it."""
+    terms: Terms = Polynomial(dim, degree, cross)
+    if harmonics:
+        terms = terms + Trigonometric(dim, harmonics)
+    return terms + Expressions(dim, expressions) if expressions else terms
+
+
+def image_terms(
+    channels: int,
+    degree: int = 3,
+    cross: bool = True,
+    operators: Sequence[str] = ("lap", "bilap"),
+    coupling: int = 0,
+    spacing: float = 1.0,
+) -> Terms:
+    """Of images: reactions at each place, and local operators."""
+    reactions = Polynomial(channels, degree, cross)
+    return reactions + Operators(channels, operators, coupling, spacing) if operators else reactions

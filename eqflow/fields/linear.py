@@ -5,11 +5,16 @@ score is a gradient: it preserves ``p_sigma`` (the paper's training-free flow). 
 it also conserves ``n . x`` for the null vector ``n`` of ``A``, hence is never chaotic.
 """
 
+from math import inf
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.fields.convolution import random_kernel, skew_kernel
+from eqflow.fields.kernels import random_kernel, skew_kernel
+from eqflow.nn import convolve
 from eqflow.score import Score
 
 
@@ -67,3 +72,68 @@ class MinusX(VelocityField):
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         return -x
+
+
+RESOLUTION = 32
+"""Wave numbers along an axis, times ``R + 1``: a maximum between them is at most 1 % higher."""
+
+
+TURN = 0.5
+"""Angle, in radians, that a linear mode may turn by in one step of an integrator."""
+
+
+class KernelMap(LinearInScore):
+    """``v(x) = K * s(x, sigma)``, periodic, on a canvas of any height and width.
+
+    Raises ``InputError`` for states that are not images ``(C, H, W)``, and for a kernel that is
+    zero, as an antisymmetric one of a single channel without a direction is.
+    """
+
+    kernel: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        kernel: Float[Tensor, "channels channels side side"],
+        score: Score,
+        sigma: float,
+    ) -> None:
+        super().__init__(shape, score, sigma)
+        if len(shape) != 3:
+            raise InputError(
+                f"kernels take images of shape (C, H, W), found snapshots of shape {shape}"
+            )
+        if not kernel.any():
+            raise InputError(
+                f"flow.field: the antisymmetric kernel of {shape[0]} channel and radius "
+                f"{kernel.shape[-1] // 2} is zero; expected radius >= 1 and symmetric=false, or "
+                "more channels"
+            )
+        self.register_buffer("kernel", kernel)
+
+    def map(
+        self, s: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        return convolve(self.kernel, s)
+
+    @property
+    def radius(self) -> int:
+        """Largest offset along an axis."""
+        return self.kernel.shape[-1] // 2
+
+    @property
+    def fastest(self) -> float:
+        """Rate, in radians per transit time, that no linear mode exceeds.
+
+        ``scale max_k |K(k)| / sigma^2`` with the spectral norm, over all wave vectors: the score of
+        a smoothed law falls with a slope of at most ``1 / sigma^2``.
+        """
+        sides = (RESOLUTION * (self.radius + 1),) * 2
+        spectrum = torch.fft.rfft2(self.kernel.double(), sides).movedim((0, 1), (-2, -1))
+        norm = torch.linalg.matrix_norm(spectrum, ord=2).max()
+        return (self.scale * norm / self.sigma**2).item()
+
+    @property
+    def longest_step(self) -> float:
+        """Time step beyond which an integrator loses the fastest mode."""
+        return TURN / self.fastest if self.fastest else inf

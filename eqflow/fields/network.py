@@ -1,12 +1,16 @@
 """Learned velocity fields: a perceptron, plain or on Fourier features."""
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.mlp import MLP
+from eqflow.nn import MLP
+from eqflow.nn.convolution import IsotropicConvolution
 
 
 class Network(VelocityField):
@@ -68,3 +72,37 @@ class Network(VelocityField):
         for parameter in (*self.network.last.parameters(), self.mean):
             parameter.neg_()
         return self
+
+
+class IsotropicNetwork(VelocityField):
+    """Local velocity of images that commutes with rolls, quarter turns and mirrors.
+
+    ``depth`` SiLU layers of ``width`` channels and a linear one, each a periodic convolution with
+    the nearest neighbours: a pixel's velocity depends on those ``depth + 1`` away, on a canvas of
+    any size. ``gain`` multiplies the first layer's initial weights. The weights follow torch's
+    global seed. Raises ``InputError`` for states that are not images ``(C, H, W)``.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], width: int = 16, depth: int = 3, gain: float = 3.0
+    ) -> None:
+        super().__init__(shape)
+        if len(shape) != 3:
+            raise InputError(
+                f"flow=network takes vectors of shape (d,) or images of shape (C, H, W), found "
+                f"snapshots of shape {shape}"
+            )
+        if width < 1 or depth < 1:
+            raise InputError(f"width={width}, depth={depth} found; expected both >= 1")
+        pairs = pairwise([shape[0], *[width] * depth, shape[0]])
+        self.layers = nn.ModuleList(IsotropicConvolution(*pair) for pair in pairs)
+        with torch.no_grad():
+            next(self.layers.parameters()).mul_(gain)
+
+    def unscaled(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = functional.silu(layer(x))
+        return last(x)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
-from eqflow.mlp import MLP
+from eqflow.nn import MLP
 from eqflow.score import Score
 
 

@@ -1,7 +1,12 @@
 """Measures of a field: what it preserves, its residual, what it resembles and its chaos."""
 
-from eqflow.metrics.escape import Escaped
-from eqflow.metrics.gauge import (
+from eqflow.metrics.growth import Growth, growth
+from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
+from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
+from eqflow.metrics.preservation import MMD2, Escaped, SinkhornDivergence, SlicedW2
+from eqflow.metrics.ratios import Cosine, RelativeResidual
+from eqflow.metrics.series import autocorrelation, integrated_autocorrelation_time, return_map
+from eqflow.metrics.spread import (
     FUNCTIONALS,
     Levels,
     Spread,
@@ -15,18 +20,10 @@ from eqflow.metrics.gauge import (
     unrelated,
     within,
 )
-from eqflow.metrics.growth import Growth, growth
-from eqflow.metrics.kernel import median_bandwidth, mmd2, mmd2_splits
-from eqflow.metrics.lyapunov import LyapunovSpectrum, kaplan_yorke
-from eqflow.metrics.preservation import MMD2, SinkhornDivergence, SlicedW2
-from eqflow.metrics.ratios import Cosine, RelativeResidual
-from eqflow.metrics.series import (
-    autocorrelation,
-    integrated_autocorrelation_time,
-    return_map,
-)
 from eqflow.metrics.textures import (
+    EXTENT,
     PROFILES,
+    WIDTH,
     ProfileDistance,
     histogram,
     profile_splits,
@@ -35,9 +32,11 @@ from eqflow.metrics.textures import (
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_splits
 
 __all__ = [
+    "EXTENT",
     "FUNCTIONALS",
     "MMD2",
     "PROFILES",
+    "WIDTH",
     "Cosine",
     "Escaped",
     "Growth",

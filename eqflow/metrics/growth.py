@@ -17,16 +17,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 from eqflow.simulate import inside
-from eqflow.stationarity import jacobian
-from eqflow.stationarity.divergence import Velocity
+from eqflow.stationarity import Velocity, jacobian
 
 STEPS = 10
 """Steps from one orthonormalisation to the next."""
 
+
 AT_ONCE = 4096
 """Steps whose derivatives are taken at once, more if one window has more."""
+
 
 BLOCKS = 4
 """Successive parts of a trajectory whose spread is the error of its largest exponent: few, for the

@@ -67,3 +67,23 @@ class SinkhornDivergence(TwoSample):
         if not kept.any():
             return torch.tensor(torch.nan)
         return sinkhorn_divergence(simulated[kept][: self.n], reference[: self.n])
+
+
+class Escaped(Metric):
+    """Fraction of states that are non-finite or beyond ``radius`` (method section 8)."""
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, radius: float) -> None:
+        super().__init__()
+        self.radius = radius
+        self.add_state("total", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, x: Float[Tensor, "batch *shape"]) -> None:
+        self.total += len(x)
+        self.count += (~inside(x, self.radius)).sum()
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.count / self.total

@@ -18,6 +18,7 @@ from eqflow.report.style import TRUTH, number, percent, sheet
 
 LARGEST = "chaos/lyapunov_max"
 
+
 HEADINGS = [
     "field",
     "largest exponent λ₁",
@@ -29,8 +30,10 @@ HEADINGS = [
     "escaped",
 ]
 
+
 SPAN, RUNS, LAGS = 200.0, 12, 15.0
 """Transit times and number of the trajectories of the lower panels; longest lag."""
+
 
 EACH = 0.05
 """Transit times between two states of them."""

@@ -4,20 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eqflow.discovery import Findings
 from eqflow.evaluation import HEADLINE, Protocol
 from eqflow.fields import Library, VelocityField
-from eqflow.findings import Findings
 from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER
 
 Numbers = Mapping[str, float | int]
 """Name of a measure -> its value."""
 
+
 RATIO = "preservation/mmd2_ratio_h"
+
 
 LEVEL = "preservation/sigma"
 
+
 MEAN, ODD = "truth/cos_mean", "displacement/odd_cos"
 """Of images: signed cosines to the true velocity and to the true displacement."""
+
 
 PUBLISHED = "displacement/published_cos"
 """The better of the cosines with both signs, by the published protocol."""

@@ -15,16 +15,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from eqflow.report.style import sheet
-from eqflow.store import replacing
+from eqflow.runtime import replacing
 
 CHANNEL = -1
 """Which channel is shown."""
 
+
 COLOURS = colormaps["viridis"]
 """From low to high values."""
 
+
 FPS, SIDE, RATE = 15, 320, "1200k"
 """Of films: frames and bits in a second, and pixels of the shorter side of a panel at least."""
+
 
 Array = np.ndarray
 

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import kinds
 from eqflow.fields import Ensemble
-from eqflow.report import chaos, curves, evidence, motion, portraits
+from eqflow.report import chaos, curves, motion, portraits
+from eqflow.report import inference as evidence
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
-from eqflow.report.laws import Law, laws
+from eqflow.report.equations import Law, laws
 from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Row

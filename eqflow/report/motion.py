@@ -21,8 +21,10 @@ from eqflow.score import EmpiricalScore
 TIMES = (0.0, 1.0, 2.0, 5.0, 10.0)
 """Transit times of the frames in a strip."""
 
+
 RUNS = 24
 """Images that are simulated for the textures."""
+
 
 LENGTH, FRAMES = 10.0, 60
 """Transit times and frames of a film."""

@@ -27,11 +27,14 @@ from eqflow.simulate import RK4, HeunSDE
 SPAN, STEP, PATHS = 5.0, 0.1, 2
 """Transit times of the SDE, its step, and how many of its paths are drawn."""
 
+
 POINTS = 4000
 """Snapshots at most that the empirical score of the SDE is made of: one step sees all of them."""
 
+
 ARROWS, REACH = 26, 2.5
 """Arrows in a row of the grid; from how many noise levels around a state they are drawn."""
+
 
 ETA = 0.1
 """Strength of the noise, where the run's own integrator has none."""

@@ -10,21 +10,21 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from eqflow.data import Snapshots
+from eqflow.discovery import Findings
 from eqflow.fields import VelocityField
-from eqflow.findings import Findings
 from eqflow.model import FlowModel
 from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries
+from eqflow.report.equations import laws
 from eqflow.report.gallery import draw, films
-from eqflow.report.laws import laws
+from eqflow.report.html import write_page
 from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
-from eqflow.report.template import write_page
 from eqflow.report.verdict import NOISE, crossed, levels, table, verdict
+from eqflow.runtime import replacing
 from eqflow.simulate import Integrator
-from eqflow.snapshots import Snapshots
-from eqflow.store import replacing
 
 
 @torch.no_grad()

@@ -19,7 +19,10 @@ from eqflow.report.style import DATA, number, percent, sheet
 ORBIT, RUNS = 30.0, 3
 """Length in transit times and number of the trajectories that are drawn."""
 
+
 Array = np.ndarray
+
+
 Frame = Sequence[tuple[float, float]]
 """Lower and upper limit of each coordinate."""
 

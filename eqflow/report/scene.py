@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots
 from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
-from eqflow.processes import Draws, drawn
 from eqflow.report.entry import Entry
-from eqflow.simulate import Integrator
-from eqflow.simulate.base import Noise
-from eqflow.snapshots import Snapshots
+from eqflow.runtime import Draws, drawn
+from eqflow.simulate import Integrator, Noise
 
 SHOWN = 800
 """States that a picture starts from at most."""
+
 
 AT_ONCE = 2**20
 """Numbers of states that are denoised at once."""

@@ -22,6 +22,7 @@ NAMES = {
 }
 """What a reader calls a family; one that is not listed keeps its own name."""
 
+
 COLOURS = {
     "network": "#0072B2",
     "members": "#56A0D3",
@@ -36,17 +37,22 @@ COLOURS = {
 }
 """Family -> colour, after the palette of Okabe and Ito, which the colour-blind tell apart."""
 
+
 MARKERS = dict(zip(COLOURS, "oPsD^v<>Xp", strict=True))
 """Family -> marker: a second way to tell the lines apart."""
+
 
 TRUTH, DATA, OTHER = "#222222", "#9AA1AA", "#444444"
 """Colours of the true system, of the snapshots and of a family that is not listed."""
 
+
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 """How the noise level is written."""
 
+
 BAND = "#DDEFE4"
 """Colour of what sampling noise alone reaches."""
+
 
 STYLE: Any = {
     "font.size": 9,

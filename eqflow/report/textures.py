@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from eqflow.metrics import histogram, structure_factor
-from eqflow.metrics.textures import EXTENT, WIDTH
+from eqflow.metrics import EXTENT, WIDTH, histogram, structure_factor
 from eqflow.report.entry import Entry
 from eqflow.report.style import BAND, DATA, sheet
 

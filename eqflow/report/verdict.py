@@ -4,18 +4,22 @@ from collections.abc import Sequence
 
 from eqflow.report.alignment import aligned, kept_textures
 from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
-from eqflow.report.laws import laws
+from eqflow.report.equations import laws
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
 NOISE = 1.5
 """Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
 
+
 HORIZONS = (1.0, 10.0, 100.0)
 """Transit times whose ratio the table shows."""
 
+
 CROSS = "truth/cross/"
 
+
 P_VALUE = "stationarity/p_value"
+
 
 MEASURES = {
     "sliced W₂": "preservation/sw2",
@@ -37,6 +41,7 @@ MEASURES = {
     "histogram / floor95": "fields/histogram_ratio",
 }
 """Columns of the table after the ratios: heading -> name of the measure."""
+
 
 FLOORS = {
     LEVEL: LEVEL,

@@ -32,3 +32,14 @@ class Score(nn.Module):
     ) -> Float[Tensor, "batch *shape"]:
         """Expected clean state ``E[x_0 | x] = x + sigma^2 s(x, sigma)`` (Tweedie's formula)."""
         return x + sigma**2 * self(x, sigma)
+
+
+def asymmetry(score: Score, x: Float[Tensor, "batch dim"], sigma: Sigma) -> float:
+    """``|J - J^T| / |J|`` of the score's Jacobian, root mean squares over states; 0 of a gradient.
+
+    At most 2, of a rotation. Takes ``d`` reverse passes.
+    """
+    pullback = torch.func.vjp(lambda x: score(x, sigma), x)[1]
+    basis = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    jacobian = torch.stack([pullback(e.expand_as(x))[0] for e in basis], dim=1)
+    return ((jacobian - jacobian.mT).norm() / jacobian.norm()).item()

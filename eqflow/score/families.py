@@ -5,10 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.processes import Draws, hashed
+from eqflow.runtime import Draws, hashed
 from eqflow.score.base import Score
-from eqflow.score.conv import ConvScore
 from eqflow.score.empirical import EmpiricalScore
+from eqflow.score.images import ConvScore
 from eqflow.score.mlp import MLPScore
 from eqflow.score.unet import UNetScore
 

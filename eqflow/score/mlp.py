@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.mlp import MLP
+from eqflow.nn import MLP
 from eqflow.score.trained import TrainedScore
 
 

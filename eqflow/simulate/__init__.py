@@ -1,18 +1,17 @@
 """Integration of velocity fields: ODE and SDE, and which states have left the data."""
 
-from eqflow.simulate.adaptive import Dopri5
-from eqflow.simulate.base import Integrator
-from eqflow.simulate.escape import inside, reach
+from eqflow.simulate.base import FixedStep, Integrator, Noise, inside, reach
 from eqflow.simulate.ode import RK4
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
 from eqflow.simulate.stable import Stable, stiffness
 
 __all__ = [
     "RK4",
-    "Dopri5",
     "EulerMaruyama",
+    "FixedStep",
     "HeunSDE",
     "Integrator",
+    "Noise",
     "Stable",
     "inside",
     "reach",

@@ -6,14 +6,18 @@ from copy import copy
 from itertools import pairwise
 from math import ceil
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
 
 log = logging.getLogger("eqflow")
 
+
 Velocity = Callable[[Tensor], Tensor]
+
+
 Noise = Callable[[int], Tensor]
 
 
@@ -79,3 +83,14 @@ def check_times(times: Float[Tensor, " times"]) -> None:
     """Refuse output times that do not increase."""
     if len(times) < 2 or not bool((times.diff() > 0).all()):
         raise InputError(f"times={times.tolist()} found; expected at least two, increasing")
+
+
+def inside(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:
+    """States that are finite and within ``radius`` of the origin, standardised units."""
+    flat = x.flatten(1)
+    return flat.isfinite().all(1) & (torch.linalg.vector_norm(flat, dim=1) <= radius)
+
+
+def reach(x: Float[Tensor, "batch *shape"]) -> float:
+    """Twice the largest norm: a state farther from the origin has left (method section 8)."""
+    return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()

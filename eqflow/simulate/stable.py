@@ -22,8 +22,10 @@ from eqflow.simulate.base import FixedStep, Noise, Velocity
 DAMPING = 2 / 13
 """Of the stability polynomial, as in the source: at most 0.95 away from the origin."""
 
+
 REACH = 2.5
 """``dt`` times an eigenvalue that a step of order four bears on both axes."""
+
 
 Step = Callable[[Velocity, Tensor, float], Tensor]
 

@@ -17,7 +17,9 @@ from eqflow.errors import InputError
 
 Velocity = Callable[[Tensor], Tensor]
 
+
 _FORWARD_MODE = Lock()  # torch counts forward-mode levels for all threads together
+
 
 MAX_EXACT_DIM = 256
 """Largest state dimension for which the exact divergence, ``d`` forward passes, is accepted."""

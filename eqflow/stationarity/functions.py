@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 
 FLATTEST = 1e-3
 """Smallest variance, relative to a feature's, that a principal direction is resolved at."""

@@ -11,16 +11,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eqflow.data import summed
 from eqflow.errors import InputError
-from eqflow.groups import summed
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.images.functions import LocalFunctions
 
 MAX_RANK = 60
 """Largest number of moments that are tested together."""
 
+
 SAFE_RANK = 10
 """Number of moments for which five observations each are enough; more need fifty each."""
+
 
 MIN_UNITS = 5
 """Smallest number of independent snapshots, or of groups."""
@@ -114,3 +116,11 @@ def _tail(statistic: float, rank: int, units: int) -> float:
     from scipy.stats import f
 
     return float(f.sf(statistic * (units - rank) / (rank * (units - 1)), rank, units - rank))
+
+
+def functions_for(
+    z: Float[Tensor, "n dim *grid"], seed: int = 0
+) -> FourierFunctions | LocalFunctions:
+    """Test functions whose scales follow standardised states, drawn by ``seed``."""
+    kind = FourierFunctions if z.ndim == 2 else LocalFunctions
+    return kind.of(z, seed=seed)

@@ -12,23 +12,27 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 from eqflow.simulate import RK4
-from eqflow.systems.sample import Sample
+from eqflow.systems.runs import Sample
 
 SETTLE = 20.0
 """Periods that a run goes on before its first state is kept."""
+
 
 KICKS = (0.01, 0.001, 0.0)
 """Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
 they leave the orbit: else they would follow it, and be no runs of their own. The smaller, at last
 none, are for attractors so near the edge of their basin that some runs would leave."""
 
+
 STEPS = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
 
+
 TOLERANCE = 1e-4
 """Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
+
 
 DIFFERENCE = 1e-5
 """Step of the derivative, in standard deviations of a coordinate; errors are of its square."""

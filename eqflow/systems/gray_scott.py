@@ -10,27 +10,30 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.memory import check_memory
-from eqflow.processes import Draws, generator
-from eqflow.systems.runs import Runs, Schedule
-from eqflow.systems.sample import Sample
+from eqflow.runtime import Draws, check_memory, generator
+from eqflow.systems.runs import Runs, Sample, Schedule
 from eqflow.terms import laplacian
 
 AREA = 800
 """Grid points for each disc that a run starts with, or up to twice as many. With many,
 most runs of life and spirals die out; with a single one rings meet themselves, and waves do."""
 
+
 RADII = 2, 6
 """The least and the largest of them."""
+
 
 SMALLEST = 8
 """Side of the smallest grid."""
 
+
 BATCH = 2**24
 """Numbers that are advanced at once: bounds the memory of a simulation."""
 
+
 UNIFORM = 1e-3
 """Range of v over the grid below which there is no pattern."""
+
 
 SCHEDULE = Schedule()
 """The default one."""

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Draws, generator
+from eqflow.runtime import Draws, generator
 from eqflow.simulate import RK4
-from eqflow.systems.sample import Sample
+from eqflow.systems.runs import Sample
 
 
 class Lorenz63:

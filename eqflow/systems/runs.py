@@ -1,26 +1,39 @@
-"""Many independent runs side by side, of a system whose runs may die out."""
+"""What a sampler gives."""
 
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
 from eqflow.errors import InputError
 
+
+class Sample(NamedTuple):
+    """Raw states of a stationary law; those of one run are correlated and share their group."""
+
+    states: Float[Tensor, "n *shape"]
+    groups: Int[Tensor, " n"] | None = None
+
+
 log = logging.getLogger("eqflow")
+
 
 LOOK = 500
 """Steps between two looks for runs that have died: they cost as much as live ones."""
 
+
 HOPELESS = 200
 """Runs that are tried before giving up."""
 
+
 FEWEST = 0.01
 """Share of runs that must live."""
+
 
 GOLDEN = (5**0.5 - 1) / 2
 

@@ -10,6 +10,7 @@ from numba import config, njit, prange
 
 config.reload_config()  # where compiled code is kept may have been said since numba was imported
 
+
 TINY = np.float32(1e-18)
 """Least v: the square of a smaller one is a denormal number, with which steps take four times as
 long."""

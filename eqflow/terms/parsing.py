@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     import sympy
 
 FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt", "abs")
+
+
 MAX_POWER = 20
+
+
 MAX_LENGTH = 200
+
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

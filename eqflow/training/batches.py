@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from eqflow.processes import Draws, generator, rows
+from eqflow.runtime import Draws, generator, rows
 
 
 class Batch(NamedTuple):

@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 from torch.utils.data import DataLoader
 
 from eqflow.fields import Ensemble
-from eqflow.memory import check_memory
+from eqflow.runtime import check_memory
 from eqflow.training.batches import Batch
 from eqflow.training.modules import StageModule
 

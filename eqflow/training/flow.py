@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
+from eqflow.data import Labels
 from eqflow.errors import InputError
 from eqflow.fields import Ensemble, Network, Stream, VelocityField
-from eqflow.labels import Labels
 from eqflow.score import Score
 from eqflow.training.ensemble import EnsembleModule
 from eqflow.training.modules import FlowModule, StageModule
@@ -18,6 +18,7 @@ CONDITIONS = {
     "weak": ("functions", "smoothness", "label_weight"),
 }
 """Forms of the condition (method section 5) and the options that each is tuned by."""
+
 
 SELECTION = ("principle", "smoothness")
 """Options that a stream field, which meets the condition by its form, is chosen by."""

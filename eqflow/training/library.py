@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from eqflow import store
 from eqflow.discovery import Discovery
-from eqflow.processes import rank_and_world
+from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training.batches import Batch
 

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from eqflow.data import Labels
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
-from eqflow.labels import Labels
-from eqflow.processes import Draws, generator, global_means, normal, rows
+from eqflow.runtime import Draws, generator, global_means, normal, rows
 from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
-from eqflow.training.labels import LabelError
+from eqflow.training.velocities import LabelError
 
 
 class StageModule(pl.LightningModule):

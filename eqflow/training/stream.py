@@ -6,20 +6,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Labels
 from eqflow.errors import InputError
 from eqflow.fields import Stream
-from eqflow.labels import Labels
-from eqflow.processes import Draws, global_means, normal
+from eqflow.runtime import Draws, global_means, normal
 from eqflow.score import asymmetry
 from eqflow.training.batches import Batch, noised_batches
-from eqflow.training.labels import LabelError
 from eqflow.training.modules import StageModule
+from eqflow.training.velocities import LabelError
 from eqflow.training.weak import STEP
 
 log = logging.getLogger("eqflow")
 
+
 PRINCIPLES = ("auto", "smooth", "acceleration", "labels", "none")
 """``auto`` is ``labels`` where there are labels, else ``smooth``; ``none`` is no training."""
+
 
 ROUNDING, MEASURED = 1e-3, 256
 """Asymmetry of a score that single precision explains, and states it is measured at."""

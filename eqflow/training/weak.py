@@ -4,17 +4,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Labels
 from eqflow.errors import InputError
 from eqflow.fields import Network
-from eqflow.labels import Labels
-from eqflow.processes import Draws, generator, global_means, normal, rows
+from eqflow.runtime import Draws, generator, global_means, normal, rows
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
 from eqflow.training.batches import Batch
-from eqflow.training.labels import LabelError
 from eqflow.training.modules import StageModule
+from eqflow.training.velocities import LabelError
 
 SAMPLE = 8192
 """States that weigh the test functions and decide the orientation."""
+
 
 STEP = 0.1
 """Length, in standard deviations, of the steps that derivatives are differences over."""

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eqflow.store import replacing
+from eqflow.runtime import replacing
 
 if TYPE_CHECKING:
     import optuna

@@ -1,23 +1,90 @@
-"""The weak form of a library field of images, and the sample it is made of."""
+"""Moments of a library of images, image by image and block by block.
 
-from dataclasses import dataclass, field
+The observations that the covariance of the moments is taken from are blocks of an image: images
+alone are often fewer than the moments. Blocks are correlated, so their effective number is smaller
+(:func:`inflation`), and a test counts all those of an image, or of a group of images, as one.
+"""
+
+from collections.abc import Callable
 from functools import cached_property
-from typing import ClassVar
+from math import prod
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eqflow.data import summed
 from eqflow.stationarity.form import Form, Sums, uncorrelated
 from eqflow.stationarity.images.functions import LocalFunctions
-from eqflow.stationarity.images.moments import (
-    Moments,
-    Theta,
-    block_count,
-    inflation,
-    moments,
-    second_moments,
-)
+
+Theta = Callable[[Tensor], Tensor]
+
+
+BLOCKS = 4
+"""Blocks along each side of an image, fewer where the side is not divisible."""
+
+
+class Moments(NamedTuple):
+    """``each`` block's moments of every term in every equation; ``gram`` of the terms by image."""
+
+    each: Float[Tensor, "n blocks functions terms channels"]
+    gram: Float[Tensor, "n terms terms"]
+
+    def sums(self) -> Sums:
+        """Sums over the images."""
+        return Sums(self.each.mean(1).sum(0), self.gram.sum(0), len(self.each))
+
+
+def moments(
+    z: Float[Tensor, "n channels height width"], theta: Theta, functions: LocalFunctions
+) -> Moments:
+    """Moments of standardised images, where ``theta`` gives the terms' values, float64."""
+    found = [_of_one(image.double(), theta, functions) for image in z]
+    return Moments(*map(torch.stack, zip(*found, strict=True)))
+
+
+def _of_one(
+    z: Float[Tensor, "channels height width"], theta: Theta, functions: LocalFunctions
+) -> tuple[Tensor, Tensor]:
+    values = theta(z[None])[0]
+    tested = functions.features(values).flatten(0, 1)
+    slopes, tested = (_blocks(image) for image in (functions.slopes(z), tested))
+    products = slopes @ tested.mT / slopes.shape[2]
+    by_feature = products.unflatten(2, (-1, len(values)))
+    each = torch.einsum("bmja,mjc->bmac", by_feature, functions.weights)
+    return each, second_moments(values[None])
+
+
+def second_moments(values: Float[Tensor, "n terms height width"]) -> Float[Tensor, "terms terms"]:
+    """Means of the products of terms over images and places."""
+    rows = values.transpose(0, 1).flatten(1)
+    return rows @ rows.T / rows.shape[1]
+
+
+def _blocks(x: Float[Tensor, "k height width"]) -> Float[Tensor, "blocks k places"]:
+    rows, columns = map(_parts, x.shape[1:])
+    x = x.unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
+    return x.permute(1, 3, 0, 2, 4).flatten(3).flatten(0, 1)
+
+
+def block_count(sides: tuple[int, int]) -> int:
+    """Number of blocks of an image."""
+    return prod(map(_parts, sides))
+
+
+def _parts(side: int) -> int:
+    return next(k for k in range(BLOCKS, 0, -1) if side % k == 0)
+
+
+def inflation(each: Float[Tensor, "rows k"], groups: Int[Tensor, " rows"]) -> float:
+    """By how much the variance of a mean exceeds that of as many independent rows; at least 1.
+
+    ``groups`` label the rows that are correlated.
+    """
+    centred = each - each.mean(0)
+    ratio = summed(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
+    return max(1.0, float(ratio.mean()))
 
 
 class ImageForm(Form):
@@ -74,82 +141,3 @@ class ImageForm(Form):
         combined = torch.einsum("nmk,mr->nrk", self.each, self.mix @ root).flatten(0, 1)
         mean = root.T @ self.jacobian
         return combined.T @ combined / self.size - mean.T @ mean
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSample:
-    """Standardised images, and ``theta``, which gives the values of the terms there.
-
-    ``groups`` label correlated images; None if all are independent.
-    """
-
-    z: Float[Tensor, "n channels height width"]
-    theta: Theta
-    groups: Int[Tensor, " n"] | None = None
-    found: dict[int, Moments] = field(default_factory=dict, repr=False)
-
-    reservoir: ClassVar[int] = 512
-
-    @property
-    def dim(self) -> int:
-        """Number of equations."""
-        return self.z.shape[1]
-
-    @property
-    def observations(self) -> int:
-        """Observations that a snapshot makes: its blocks."""
-        return block_count((self.z.shape[2], self.z.shape[3]))
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def __getitem__(self, rows: slice) -> "ImageSample":
-        if len(range(*rows.indices(len(self)))) == len(self):
-            return self  # with what was computed of it
-        groups = None if self.groups is None else self.groups[rows]
-        parts = {seed: Moments(*(p[rows] for p in found)) for seed, found in self.found.items()}
-        return ImageSample(self.z[rows], self.theta, groups, parts)
-
-    def moments(self, functions: LocalFunctions) -> Moments:
-        """Moments against functions, computed once for each seed of theirs."""
-        found = self.found.get(functions.seed)
-        if found is None or found.each.shape[2] < len(functions):
-            found = self.found[functions.seed] = moments(self.z, self.theta, functions)
-        return found._replace(each=found.each[:, :, : len(functions)])
-
-    def joined(self, other: "ImageSample", functions: LocalFunctions) -> "ImageSample":
-        """Both samples, with the moments against ``functions``."""
-        groups = None
-        if self.groups is not None and other.groups is not None:
-            groups = torch.cat([self.groups, other.groups])
-        pairs = zip(self.moments(functions), other.moments(functions), strict=True)
-        found = {functions.seed: Moments(*map(torch.cat, pairs))}
-        return ImageSample(torch.cat([self.z, other.z]), self.theta, groups, found)
-
-    def sums(self, functions: LocalFunctions) -> Sums:
-        """Its part of the moments."""
-        return self.moments(functions).sums()
-
-    @cached_property
-    def gram(self) -> Float[Tensor, "terms terms"]:
-        """Means of the products of the terms."""
-        each = [second_moments(self.theta(x[None].double())) for x in self.z]
-        return torch.stack(each).mean(0)
-
-    def form(
-        self,
-        columns: Tensor,
-        functions: LocalFunctions,
-        total: Sums | None = None,
-        rms: Float[Tensor, " terms"] | None = None,
-    ) -> ImageForm:
-        """The weak form of some of the terms."""
-        each, gram = self.moments(functions)
-        some = Moments(each[:, :, :, columns], gram[:, columns][:, :, columns])
-        return ImageForm(some, self.observation_groups, total, rms)
-
-    @property
-    def observation_groups(self) -> Int[Tensor, " observations"]:
-        """The group of every block, or its image where there are none."""
-        images = torch.arange(len(self.z), device=self.z.device)
-        return (images if self.groups is None else self.groups).repeat_interleave(self.observations)

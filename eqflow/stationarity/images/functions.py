@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.processes import Draws, generator
-from eqflow.terms.operators import OPERATORS
+from eqflow.runtime import Draws, generator
+from eqflow.terms import OPERATORS
 
 Image = Float[Tensor, "*batch height width"]
+
 
 JOINT = 2
 """Features that one functional looks at, at most."""

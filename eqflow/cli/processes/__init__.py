@@ -1,0 +1,1 @@
+"""One job in several processes, on one machine or many."""

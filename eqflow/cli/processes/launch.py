@@ -1,0 +1,138 @@
+"""One process or several: ranks start from the job's composed config, not its command line."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from omegaconf import DictConfig, OmegaConf
+
+from eqflow.cli.checks import keep_caches_in
+from eqflow.cli.exits import on_sigterm, stop
+from eqflow.cli.processes.nodes import node_rank, rendezvous
+from eqflow.cli.resume import RESOLVED, user_files
+from eqflow.cli.status import Value
+from eqflow.errors import InputError, Pruned
+
+METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
+"""What a job returns if no metric is named: the first that was measured."""
+
+
+FAILURE = "TORCHELASTIC_ERROR_FILE"
+"""Variable that names the file in which torchrun keeps why a rank failed."""
+
+
+PR_SET_PDEATHSIG = 1
+"""Number of Linux's call that names the signal a process gets when its parent ends."""
+
+
+def launch(cfg: DictConfig) -> Value:
+    """Run the job here, or in one process per device, and return the tuned metric."""
+    from eqflow.cli.parts import plain
+    from eqflow.runtime import replacing
+
+    folder = Path(cfg.run_dir)
+    if node_rank() == 0:
+        stored = OmegaConf.create(OmegaConf.to_container(cfg))
+        with replacing(folder / RESOLVED) as temporary:
+            OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
+        if cfg.print_config:
+            show(cfg)
+    keep_caches_in(Path(cfg.cache_dir).resolve())
+    if cfg.trainer.devices * cfg.trainer.num_nodes > 1:
+        _spawn(folder, cfg.trainer)
+    else:
+        work(cfg)
+    metrics = json.loads((folder / "metrics.json").read_text()) if "evaluate" in cfg.stages else {}
+    return tuned(plain(cfg)["metric"], metrics)
+
+
+def show(cfg: DictConfig) -> None:
+    """Print a config as a tree, a branch for each of its parts."""
+    from rich import print as printed
+    from rich.syntax import Syntax
+    from rich.tree import Tree
+
+    from eqflow.cli.parts import plain
+
+    tree = Tree("config")
+    for name, part in plain(cfg).items():
+        if isinstance(part, dict):
+            tree.add(name).add(Syntax(OmegaConf.to_yaml(part), "yaml"))
+        else:
+            tree.add(f"{name}: {part}")
+    printed(tree)
+
+
+def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
+    """The values of the metrics that a search asks for; the first of ``METRICS`` for None.
+
+    Raises ``InputError`` for one that was not measured.
+    """
+    names = [metric] if isinstance(metric, str) else metric
+    if names is None or not metrics:
+        return next((metrics[name] for name in METRICS if name in metrics), None)
+    for name in names:
+        if name not in metrics:
+            raise InputError(
+                f"metric={name} was not measured; expected one of {', '.join(metrics)}"
+            )
+    values = [metrics[name] for name in names]
+    return values[0] if isinstance(metric, str) else values
+
+
+def work(cfg: DictConfig) -> None:
+    """Run the stages in this process."""
+    from eqflow.cli.run import Run
+
+    with on_sigterm(stop):
+        Run(cfg, Path(cfg.run_dir)).execute()
+
+
+def _spawn(folder: Path, trainer: DictConfig) -> None:
+    """Run this machine's ranks; what ended the first that failed comes out as itself."""
+    command = ["eqflow.cli.processes.torchrun", *rendezvous(trainer.num_nodes)]
+    command += [
+        f"--nproc-per-node={trainer.devices}",
+        "-m",
+        "eqflow.cli.processes.rank",
+        str(folder),
+    ]
+    root = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    with TemporaryDirectory() as place:
+        failure = Path(place) / "failure.json"
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, FAILURE: str(failure)}
+        code = _waited([sys.executable, "-m", *command], os.environ | environment)
+        if code:
+            raise _reason(failure, code)
+
+
+def _waited(arguments: list[str], environment: dict[str, str]) -> int:
+    ranks = subprocess.Popen(arguments, env=environment, preexec_fn=_end_with_parent)
+    try:
+        with on_sigterm(stop):
+            return ranks.wait()
+    finally:
+        ranks.terminate()
+        ranks.wait()  # they save what they trained
+
+
+def _end_with_parent() -> None:
+    """Have torchrun end its ranks also where this process is killed: nobody else would."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _reason(failure: Path, code: int) -> Exception:
+    """What torchrun keeps of the rank that failed first."""
+    if not failure.is_file():
+        return RuntimeError(f"a process ended with code {code}")
+    message = json.loads(failure.read_text())["message"]
+    name, _, text = (message if isinstance(message, str) else message["message"]).partition(": ")
+    known = {kind.__name__: kind for kind in (InputError, Pruned)}
+    return known[name](text) if name in known else RuntimeError(f"a process failed: {name}: {text}")

@@ -1,0 +1,20 @@
+"""The ranks of one machine: torchrun, silent where a rank has left the launcher its reason."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main
+
+from eqflow.cli.processes.launch import FAILURE
+
+if __name__ == "__main__":
+    logging.disable(logging.ERROR)  # that it ends the others is no news
+    try:
+        main()
+    except ChildFailedError:
+        if not Path(os.environ[FAILURE]).is_file():
+            raise
+        sys.exit(1)

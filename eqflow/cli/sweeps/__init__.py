@@ -1,0 +1,1 @@
+"""Jobs of a sweep, and what is written when it ends."""

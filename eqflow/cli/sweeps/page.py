@@ -1,0 +1,102 @@
+"""The page of a sweep: written when it ends, and again from what is on disk."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from eqflow.cli.processes.launch import METRICS
+from eqflow.cli.resume import RESOLVED
+from eqflow.cli.status import read_status
+from eqflow.cli.sweeps.job import ASIDE
+from eqflow.errors import InputError
+from eqflow.report.sweep.comparison import STATUSES, Job
+
+
+class Page(Callback):
+    """Hydra's hook after a sweep: a page, ``sweep.json`` and ``sweep.csv`` beside its jobs."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        if found := jobs(folder):
+            _write(folder, found, config)
+
+
+def rebuild(folder: Path) -> None:
+    """Write the page of a sweep again, from what is on disk.
+
+    Raises ``InputError`` if ``folder`` holds no jobs.
+    """
+    if not (found := jobs(folder)):
+        raise InputError(
+            f"report={folder}: found no jobs of a sweep; "
+            "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
+        )
+    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in found))
+    config: Any = next(filter(None, map(_yaml, stored)), {})
+    _write(folder, found, OmegaConf.create(config))
+
+
+def jobs(folder: Path) -> list[Job]:
+    """The jobs of a sweep in their order; a missing or half-written file counts as empty."""
+    places = (path.parent for path in folder.glob("*/.hydra"))
+    return [_job(place) for place in sorted(places, key=lambda place: _natural(place.name))]
+
+
+def _write(folder: Path, found: list[Job], config: DictConfig) -> None:
+    """``config`` is that of the sweep or of one of its jobs; figures are those of a search."""
+    from eqflow.report.sweep.page import write_sweep
+
+    measured = {name for job in found for name in job.metrics}
+    asked = _first(config.get("metric"))
+    metric = asked or next((name for name in METRICS if name in measured), None)
+    maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
+    figures = sorted((folder / "figures").glob("*.png"))
+    pictures = {path.stem.replace("_", " "): path.read_bytes() for path in figures}
+    write_sweep(folder, found, metric, maximise=maximise, pictures=pictures)
+
+
+def _first(value: Any) -> Any:
+    """Of several objectives the first ranks the jobs."""
+    return value[0] if isinstance(value, ListConfig) else value
+
+
+def _job(place: Path) -> Job:
+    state, metrics = read_status(place), _json(place / "metrics.json")
+    given = [str(o).partition("=") for o in _yaml(place / ".hydra" / "overrides.yaml") or ()]
+    opens = (name for name in ("report.html", "run.log") if (place / name).is_file())
+    return Job(
+        name=place.name,
+        overrides={name.lstrip("+"): value for name, _, value in given if name not in ASIDE},
+        status=state.status if state.status in STATUSES else "unfinished",
+        error=state.error,
+        seconds=state.seconds or None,
+        metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
+        opens=next(opens, ""),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _yaml(path: Path) -> Any:
+    """Plain containers, interpolations as they are written; none where it cannot be read."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+        return None
+
+
+def _natural(name: str) -> list[Any]:
+    """Sorts 9 before 10: text and numbers in turn."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,164 @@
+"""Snapshots split, standardised, and with their true velocity where it is known."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from eqflow.data.groups import boundary, shuffled
+from eqflow.data.standardiser import Standardiser, Velocity
+from eqflow.data.velocities import Labels
+from eqflow.errors import InputError
+from eqflow.runtime import Draws, chunks, generator, room
+
+Result = TypeVar("Result")
+
+
+_MOVED = ("train", "val", "test", "train_groups", "test_groups")
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
+
+    ``velocity`` is the true velocity in standardised units, or None; ``alternatives`` are those of
+    other systems, by name, that a field may be compared with. ``train_groups`` and ``test_groups``
+    label correlated snapshots, side by side; None if all are independent. ``labels`` are states of
+    known velocity, standardised.
+    """
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    standardiser: Standardiser
+    velocity: Velocity | None = None
+    train_groups: Tensor | None = None
+    test_groups: Tensor | None = None
+    alternatives: dict[str, Velocity] | None = None
+    labels: Labels | None = None
+    memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one state."""
+        return tuple(self.train.shape[1:])
+
+    def to(self, device: torch.device | str) -> "Snapshots":
+        """The same snapshots on another device."""
+        if self.train.device == torch.device(device):
+            return self
+        parts = {name: getattr(self, name) for name in _MOVED}
+        moved = {name: part.to(device) for name, part in parts.items() if part is not None}
+        return replace(self, **moved, labels=self.labels and self.labels.to(device), memory={})
+
+
+def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Keep what a function of snapshots and hashable arguments gave, for as long as they live.
+
+    A thread that asks for what another is at waits for it.
+    """
+
+    @wraps(function)
+    def recall(snapshots: Snapshots, *arguments: Hashable) -> Result:
+        key = (function.__module__, function.__name__, *arguments)
+        with snapshots.memory.setdefault(("lock", *key), RLock()):
+            if key not in snapshots.memory:
+                snapshots.memory[key] = function(snapshots, *arguments)
+            return snapshots.memory[key]
+
+    return recall
+
+
+def split(
+    x: Float[Tensor, "n *shape"],
+    val: int,
+    test: int,
+    seed: int = 0,
+    velocity: Velocity | None = None,
+    groups: Int[Tensor, " n"] | None = None,
+    folder: Path | None = None,
+) -> Snapshots:
+    """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
+
+    The standardiser sees the training split only. ``velocity`` takes and returns raw units.
+    ``groups`` label correlated snapshots: none is cut, so that sizes may be a few off. A set larger
+    than memory is mapped from a nameless file in ``folder``. Raises ``InputError`` for non-finite
+    values, constant features and splits that leave too few states.
+    """
+    check_states(x)
+    order = shuffled(len(x), groups, generator(seed, Draws.DATA))
+    labels = None if groups is None else groups[order]
+    first = boundary(val, labels)
+    second = boundary(first + test, labels)
+    check_sizes(len(x) - second, first, second - first)
+    standardiser = Standardiser.of(x, order[second:])
+    z = room(tuple(x.shape), folder)
+    for k in chunks(torch.arange(len(x)), tuple(x.shape[1:])):
+        z[k] = standardiser.standard(x[order[k]]).float()
+
+    return Snapshots(
+        train=z[second:],
+        val=z[:first],
+        test=z[first:second],
+        standardiser=standardiser,
+        velocity=None if velocity is None else standardiser.standard_velocity(velocity),
+        train_groups=None if labels is None else labels[second:],
+        test_groups=None if labels is None else labels[first:second],
+    )
+
+
+def measured(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
+    """The same with the noise of a measurement, in place, and standardised anew.
+
+    ``noise``, a fraction of each channel's standard deviation, is added to the training and
+    validation splits. The test split stays clean: a true velocity is one of clean states.
+    """
+    for part, z in enumerate((snapshots.train, snapshots.val)):
+        for step, k in enumerate(chunks(torch.arange(len(z)), snapshots.shape)):
+            draw = generator(seed, Draws.MEASUREMENT, 2 * step + part)
+            z[k] += noise * torch.randn(z[k].shape, generator=draw)
+    again, before = Standardiser.of(snapshots.train), snapshots.standardiser
+    for z in (snapshots.train, snapshots.val, snapshots.test):
+        for k in chunks(torch.arange(len(z)), snapshots.shape):
+            z[k] = again.standard(z[k]).float()
+    velocity = snapshots.velocity
+    return replace(
+        snapshots,
+        standardiser=Standardiser(before.raw(again.mean), before.std * again.std),
+        velocity=velocity and again.standard_velocity(velocity),
+        memory={},
+    )
+
+
+def check_sizes(train: int, val: int, test: int) -> None:
+    """Refuse splits too small to train, validate or test on."""
+    if train < 2 or val < 1 or test < 4:
+        raise InputError(
+            f"data: found {train} snapshots to train, {val} to validate and {test} to test; "
+            "expected at least 2, 1 and 4"
+        )
+
+
+def check_states(x: Tensor, name: str = "data") -> None:
+    """Refuse what is not a set of finite states."""
+    if x.ndim not in (2, 4):
+        raise InputError(
+            f"{name}: found an array of shape {tuple(x.shape)}; expected (N, d) or (N, C, H, W)"
+        )
+    if x[:1].numel() == 1:
+        raise InputError(
+            f"{name}: found states of one dimension, where only a velocity of zero keeps a "
+            "distribution; expected at least two"
+        )
+    parts = (x[k].flatten(1) for k in chunks(torch.arange(len(x)), tuple(x.shape[1:])))
+    bad = sum(int((~part.isfinite().all(1)).sum()) for part in parts)
+    if bad:
+        raise InputError(
+            f"{name}: {bad} of {len(x)} snapshots hold NaN or infinity; expected finite numbers"
+        )

@@ -1,0 +1,174 @@
+"""A library field as equations: to read, to typeset and to go on with in computer algebra."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqflow.errors import InputError
+from eqflow.terms import Terms, bracketed, real_symbols
+
+if TYPE_CHECKING:
+    import sympy
+
+Bounds = tuple[Float[Tensor, "terms dim"], Float[Tensor, "terms dim"]]
+
+
+class Coefficient(NamedTuple):
+    """One coefficient and its interval; the bounds are None where no interval is known."""
+
+    equation: str
+    term: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Equations:
+    """``dx_j/dt = sum_a coefficients[a, j] theta_a(x)``, raw states, zero coefficients left out.
+
+    ``intervals`` are the lower and upper bounds of the coefficients. Snapshots leave the speed
+    free (method section 1): time is counted in units of ``unit`` transit times, which
+    :meth:`scaled` changes. ``note`` is printed beneath, for what is known of the orientation.
+    Raises ``InputError`` unless every variable has a name of its own.
+
+    >>> from eqflow.terms import Polynomial
+    >>> xi = torch.tensor([[0.0, 1.0], [0.0, -2.0], [0.5, 0.0]])
+    >>> Equations(Polynomial(2, 1), xi, ["x", "y"])
+    dx/dt = 0.5000 y
+    dy/dt = 1.000 - 2.000 x
+    Time is in transit times; snapshots leave the speed free.
+    """
+
+    terms: Terms
+    coefficients: Float[Tensor, "terms dim"]
+    variables: Sequence[str]
+    intervals: Bounds | None = None
+    note: str = ""
+    unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        names = list(self.variables)
+        if len(names) != self.terms.dim or len(set(names)) != len(names):
+            raise InputError(
+                f"variables {names} found; expected {self.terms.dim} names, each different"
+            )
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """One line for each variable, four digits, then the unit of time and the note."""
+        terms = self.terms.names(self.variables)
+        right = [_sum(column, terms, " ") for column in self._columns()]
+        left = [f"d{variable}/dt" for variable in self.variables]
+        width = max(map(len, left))
+        lines = [f"{rate:<{width}} = {side}" for rate, side in zip(left, right, strict=True)]
+        return "\n".join([*lines, self._time(), *filter(None, [self.note])])
+
+    def latex(self) -> str:
+        """An ``aligned`` environment, for a displayed formula."""
+        import sympy
+
+        symbols = real_symbols(self.variables)
+        terms = [bracketed(term, sympy.latex) for term in self.terms.expressions(symbols)]
+        right = [_typeset(_sum(column, terms, r" \, ")) for column in self._columns()]
+        left = [rf"\frac{{d {sympy.latex(symbol)}}}{{d t}}" for symbol in symbols]
+        lines = [f"{rate} &= {side}" for rate, side in zip(left, right, strict=True)]
+        return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
+
+    def right_hand_sides(self) -> dict["sympy.Symbol", "sympy.Expr"]:
+        """Each variable's symbol and its right-hand side, in full precision.
+
+        ``sympy.lambdify(list(sides), list(sides.values()))`` is the field as a function.
+        """
+        import sympy
+
+        symbols = real_symbols(self.variables)
+        terms = self.terms.expressions(symbols)
+        return {
+            symbol: sympy.Add(*[v * term for v, term in zip(column, terms, strict=True) if v])
+            for symbol, column in zip(symbols, self._columns(), strict=True)
+        }
+
+    def sympy(self) -> list["sympy.Eq"]:
+        """``Eq(Derivative(x(t), t), ...)`` for each variable, as functions of time."""
+        import sympy
+
+        time, sides = sympy.Symbol("t", real=True), self.right_hand_sides()
+        paths = {symbol: sympy.Function(symbol.name, real=True)(time) for symbol in sides}
+        return [sympy.Eq(paths[x].diff(time), side.xreplace(paths)) for x, side in sides.items()]
+
+    def rows(self) -> list[Coefficient]:
+        """Every coefficient that is not zero, with its interval, equation by equation."""
+        terms = self.terms.names(self.variables)
+        low, high = self.intervals or (None, None)
+        return [
+            Coefficient(
+                f"d{self.variables[j]}/dt",
+                terms[a],
+                self.coefficients[a, j].item(),
+                None if low is None else low[a, j].item(),
+                None if high is None else high[a, j].item(),
+            )
+            for j, a in self.coefficients.T.nonzero().tolist()
+        ]
+
+    def scaled(self, factor: float) -> "Equations":
+        """The same paths with every rate times ``factor``: the unit of time grows by as much.
+
+        Raises ``InputError`` for a factor that is not positive and finite.
+        """
+        if not 0 < factor < float("inf"):
+            raise InputError(f"factor={factor} found; expected a positive number")
+        bounds = self.intervals and (factor * self.intervals[0], factor * self.intervals[1])
+        return replace(
+            self,
+            coefficients=factor * self.coefficients,
+            intervals=bounds,
+            unit=factor * self.unit,
+        )
+
+    def readable(self) -> "Equations":
+        """Scaled so that as many coefficients as possible are 1 or -1, to within 5 %, one exactly.
+
+        That is the unit of time in which equations are usually written; Lorenz's come out with
+        10, 28 and 8/3.
+        """
+        sizes = self.coefficients[self.coefficients != 0].abs().log()
+        if not len(sizes):
+            return self
+        alike = (sizes[:, None] - sizes).abs() < 0.05
+        return self.scaled(torch.exp(-sizes[alike[alike.sum(1).argmax()]].median()).item())
+
+    def _columns(self) -> list[list[float]]:
+        return self.coefficients.T.tolist()
+
+    def _time(self) -> str:
+        unit = f"{self.unit:.4g}"
+        counted = "transit times" if unit == "1" else f"units of {unit} transit times"
+        return f"Time is in {counted}; snapshots leave the speed free."
+
+
+def _sum(column: Sequence[float], terms: Sequence[str], times: str) -> str:
+    """``-9.980 x + 9.980 y``."""
+    parts = [
+        f"{'-' if value < 0 else '+'} {_decimal(value)}{'' if term == '1' else times + term}"
+        for value, term in zip(column, terms, strict=True)
+        if value
+    ]
+    text = " ".join(parts) or "0"
+    return text.removeprefix("+ ") if text[0] != "-" else text.replace("- ", "-", 1)
+
+
+def _decimal(value: float) -> str:
+    return f"{abs(value):#.4g}".rstrip(".")
+
+
+def _typeset(text: str) -> str:
+    return re.sub(r"(?<=\d)e([+-]\d+)", lambda m: rf" \cdot 10^{{{int(m[1])}}}", text)
