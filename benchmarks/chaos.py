@@ -34,7 +34,7 @@ from eqflow.systems import Dysts, Lorenz63  # noqa: E402
 from eqflow.systems.dysts import names  # noqa: E402
 
 TRAJECTORIES = 32
-APART = 0.15
+MIN_GAP = 0.15
 """Relative difference from a published exponent that asks for a third opinion."""
 
 PERIODS, SETTLE, STEP = 60.0, 20.0, 0.0025
@@ -200,7 +200,7 @@ def published(name: str) -> dict[str, Any]:
     largest, error = (found[key][0] / period for key in ("exponents", "errors"))
     row = {"system": name, "published": estimate, "ours": largest, "error": error}
     row |= {"escaped": found["escaped"], "ratio": largest / estimate}
-    if not abs(row["ratio"] - 1) < APART:
+    if not abs(row["ratio"] - 1) < MIN_GAP:
         row["third"], row["third_error"] = (rate / period for rate in neighbours(system, states))
     return row
 
@@ -274,7 +274,7 @@ def main() -> None:
             f"| {row['ratio']:.2f} | {third} |"
         )
     agree = sum("third" not in row for row in systems)
-    print(f"{agree} of {len(systems)} within {100 * APART:.0f} % of the published value")
+    print(f"{agree} of {len(systems)} within {100 * MIN_GAP:.0f} % of the published value")
 
 
 if __name__ == "__main__":

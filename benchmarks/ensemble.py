@@ -175,7 +175,7 @@ def fit(module: StageModule, snapshots: Snapshots) -> None:
     trainer.fit(module, train_loader(snapshots.train, BATCH, 500, 0))
 
 
-def measured(fields: Ensemble, snapshots: Snapshots, level: float) -> dict[str, float]:
+def add_measurement_noise(fields: Ensemble, snapshots: Snapshots, level: float) -> dict[str, float]:
     protocol = Protocol(chaos=TRAJECTORIES)
     found = member_chaos(fields, snapshots, RK4(), level, protocol)
     alike = [similarity(fields[k], snapshots, level, protocol) for k in range(len(fields))]

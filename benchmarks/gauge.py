@@ -126,7 +126,7 @@ def made(
 
 
 def velocities(field: VelocityField, x: Tensor) -> Tensor:
-    return field.every(x) if isinstance(field, Ensemble) else field(x)[None]
+    return field.at_common_states(x) if isinstance(field, Ensemble) else field(x)[None]
 
 
 def measure(name: str, seeds: int, steps: int) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/labels.py
     python benchmarks/labels.py --seeds 0 1 --systems Lorenz --figure docs/labels.png
 
-|cos| to the true velocity at 2,000 clean held-out states against the number of labelled states,
+|cos| to the true velocity at 2,000 clean held-out states against the number of velocity_agreement states,
 24,000 snapshots, a fresh data set, score and labels a seed. `stream`: flow=stream, exact for the
 law at sigma 0.2; `network`: flow=network flow.condition=weak, its condition as a penalty; both at
 their defaults. The others know the labels alone: `rbf`, scipy's RBFInterpolator (thin plates; the
@@ -34,7 +34,7 @@ from torch import Tensor  # noqa: E402
 
 from data_modules import Dysts, Lorenz  # noqa: E402
 from eqflow.fields import build_field  # noqa: E402
-from eqflow.labels import Labels  # noqa: E402
+from eqflow.labels import KnownVelocities  # noqa: E402
 from eqflow.report.style import COLOURS, STYLE, sheet  # noqa: E402
 from eqflow.score import Score, TrainedScore, build_score  # noqa: E402
 from eqflow.training import (  # noqa: E402
@@ -61,10 +61,10 @@ class Case:
         assert self.snapshots.velocity is not None
         self.test, self.truth = data.snapshots.test, self.snapshots.velocity(data.snapshots.test)
 
-    def labels(self, count: int) -> Labels:
-        assert self.snapshots.labels is not None
-        x, v = self.snapshots.labels
-        return Labels(x[:count], v[:count])
+    def labels(self, count: int) -> KnownVelocities:
+        assert self.snapshots.known_velocities is not None
+        x, v = self.snapshots.known_velocities
+        return KnownVelocities(x[:count], v[:count])
 
     @cached_property
     def score(self) -> Score:
@@ -78,7 +78,7 @@ class Case:
         trainer = quiet_trainer(module.steps, accelerator="cpu")
         trainer.fit(module, train_loader(self.snapshots.train, BATCH, 500, self.seed))
 
-    def trained(self, family: str, labels: Labels, **options: str) -> Tensor:
+    def trained(self, family: str, labels: KnownVelocities, **options: str) -> Tensor:
         """Velocities of a field at the held-out states."""
         train = self.snapshots.train
         score = self.score if family == "stream" else Score()
@@ -90,15 +90,15 @@ class Case:
         return field.requires_grad_(False).normalise_(noised_batches(train, noise))(self.test)
 
 
-def stream(case: Case, labels: Labels) -> Tensor:
+def stream(case: Case, labels: KnownVelocities) -> Tensor:
     return case.trained("stream", labels)
 
 
-def network(case: Case, labels: Labels) -> Tensor:
+def network(case: Case, labels: KnownVelocities) -> Tensor:
     return case.trained("network", labels, condition="weak")
 
 
-def rbf(case: Case, labels: Labels) -> Tensor:
+def rbf(case: Case, labels: KnownVelocities) -> Tensor:
     x, v = labels.x.double().numpy(), labels.v.double().numpy()
     enough = len(x) > x.shape[1]  # for the linear part of thin plates
     kernel = {} if enough else {"kernel": "linear", "degree": 0}
@@ -107,7 +107,7 @@ def rbf(case: Case, labels: Labels) -> Tensor:
     return torch.from_numpy(RBFInterpolator(x, v, **kernel)(case.test.double().numpy()))
 
 
-def quadratic(case: Case, labels: Labels) -> Tensor:
+def quadratic(case: Case, labels: KnownVelocities) -> Tensor:
     def terms(x: Tensor) -> np.ndarray:
         first, second = torch.triu_indices(x.shape[1], x.shape[1])
         columns = (torch.ones_like(x[:, :1]), x, x[:, first] * x[:, second])
@@ -117,7 +117,7 @@ def quadratic(case: Case, labels: Labels) -> Tensor:
     return torch.from_numpy(terms(case.test) @ law)
 
 
-METHODS: dict[str, Callable[[Case, Labels], Tensor]] = {
+METHODS: dict[str, Callable[[Case, KnownVelocities], Tensor]] = {
     "stream": stream,
     "network": network,
     "rbf": rbf,
@@ -171,7 +171,7 @@ def figure(found: list[dict], systems: list[str], counts: list[int], path: Path)
                 axes.plot(counts, [median(c) for c in cells], "o-", color=colour, label=method)
                 low, high = [min(c) for c in cells], [max(c) for c in cells]
                 axes.fill_between(counts, low, high, color=colour, alpha=0.15, lw=0)
-            axes.set(xscale="log", ylim=(0, 1.02), title=system, xlabel="labelled states")
+            axes.set(xscale="log", ylim=(0, 1.02), title=system, xlabel="velocity_agreement states")
             axes.set_xticks(counts, [f"{count}" for count in counts])
             axes.set_ylabel("|cos| to the true velocity")
         axes.legend()

@@ -146,7 +146,7 @@ class Case:
         return ((found.mean() - expected) / found.std()).item()
 
 
-def measured(case: Case, name: str, sampler: tuple, eta: float, dt: float, steps: int) -> dict:
+def add_measurement_noise(case: Case, name: str, sampler: tuple, eta: float, dt: float, steps: int) -> dict:
     """A row: costs, correlation times in evaluations, distances from a bad start, bias of r2."""
     cost, protocol = EVALUATIONS[name], Protocol(starts=WALKERS, seed=case.seed)
     share = 1 if BASES[name] == "none" else 2  # fewer and longer: their cost is in the states

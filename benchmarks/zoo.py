@@ -67,7 +67,7 @@ def recover(system: str, out: Path, seed: int, horizon: float) -> None:
 
 
 @torch.no_grad()
-def measured(snapshots: Snapshots, seed: int, horizon: float) -> dict[str, Any]:
+def add_measurement_noise(snapshots: Snapshots, seed: int, horizon: float) -> dict[str, Any]:
     """A row of the leaderboard."""
     field, protocol = Library(snapshots.shape), Protocol(seed=seed)
     started = time.perf_counter()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from eqflow.data import Labels, Snapshots, check_sizes, split
+from eqflow.data import KnownVelocities, Snapshots, check_sizes, split
 from eqflow.errors import InputError
 from eqflow.runtime import Draws, generator
 from eqflow.systems import Sample
@@ -50,7 +50,7 @@ class SnapshotsModule(pl.LightningDataModule):
 class SyntheticModule(SnapshotsModule):
     """Snapshots that can be drawn at will: ``n`` to train, ``val`` and ``test`` beside them.
 
-    ``labels`` of the training states, random ones, come with their true velocity.
+    ``velocities`` is the number of training states, drawn at random, whose true velocity is known.
     """
 
     velocity: Callable[[Tensor], Tensor] | None = None
@@ -61,18 +61,20 @@ class SyntheticModule(SnapshotsModule):
         val: int = 1000,
         test: int = 2000,
         seed: int = 0,
-        labels: int | None = None,
+        velocities: int | None = None,
         **loader: int,
     ):
         super().__init__(seed, **loader)
         check_sizes(n, val, test)
-        self.n, self.val, self.test, self.labels = n, val, test, labels
-        if labels is not None and not (isinstance(labels, int) and 1 <= labels <= n):
-            raise InputError(f"data.labels={labels} found; expected an integer from 1 to {n}")
-        if labels is not None and self.velocity is None:
+        self.n, self.val, self.test, self.velocities = n, val, test, velocities
+        if velocities is not None and not (isinstance(velocities, int) and 1 <= velocities <= n):
             raise InputError(
-                f"data.labels={labels} found for {type(self).__name__}; expected data=lorenz or "
-                "dysts, vectors whose true velocity is known"
+                f"data.velocities={velocities} found; expected an integer from 1 to {n}"
+            )
+        if velocities is not None and self.velocity is None:
+            raise InputError(
+                f"data.velocities={velocities} found for {type(self).__name__}; expected "
+                "data=lorenz or dysts, vectors whose true velocity is known"
             )
 
     def sample(self, n: int) -> Sample:
@@ -82,12 +84,16 @@ class SyntheticModule(SnapshotsModule):
     def load(self) -> Snapshots:
         x, groups = self.sample(self.n + self.val + self.test)
         snapshots = split(x, self.val, self.test, self.seed, self.velocity, groups)
-        return replace(snapshots, labels=self._labels(snapshots)) if self.labels else snapshots
+        return (
+            replace(snapshots, known_velocities=self._velocities(snapshots))
+            if self.velocities
+            else snapshots
+        )
 
-    def _labels(self, snapshots: Snapshots) -> Labels:
+    def _velocities(self, snapshots: Snapshots) -> KnownVelocities:
         """Fewer are a part of more: curves over their number are of one draw."""
         train = snapshots.train  # a few more or less than n: no run is cut
-        order = torch.randperm(len(train), generator=generator(self.seed, Draws.LABELS))
-        x = train[order[: self.labels]]
+        order = torch.randperm(len(train), generator=generator(self.seed, Draws.VELOCITIES))
+        x = train[order[: self.velocities]]
         assert snapshots.velocity is not None
-        return Labels(x, snapshots.velocity(x))
+        return KnownVelocities(x, snapshots.velocity(x))

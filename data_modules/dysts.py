@@ -30,12 +30,12 @@ class Dysts(SyntheticModule):
         test: int = 2000,
         seed: int = 0,
         transient: float = 100.0,
-        labels: int | None = None,
+        velocities: int | None = None,
         **loader: int,
     ):
         self.system, self.transient = systems.Dysts(system), transient
         self.shape, self.velocity = self.system.shape, self.system.velocity
-        super().__init__(n, val, test, seed, labels, **loader)
+        super().__init__(n, val, test, seed, velocities, **loader)
 
     def sample(self, n: int) -> systems.Sample:
         tried: list[tuple[float, systems.Sample]] = []

@@ -12,15 +12,15 @@ from torch import Tensor
 from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
 from eqflow.data import (
-    Labels,
+    KnownVelocities,
     Snapshots,
     Standardiser,
     check_sizes,
     check_states,
+    checked_velocities,
     numbered,
-    raw_labels,
     split,
-    warn_of_seams,
+    warn_if_not_periodic,
 )
 from eqflow.errors import InputError
 from eqflow.runtime import check_memory
@@ -37,25 +37,25 @@ class SnapshotsFile(SnapshotsModule):
     Integers 0..255 of images are scaled to 0..1; a warning says where images are not periodic.
 
     ``groups``, such a file of one label each, says which snapshots are correlated, several of one
-    run: whole groups are held out, and tests count them as one. ``labels`` is a file of states and
-    their velocities, raw: a ``.csv`` or ``.npy`` of ``(n, 2 d)``, or a ``.npz`` with ``x`` and
-    ``v``. Fractions ``val`` and ``test`` are
+    run: whole groups are held out, and tests count them as one. ``velocities`` is a file of
+    states and their velocities, raw: a ``.csv`` or ``.npy`` of ``(n, 2 d)``, or a ``.npz`` with
+    ``x`` and ``v``. Fractions ``val`` and ``test`` are
     held out. Raises ``InputError`` for a missing or unreadable file, non-finite values, constant
-    features and labels that do not fit; nothing is unpickled.
+    features and velocities that do not fit; nothing is unpickled.
     """
 
     def __init__(
         self,
         path: str,
         groups: str | None = None,
-        labels: str | None = None,
+        velocities: str | None = None,
         val: float = 0.1,
         test: float = 0.2,
         seed: int = 0,
         **loader: int,
     ) -> None:
         super().__init__(seed, **loader)
-        for name, file in (("path", path), ("groups", groups), ("labels", labels)):
+        for name, file in (("path", path), ("groups", groups), ("velocities", velocities)):
             if not (isinstance(file, str) or (file is None and name != "path")):
                 raise InputError(f"data.{name}={file} found; expected the path of a file")
         for name, fraction in (("val", val), ("test", test)):
@@ -64,18 +64,18 @@ class SnapshotsFile(SnapshotsModule):
         self.path, self.states = path, read_states(Path(path))
         Standardiser.of(self.states)
         self.groups = read_groups(Path(groups), len(self.states)) if groups else None
-        self.labels = read_labels(Path(labels), self.states) if labels else None
+        self.velocities = read_velocities(Path(velocities), self.states) if velocities else None
         self.shape = tuple(self.states.shape[1:])
         self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
         check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
 
     def load(self) -> Snapshots:
         if self.states.ndim == 4:
-            warn_of_seams(self.states, f"data.path={self.path}")
+            warn_if_not_periodic(self.states, f"data.path={self.path}")
         snapshots = split(self.states, self.val, self.test, self.seed, groups=self.groups)
         units = snapshots.standardiser
-        standard = self.labels and self.labels.standardised(units.mean, units.std)
-        return replace(snapshots, labels=standard)
+        standard = self.velocities and self.velocities.standardised(units.mean, units.std)
+        return replace(snapshots, known_velocities=standard)
 
 
 def read_states(path: Path) -> Tensor:
@@ -115,20 +115,20 @@ def _names(path: Path) -> np.ndarray:
     return _read(path, "data.groups", "iufU").flatten()
 
 
-def read_labels(path: Path, states: Tensor) -> Labels:
+def read_velocities(path: Path, states: Tensor) -> KnownVelocities:
     """Raw states and velocities of a file, checked against the raw snapshots."""
-    option = f"data.labels={path}"
+    option = f"data.velocities={path}"
     if path.suffix == ".npz":
         x, v = _read_pair(path)
     else:
-        array = torch.from_numpy(_read(path, "data.labels").astype(np.float64))
+        array = torch.from_numpy(_read(path, "data.velocities").astype(np.float64))
         if array.ndim != 2 or array.shape[1] % 2:
             raise InputError(
                 f"{option}: an array of shape {tuple(array.shape)} found; expected (n, 2 d), a "
                 "state and its velocity a row"
             )
         x, v = array.chunk(2, dim=1)
-    return raw_labels(x, v, states, option)
+    return checked_velocities(x, v, states, option)
 
 
 def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
@@ -137,7 +137,7 @@ def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
             x, v = (torch.from_numpy(file[name].astype(np.float64)) for name in ("x", "v"))
     except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
         raise InputError(
-            f"data.labels={path}: {error}; expected a .npz file of numbers x and v"
+            f"data.velocities={path}: {error}; expected a .npz file of numbers x and v"
         ) from error
     return x, v
 

@@ -10,7 +10,7 @@ import torch
 
 from data_modules.base import SyntheticModule
 from eqflow import systems
-from eqflow.data import Snapshots, measured, split
+from eqflow.data import Snapshots, add_measurement_noise, split
 from eqflow.errors import InputError
 from eqflow.runtime import check_disk, store
 from eqflow.systems import Sample, Schedule
@@ -81,7 +81,7 @@ class GrayScott(SyntheticModule):
             x, self.val, self.test, self.seed, self.velocity, groups, folder=self.folder
         )
         if self.noise:
-            snapshots = measured(snapshots, self.noise, self.seed)
+            snapshots = add_measurement_noise(snapshots, self.noise, self.seed)
         standard = snapshots.standardiser.standard_velocity
         names = dict.fromkeys((self.system.preset, *COMPARED))
         others = {name: standard(systems.GrayScott(name).velocity) for name in names}

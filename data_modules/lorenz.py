@@ -15,12 +15,12 @@ class Lorenz(SyntheticModule):
         val: int = 1000,
         test: int = 2000,
         seed: int = 0,
-        labels: int | None = None,
+        velocities: int | None = None,
         **loader: int,
     ):
         self.system = Lorenz63()
         self.velocity = self.system.velocity
-        super().__init__(n, val, test, seed, labels, **loader)
+        super().__init__(n, val, test, seed, velocities, **loader)
 
     def sample(self, n: int) -> Sample:
         return self.system.sample(n, self.seed)

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from eqflow.data import (
-    Labels,
+    KnownVelocities,
     Standardiser,
     check_states,
+    checked_velocities,
     numbered,
-    raw_labels,
     shuffled,
-    warn_of_seams,
+    warn_if_not_periodic,
 )
 from eqflow.discovery import Discovery, Equations, Findings
 from eqflow.errors import InputError
@@ -75,25 +75,25 @@ class EquilibriumFlow:
         self,
         X: ArrayLike | Tensor,
         groups: ArrayLike | Tensor | None = None,
-        labels: tuple[ArrayLike | Tensor, ...] | None = None,
+        velocities: tuple[ArrayLike | Tensor, ...] | None = None,
     ) -> "EquilibriumFlow":
         """Learn from raw snapshots, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
         ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
-        and intervals respect them. ``labels`` are some states and their velocities, raw, ``(n, d)``
-        each: what a stream field and a network are drawn to. Images that do not look periodic are
-        warned of. Raises ``InputError`` for non-finite values, constant features and labels that
-        do not belong to the snapshots.
+        and intervals respect them. ``velocities`` are some states and their velocities, raw,
+        ``(n, d)`` each, which a stream field or a network is fitted to. A warning names images
+        that do not look periodic. Raises ``InputError`` for non-finite values, constant features
+        and known velocities that do not belong to the snapshots.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
         standardiser = Standardiser.of(x)
         if x.ndim == 4:
-            warn_of_seams(x, "X")
+            warn_if_not_periodic(x, "X")
         runs = None if groups is None else _groups(groups, len(x))
         order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
         z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
-        known = None if labels is None else _raw_labels(labels, x)
+        known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
@@ -123,14 +123,19 @@ class EquilibriumFlow:
         options = {"seed": self.seed, **self.flow_training}
         self.model.findings = Discovery(field, z, units, groups, **options).run()
 
-    def _train(self, z: Tensor, labels: Labels | None) -> None:
+    def _train(self, z: Tensor, velocities: KnownVelocities | None) -> None:
         from eqflow.training import flow_module, noised_batches, score_module, warn_of_asymmetry
 
         model, seed = self.model, self.seed
         if isinstance(model.score, TrainedScore):
             self._fit(score_module(model.score, seed=seed, **self.score_training), z)
         if self.family in LEARNED:
-            training = {"sigma": self.sigma, "seed": seed, "labels": labels, **self.flow_training}
+            training = {
+                "sigma": self.sigma,
+                "seed": seed,
+                "velocities": velocities,
+                **self.flow_training,
+            }
             if module := flow_module(model.field, model.score, z, **training):
                 self._fit(module, z)
         model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
@@ -151,10 +156,10 @@ class EquilibriumFlow:
 
     @property
     def speed(self) -> float | None:
-        """Transit times in a unit of the labels' time: what ``velocity`` is to be multiplied by.
+        """Transit times per unit of the known velocities' time; ``velocity`` times it is theirs.
 
-        None without labels. Below zero where the field runs against them: ``-v`` keeps what ``v``
-        keeps, and only a stream field and a network are drawn to labels.
+        None without known velocities, negative where the field runs against them: ``-v`` preserves
+        what ``v`` preserves, and only stream fields and networks are fitted to velocities.
         """
         return self._fitted().speed
 
@@ -325,14 +330,14 @@ def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:
     return numbered(names, "groups")
 
 
-def _raw_labels(labels: tuple[Any, ...], x: Tensor) -> Labels:
-    if not isinstance(labels, tuple | list) or len(labels) != 2:
+def _known_velocities(pair: tuple[Any, ...], x: Tensor) -> KnownVelocities:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise InputError(
-            f"labels: found {type(labels).__name__} of length {len(labels)}; expected two arrays, "
+            f"velocities: found {type(pair).__name__} of length {len(pair)}; expected two arrays, "
             "states and velocities, (x, v)"
         )
-    states, velocities = (torch.as_tensor(part, dtype=torch.double).cpu() for part in labels)
-    return raw_labels(states, velocities, x, "labels")
+    states, velocities = (torch.as_tensor(part, dtype=torch.double).cpu() for part in pair)
+    return checked_velocities(states, velocities, x, "velocities")
 
 
 def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:

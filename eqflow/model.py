@@ -27,8 +27,8 @@ class FlowModel(nn.Module):
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
     is not ``seed``; ``points`` are the training snapshots, standardised, which the empirical score
-    keeps; ``findings`` are those of a fitted library and ``speed`` that of labels, in velocities of
-    the field. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    keeps; ``findings`` are those of a fitted library and ``speed`` that of known
+    velocities, in units of the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def swirl(x):
     return slopes @ skew.T
 
 
-def measured(found):
+def add_measurement_noise(found):
     metric = LyapunovSpectrum()
     metric.update(found)
     return metric.compute()

@@ -102,7 +102,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["data.system=Rossler"]
     if choice == "experiment=lorenz_uniqueness":
         overrides += ["flow.ensemble=2", "beside=[skew]"]
-    if choice == "experiment=lorenz_gauge":
+    if choice == "experiment=lorenz_identifiability":
         overrides += ["flow.ensemble=2"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")

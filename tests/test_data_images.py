@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from data_modules import SnapshotsFile
-from eqflow.data.periodicity import seam
+from eqflow.data.periodicity import border_jump
 from eqflow.errors import InputError
 from eqflow.runtime import memory, store
 
@@ -144,7 +144,7 @@ def test_the_seam_of_periodic_images_is_like_any_other_place(tmp_path, caplog):
     data = SnapshotsFile(str(tmp_path / "x.npy"))
     data.setup()
     for axis in (-2, -1):
-        assert abs(seam(data.states, axis).ratio - 1) < 0.3
+        assert abs(border_jump(data.states, axis).ratio - 1) < 0.3
     assert not caplog.messages
 
 

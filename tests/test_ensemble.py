@@ -53,7 +53,8 @@ def trained(field, condition="strong", steps=20, **options):
 def test_velocities_are_those_of_the_members():
     fields = ensemble()
     torch.testing.assert_close(
-        fields.every(POINTS), torch.stack([fields[k](POINTS) for k in range(len(fields))])
+        fields.at_common_states(POINTS),
+        torch.stack([fields[k](POINTS) for k in range(len(fields))]),
     )
     fields.medoid.fill_(2)
     torch.testing.assert_close(fields(POINTS), fields[2](POINTS))
@@ -61,7 +62,7 @@ def test_velocities_are_those_of_the_members():
 
 def test_threads_may_evaluate_and_copy_members_at_once():
     fields = ensemble()
-    ways = [fields.every, fields, lambda x: fields[1](x)]
+    ways = [fields.at_common_states, fields, lambda x: fields[1](x)]
     alone = [way(POINTS) for way in ways]
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(way, POINTS) for _ in range(100) for way in ways]
@@ -84,21 +85,21 @@ def test_the_first_member_is_the_field_alone_and_seeds_share_none():
 def test_members_are_trained_as_each_one_alone(condition):
     fields = ensemble()
     alone = [trained(fields[k].requires_grad_(), condition) for k in range(len(fields))]
-    start = fields.every(POINTS)
+    start = fields.at_common_states(POINTS)
     trained(fields, condition)
     expected = torch.stack([field(POINTS) for field in alone])
     assert (expected - start).abs().mean() > 0.1
-    torch.testing.assert_close(fields.every(POINTS), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(fields.at_common_states(POINTS), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_members_of_the_weak_form_are_turned_round_where_they_expand():
     fields = build_ensemble(2, "network", (2,), score(), 0.2)
     assert orientation(exact(fields[0], POINTS)[1]).determined
     fields.put(1, fields[0].reverse_())
-    v = fields.every(POINTS)
+    v = fields.at_common_states(POINTS)
     torch.testing.assert_close(v[1], -v[0])
     trained(fields, "weak", steps=1, learning_rate=1e-12)  # they stay as they are
-    v = fields.every(POINTS)
+    v = fields.at_common_states(POINTS)
     torch.testing.assert_close(v[1], v[0])
 
 
@@ -107,7 +108,7 @@ def test_normalising_gives_every_member_unit_speed_and_finds_the_medoid():
     for k in range(2, 4):  # two of a kind
         fields.put(k, fields[1])
     fields.normalise_([POINTS[:100], POINTS[100:]])
-    v = fields.every(POINTS)
+    v = fields.at_common_states(POINTS)
     torch.testing.assert_close(v.square().mean((1, 2)), torch.ones(4))
     torch.testing.assert_close(v.mean(1), torch.zeros(4, 2), atol=1e-5, rtol=0)
     assert fields.medoid != 0
@@ -125,7 +126,9 @@ def test_an_ensemble_is_saved_and_loaded_as_one(tmp_path):
     assert len(again.model.field) == 3
     x = POINTS[:5].numpy()
     assert (again.velocity(x) == flow.velocity(x)).all()
-    torch.testing.assert_close(again.model.field.every(POINTS), flow.model.field.every(POINTS))
+    torch.testing.assert_close(
+        again.model.field.at_common_states(POINTS), flow.model.field.at_common_states(POINTS)
+    )
 
 
 def test_measures_are_means_over_members_with_their_spread():

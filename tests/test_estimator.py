@@ -194,7 +194,7 @@ def test_unusable_snapshots_are_refused_on_fit(states, says):
     [
         ({"groups": np.zeros(599)}, r"found shape \(599,\).*\(600,\)"),
         ({"groups": np.full(600, np.nan)}, "groups: 600 labels are NaN"),
-        ({"labels": (STATES, STATES, STATES)}, "expected two arrays"),
+        ({"velocities": (STATES, STATES, STATES)}, "expected two arrays"),
     ],
 )
 def test_unusable_groups_and_labels_are_refused_on_fit(given, says):

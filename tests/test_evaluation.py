@@ -41,7 +41,7 @@ def gaussian():
     return Snapshots(x[:4000], x[4000:4200], x[4200:], unit, lambda z: z @ TURN.T)
 
 
-def measured(field, snapshots, protocol=LIGHT, integrator=None):
+def add_measurement_noise(field, snapshots, protocol=LIGHT, integrator=None):
     return evaluate(field, Gaussian(), snapshots, integrator or RK4(0.1), SIGMA, protocol)
 
 

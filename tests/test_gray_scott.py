@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from data_modules import GrayScott as GrayScottData
 from eqflow.cli.checks import keep_caches_in
 from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
-from eqflow.data import Standardiser, measured, split
+from eqflow.data import Standardiser, add_measurement_noise, split
 from eqflow.errors import InputError
 from eqflow.evaluation import true_path
 from eqflow.runtime import memory, store
@@ -284,7 +284,7 @@ def images():
 
 def test_standardising_in_chunks_is_standardising(images, tmp_path, request):
     whole = split(images, 5, 10, velocity=lambda x: -x)
-    noisy = measured(whole, 0.0)
+    noisy = add_measurement_noise(whole, 0.0)
     request.getfixturevalue("little")
     parts = split(images, 5, 10, velocity=lambda x: -x, folder=tmp_path)
     for name in ("train", "val", "test"):

@@ -11,7 +11,7 @@ def draw(seed=0):
 
 
 def labels(sizes=(3, 1, 4, 2, 5), copies=20):
-    """Labels of interleaved groups of different sizes."""
+    """KnownVelocities of interleaved groups of different sizes."""
     groups = torch.cat([torch.full((n,), k) for k, n in enumerate(sizes * copies)])
     return groups[torch.randperm(len(groups), generator=draw(9))]
 

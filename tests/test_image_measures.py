@@ -75,7 +75,7 @@ def textured():
     return Snapshots(x[:200], x[200:240], x[240:], units, Turn(), alternatives=others)
 
 
-def measured(field, snapshots, sigma=SIGMA, integrator=None, protocol=LIGHT):
+def add_measurement_noise(field, snapshots, sigma=SIGMA, integrator=None, protocol=LIGHT):
     integrator = integrator or HeunSDE(0.05, 0.1)
     return evaluate(field, GaussianScore(), snapshots, integrator, sigma, protocol)
 

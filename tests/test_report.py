@@ -154,8 +154,10 @@ def test_nothing_measured_still_gives_a_page(tmp_path, dim):
 
 
 def test_labels_are_among_the_numbers(tmp_path):
-    page = report(tmp_path, metrics=PRESERVED | {"labels/cos": 0.9876, "labels/speed": -1.234})[1]
-    shown = ("cos at labels", "0.988", "speed by labels", number(-1.234))
+    page = report(
+        tmp_path, metrics=PRESERVED | {"velocities/cos": 0.9876, "velocities/speed": -1.234}
+    )[1]
+    shown = ("cos to known velocities", "0.988", "speed by known velocities", number(-1.234))
     assert all(text in page for text in shown)
 
 

@@ -9,7 +9,7 @@ import torch
 
 import eqflow
 from data_modules import Lorenz, Ring, SnapshotsFile, SyntheticModule, TwoMoons, TwoPeaks
-from eqflow.data import Labels, raw_labels
+from eqflow.data import KnownVelocities, checked_velocities
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
 from eqflow.evaluation import Protocol, evaluate
@@ -30,7 +30,7 @@ from eqflow.training import (
     train_loader,
     warn_of_asymmetry,
 )
-from eqflow.training.velocities import MOST, LabelError
+from eqflow.training.velocities import MOST, KnownVelocityLoss
 
 
 class Gaussian(Score):
@@ -77,8 +77,8 @@ def turned(x):
 
 @pytest.fixture(scope="module")
 def lorenz():
-    """Few states, of which 20 are labelled."""
-    module = Lorenz(n=500, val=10, test=100, labels=20)
+    """Few states, of which 20 are velocity_agreement."""
+    module = Lorenz(n=500, val=10, test=100, velocities=20)
     module.setup()
     return module
 
@@ -98,12 +98,12 @@ def test_the_residual_is_zero_for_a_score_that_is_a_gradient(dim, score):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("principle", ["smooth", "acceleration", "labels"])
+@pytest.mark.parametrize("principle", ["smooth", "acceleration", "velocities"])
 def test_training_leaves_the_residual_at_zero(principle):
     states = torch.randn(500, 3)
-    field, labels = stream(3, mixture(3)), Labels(states[:4], torch.randn(4, 3))
+    field, velocities = stream(3, mixture(3)), KnownVelocities(states[:4], torch.randn(4, 3))
     before = field(states)
-    fit(StreamModule(field, labels, principle, steps=5), states)
+    fit(StreamModule(field, velocities, principle, steps=5), states)
     assert (field(states) - before).abs().max() > 1e-3
     assert relative(field, states[:200]) < 1e-10
 
@@ -234,17 +234,17 @@ def test_none_is_a_random_draw():
 
 
 def test_only_a_few_labels_choose_the_field_by_themselves():
-    labels = Labels(torch.ones(1, 2), torch.ones(1, 2))
+    velocities = KnownVelocities(torch.ones(1, 2), torch.ones(1, 2))
     assert StreamModule(stream(2, Gaussian())).principle == "smooth"
-    assert StreamModule(stream(2, Gaussian()), labels).principle == "labels"
-    assert StreamModule(stream(2, Gaussian()), labels, "smooth").principle == "smooth"
+    assert StreamModule(stream(2, Gaussian()), velocities).principle == "velocities"
+    assert StreamModule(stream(2, Gaussian()), velocities, "smooth").principle == "smooth"
 
 
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
         ({"principle": "nope"}, "flow.principle=nope is unknown"),
-        ({"principle": "labels"}, "flow.principle=labels found without labels"),
+        ({"principle": "velocities"}, "flow.principle=velocities found without velocities"),
         ({"smoothness": -1.0}, "flow.smoothness=-1.0"),
         ({"condition": "weak"}, "flow.condition=weak found with flow=stream"),
     ],
@@ -254,17 +254,17 @@ def test_wrong_options_are_refused(option, sentence):
         flow_module(stream(2, Gaussian()), Gaussian(), torch.randn(9, 2), **option)
 
 
-# labels
+# velocities
 
 
 def test_labels_of_a_rotation_turn_the_field():
     states = torch.randn(4000, 2)
-    labels = Labels(states[:10], -5 * turned(states[:10]))
+    velocities = KnownVelocities(states[:10], -5 * turned(states[:10]))
     field = stream(2, Gaussian(), 0.2)
-    fit(StreamModule(field, labels, steps=200), states)
+    fit(StreamModule(field, velocities, steps=200), states)
     field.requires_grad_(False).normalise_(noised_batches(states, 0.2))
     assert cosine(field(states), -turned(states)) > 0.99
-    speed, found = labels.fit(field(labels.x))
+    speed, found = velocities.fit(field(velocities.x))
     assert found > 0.99
     # the field has unit speed where E|x|^2 / d = 1.04
     assert speed == pytest.approx(5 * 1.04**0.5, rel=0.05)
@@ -274,12 +274,14 @@ def test_labels_of_a_rotation_turn_the_field():
 def test_a_network_pays_for_its_error_at_labels(kind):
     states, field = torch.randn(500, 2), Network((2,), 8, 2)
     data = states if kind is WeakModule else Gaussian()
-    labels = Labels(states[:5], turned(states[:5]))
+    velocities = KnownVelocities(states[:5], turned(states[:5]))
     batch, losses = Batch(states, 500), {}
     for weight in (0.0, 1.0, 3.0):
-        module = kind(field, data, labels=labels, label_weight=weight)
+        module = kind(field, data, velocities=velocities, velocity_weight=weight)
         losses[weight] = module.loss(batch, 0)
-    error = (field(labels.x) - labels.v / labels.v.square().mean().sqrt()).square().mean()
+    error = (
+        (field(velocities.x) - velocities.v / velocities.v.square().mean().sqrt()).square().mean()
+    )
     torch.testing.assert_close(losses[1.0] - losses[0.0], error)
     torch.testing.assert_close(losses[3.0] - losses[0.0], 3 * error)
     torch.testing.assert_close(losses[0.0], kind(field, data).loss(batch, 0))
@@ -287,15 +289,15 @@ def test_a_network_pays_for_its_error_at_labels(kind):
 
 def test_labels_decide_the_sign_of_a_weak_network():
     states, field = torch.randn(300, 2), Network((2,), 8, 2)
-    labels = Labels(states[:5], turned(states[:5]))
+    velocities = KnownVelocities(states[:5], turned(states[:5]))
     before = field(states).detach()
-    fit(WeakModule(field, states, labels=labels, steps=1, learning_rate=1e-12), states)
+    fit(WeakModule(field, states, velocities=velocities, steps=1, learning_rate=1e-12), states)
     torch.testing.assert_close(field(states), before)
 
 
 def test_of_many_labels_each_step_takes_others():
     x = torch.randn(3 * MOST, 2)
-    error, field = LabelError(Labels(x, turned(x))), Network((2,), 8, 1)
+    error, field = KnownVelocityLoss(KnownVelocities(x, turned(x))), Network((2,), 8, 1)
     assert error(field, 0) != error(field, 1)
     mean = torch.stack([error(field, step) for step in range(30)]).mean()
     whole = (field(x) - error.v).square().mean()
@@ -305,7 +307,7 @@ def test_of_many_labels_each_step_takes_others():
 WRONG = {
     "of shape \\(3, 2\\) and velocities of shape \\(3, 2\\)": (np.ones((3, 2)), np.ones((3, 2))),
     "velocities of shape \\(2, 3\\)": (np.ones((3, 3)), np.ones((2, 3))),
-    "1 of 3 labels hold NaN": (np.ones((3, 3)), np.array([[1.0] * 3, [np.nan] * 3, [1.0] * 3])),
+    "1 of 3 velocities hold NaN": (np.ones((3, 3)), np.array([[1.0] * 3, [np.nan] * 3, [1.0] * 3])),
     "all velocities are zero": (np.ones((3, 3)), np.zeros((3, 3))),
     "label 1 has 99 in feature 2": (np.diag([1.0, 99.0, 1.0])[:, [0, 2, 1]], np.ones((3, 3))),
     "shape \\(0, 3\\)": (np.ones((0, 3)), np.ones((0, 3))),
@@ -315,19 +317,21 @@ WRONG = {
 @pytest.mark.parametrize("sentence", WRONG)
 def test_wrong_labels_are_refused(sentence):
     x, v = (torch.tensor(part) for part in WRONG[sentence])
-    with pytest.raises(InputError, match=rf"^data\.labels=.*{sentence}"):
-        raw_labels(x, v, torch.randn(500, 3), "data.labels=a.csv")
+    with pytest.raises(InputError, match=rf"^data\.velocities=.*{sentence}"):
+        checked_velocities(x, v, torch.randn(500, 3), "data.velocities=a.csv")
 
 
 def test_labels_of_images_are_refused():
-    with pytest.raises(InputError, match="labels found beside images"):
-        raw_labels(torch.ones(1, 2), torch.ones(1, 2), torch.randn(5, 2, 4, 4), "labels")
+    with pytest.raises(InputError, match="velocities found beside images"):
+        checked_velocities(
+            torch.ones(1, 2), torch.ones(1, 2), torch.randn(5, 2, 4, 4), "velocities"
+        )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
 def test_labels_of_a_file_are_standardised(tmp_path, suffix):
     rng = np.random.default_rng(0)
-    states, path = rng.normal(size=(400, 2)) * [10, 0.1] + 3, tmp_path / f"labels.{suffix}"
+    states, path = rng.normal(size=(400, 2)) * [10, 0.1] + 3, tmp_path / f"velocities.{suffix}"
     x, v = states[:1], np.array([[2.0, 0.3]])
     match suffix:
         case "csv":
@@ -337,9 +341,9 @@ def test_labels_of_a_file_are_standardised(tmp_path, suffix):
         case "npz":
             np.savez(path, x=x, v=v)
     np.save(tmp_path / "x.npy", states)
-    module = SnapshotsFile(str(tmp_path / "x.npy"), labels=str(path))
+    module = SnapshotsFile(str(tmp_path / "x.npy"), velocities=str(path))
     module.setup()
-    found, units = module.snapshots.labels, module.snapshots.standardiser
+    found, units = module.snapshots.known_velocities, module.snapshots.standardiser
     torch.testing.assert_close(units.raw(found.x).numpy(), x, rtol=1e-5, atol=0)
     torch.testing.assert_close((found.v * units.std).numpy(), v, rtol=1e-5, atol=0)
 
@@ -353,33 +357,33 @@ def test_labels_of_a_file_that_does_not_fit_are_refused(tmp_path):
         ("pair.npz", "v is not"),
         ("no.npy", "no such"),
     ):
-        with pytest.raises(InputError, match=rf"data\.labels=.*{sentence}"):
-            SnapshotsFile(str(tmp_path / "x.npy"), labels=str(tmp_path / name))
+        with pytest.raises(InputError, match=rf"data\.velocities=.*{sentence}"):
+            SnapshotsFile(str(tmp_path / "x.npy"), velocities=str(tmp_path / name))
 
 
 def test_a_known_system_labels_training_states_at_random(lorenz):
-    snapshots, labels = lorenz.snapshots, lorenz.snapshots.labels
-    assert len(labels.x) == 20
-    torch.testing.assert_close(labels.v, snapshots.velocity(labels.x))
-    assert all((snapshots.train == row).all(1).any() for row in labels.x)
+    snapshots, velocities = lorenz.snapshots, lorenz.snapshots.known_velocities
+    assert len(velocities.x) == 20
+    torch.testing.assert_close(velocities.v, snapshots.velocity(velocities.x))
+    assert all((snapshots.train == row).all(1).any() for row in velocities.x)
     fewer, other = copy.copy(lorenz), copy.copy(lorenz)
-    fewer.labels, other.seed = 3, 1
-    torch.testing.assert_close(fewer._labels(snapshots).x, labels.x[:3])
-    assert not torch.equal(other._labels(snapshots).x, labels.x)
+    fewer.velocities, other.seed = 3, 1
+    torch.testing.assert_close(fewer._velocities(snapshots).x, velocities.x[:3])
+    assert not torch.equal(other._velocities(snapshots).x, velocities.x)
 
 
 @pytest.mark.parametrize(
-    ("data", "labels", "sentence"),
+    ("data", "velocities", "sentence"),
     [
         (Lorenz, 0, "from 1 to 500"),
         (Lorenz, 501, "from 1 to 500"),
-        (Lorenz, 2.5, "data.labels=2.5"),
-        (Ring, 3, "data.labels=3 found for Ring"),
+        (Lorenz, 2.5, "data.velocities=2.5"),
+        (Ring, 3, "data.velocities=3 found for Ring"),
     ],
 )
-def test_labels_that_cannot_be_made_are_refused(data, labels, sentence):
+def test_labels_that_cannot_be_made_are_refused(data, velocities, sentence):
     with pytest.raises(InputError, match=sentence):
-        data(n=500, val=10, test=10, labels=labels)
+        data(n=500, val=10, test=10, velocities=velocities)
 
 
 class Runs(SyntheticModule):
@@ -393,19 +397,19 @@ class Runs(SyntheticModule):
 
 
 def test_all_states_may_be_labels_although_no_run_is_cut():
-    module = Runs(n=1000, val=100, test=200, labels=1000)
+    module = Runs(n=1000, val=100, test=200, velocities=1000)
     module.setup()
-    assert len(module.snapshots.labels.x) == len(module.snapshots.train) < 1000
+    assert len(module.snapshots.known_velocities.x) == len(module.snapshots.train) < 1000
 
 
 def test_an_evaluation_tells_speed_and_direction_at_labels(lorenz):
     field = build_field("skew", (3,), EmpiricalScore(lorenz.snapshots.train), 0.2)
     protocol = Protocol(horizons=(1,), starts=20, splits=4, transport=False, chaos=0)
     numbers = evaluate(field, field.score, lorenz.snapshots, RK4(), 0.2, protocol)
-    labels = lorenz.snapshots.labels
-    v = field(labels.x)
-    assert numbers["labels/cos"] == pytest.approx(cosine(v, labels.v), abs=1e-5)
-    left = (labels.v - numbers["labels/speed"] * v).flatten() @ v.flatten()
+    velocities = lorenz.snapshots.known_velocities
+    v = field(velocities.x)
+    assert numbers["velocities/cos"] == pytest.approx(cosine(v, velocities.v), abs=1e-5)
+    left = (velocities.v - numbers["velocities/speed"] * v).flatten() @ v.flatten()
     assert abs(left) < 1e-3
 
 
@@ -420,15 +424,15 @@ SMALL = {
 
 def test_saving_and_loading_gives_the_same_velocities_and_speed(tmp_path):
     states = np.random.default_rng(0).normal(size=(500, 2))
-    labels = (states[:5], 3 * states[:5] @ np.array([[0, 1], [-1, 0]]))
-    flow = EquilibriumFlow("stream", **SMALL).fit(states, labels=labels)
+    velocities = (states[:5], 3 * states[:5] @ np.array([[0, 1], [-1, 0]]))
+    flow = EquilibriumFlow("stream", **SMALL).fit(states, velocities=velocities)
     flow.save(tmp_path)
     again = eqflow.load(tmp_path)
     np.testing.assert_array_equal(again.velocity(states[:9]), flow.velocity(states[:9]))
     assert again.speed == flow.speed
     assert flow.speed > 0
-    best = flow.speed * flow.velocity(labels[0])
-    assert abs(((labels[1] - best) * best / states.std(0) ** 2).sum()) < 1e-2
+    best = flow.speed * flow.velocity(velocities[0])
+    assert abs(((velocities[1] - best) * best / states.std(0) ** 2).sum()) < 1e-2
 
 
 def test_without_labels_there_is_no_speed():
@@ -439,5 +443,5 @@ def test_without_labels_there_is_no_speed():
 
 def test_labels_in_other_units_are_refused():
     states = np.random.default_rng(0).normal(size=(500, 2))
-    with pytest.raises(InputError, match="labels: label 0 has 1000 in feature 0"):
-        EquilibriumFlow("stream", **SMALL).fit(states, labels=(1000 * np.ones((1, 2)),) * 2)
+    with pytest.raises(InputError, match="velocities: label 0 has 1000 in feature 0"):
+        EquilibriumFlow("stream", **SMALL).fit(states, velocities=(1000 * np.ones((1, 2)),) * 2)

@@ -95,7 +95,13 @@ def test_the_jobs_of_a_gauge_start_from_weights_of_their_own(jobs, tmp_path, mon
     seeds = []
     jobs.becomes = lambda cfg: seeds.append(cfg.flow.seed)
     assert (
-        call(monkeypatch, "experiment=lorenz_gauge", "data.n=300", f"sweep_dir={tmp_path}/s") == 2
+        call(
+            monkeypatch,
+            "experiment=lorenz_identifiability",
+            "data.n=300",
+            f"sweep_dir={tmp_path}/s",
+        )
+        == 2
     )
     assert sorted(seeds) == list(range(24))
     assert "found no job with a field" in capfd.readouterr().err

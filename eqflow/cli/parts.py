@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from eqflow.data import Labels, Snapshots
+from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
@@ -61,14 +61,18 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
 
 
 def build_module(
-    cfg: DictConfig, model: FlowModel, stage: str, states: Tensor, labels: Labels | None = None
+    cfg: DictConfig,
+    model: FlowModel,
+    stage: str,
+    states: Tensor,
+    velocities: KnownVelocities | None = None,
 ) -> StageModule | None:
     """The Lightning module of a stage, or None where there is nothing to train."""
     flow = cfg.flow
     if stage == "score" and isinstance(model.score, TrainedScore):
         return score_module(model.score, seed=cfg.seed, **cfg.score.training)
     if stage == "flow" and flow.family in LEARNED:
-        options = {"labels": labels, "seed": cfg.seed, **flow.training}
+        options = {"velocities": velocities, "seed": cfg.seed, **flow.training}
         if isinstance(model.field, Stream):
             options |= {name: flow[name] for name in SELECTION}
         else:
@@ -135,9 +139,9 @@ def check_parts(cfg: DictConfig) -> None:
     model = build_model(cfg, states)
     if isinstance(model.field, Library):
         check_options(model.field, **cfg.flow.training)
-    labels = None if cfg.data.get("labels") is None else Labels(states, states)
+    velocities = None if cfg.data.get("velocities") is None else KnownVelocities(states, states)
     for stage in ("score", "flow"):
-        build_module(cfg, model, stage, states, labels)
+        build_module(cfg, model, stage, states, velocities)
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family in LEARNED:

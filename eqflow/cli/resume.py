@@ -66,8 +66,8 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
     """Hashes of the user's files and folders that decide what is trained, by path."""
     from eqflow.runtime import file_hash
 
-    named = (*(cfg.data.get(name) for name in ("path", "groups", "labels")), cfg.ckpt_path)
-    paths = [path for path in named if isinstance(path, str)]  # labels may be a number
+    named = (*(cfg.data.get(name) for name in ("path", "groups", "velocities")), cfg.ckpt_path)
+    paths = [path for path in named if isinstance(path, str)]  # velocities may be a number
     return {path: file_hash(Path(path)) for path in paths if Path(path).exists()}
 
 

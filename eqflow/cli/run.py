@@ -165,8 +165,8 @@ class Run:
         """Train a stage's module, if it has one, and save the part it trained."""
         started, rows = time.perf_counter(), []
         states = self.data.snapshots.train
-        labels = self.data.snapshots.labels
-        if module := build_module(self.cfg, self.model, stage, states, labels):
+        velocities = self.data.snapshots.known_velocities
+        if module := build_module(self.cfg, self.model, stage, states, velocities):
             callbacks = build_all(self.cfg.callbacks)
             limit = self.cfg.trainer.max_steps
             steps = module.steps if limit < 0 else min(limit, module.steps)
@@ -209,7 +209,7 @@ class Run:
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
-            model.speed = self.metrics.get("labels/speed")
+            model.speed = self.metrics.get("velocities/speed")
             model.save(self.folder / "flow")
             write_report(
                 self.folder,

@@ -8,7 +8,7 @@ from eqflow.model import FlowModel
 from eqflow.runtime import store
 from eqflow.version import __version__
 
-ASIDE = ("path", "groups", "labels", "epoch_steps", "cache_dir", "symmetrise")
+ASIDE = ("path", "groups", "velocities", "epoch_steps", "cache_dir", "symmetrise")
 """Options that change nothing of it; the last is of its use alone."""
 
 
@@ -20,7 +20,7 @@ def score_key(cfg: DictConfig, model: FlowModel, warm: str | None) -> str:
     files = user_files(cfg)
     if warm != "score":
         files.pop(cfg.ckpt_path, None)
-    files.pop(cfg.data.get("labels"), None)
+    files.pop(cfg.data.get("velocities"), None)
     # fields of the snapshots themselves are built on another score than the one asked for
     built, asked = model.config["score"], plain(cfg.score)
     score = asked if built["name"] == asked["name"] else built

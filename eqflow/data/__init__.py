@@ -1,26 +1,33 @@
 """Snapshots: splits, standardised units, groups, known velocities, periodicity."""
 
 from eqflow.data.groups import boundary, half, numbered, shuffled, summed
-from eqflow.data.periodicity import warn_of_seams
-from eqflow.data.snapshots import Snapshots, check_sizes, check_states, measured, remembered, split
+from eqflow.data.periodicity import warn_if_not_periodic
+from eqflow.data.snapshots import (
+    Snapshots,
+    add_measurement_noise,
+    check_sizes,
+    check_states,
+    remembered,
+    split,
+)
 from eqflow.data.standardiser import Standardiser, channelwise
-from eqflow.data.velocities import Labels, raw_labels
+from eqflow.data.velocities import KnownVelocities, checked_velocities
 
 __all__ = [
-    "Labels",
+    "KnownVelocities",
     "Snapshots",
     "Standardiser",
+    "add_measurement_noise",
     "boundary",
     "channelwise",
     "check_sizes",
     "check_states",
+    "checked_velocities",
     "half",
-    "measured",
     "numbered",
-    "raw_labels",
     "remembered",
     "shuffled",
     "split",
     "summed",
-    "warn_of_seams",
+    "warn_if_not_periodic",
 ]

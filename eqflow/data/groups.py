@@ -26,8 +26,8 @@ def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) ->
     order = torch.randperm(n, generator=draw)
     if groups is None:
         return order
-    labels, index = groups.unique(return_inverse=True)
-    return order[torch.randperm(len(labels), generator=draw)[index[order]].argsort(stable=True)]
+    distinct, index = groups.unique(return_inverse=True)
+    return order[torch.randperm(len(distinct), generator=draw)[index[order]].argsort(stable=True)]
 
 
 def half(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Bool[Tensor, " n"]:
@@ -51,5 +51,5 @@ def summed(
     """Sums of the rows of each group; the rows themselves where there are none."""
     if groups is None:
         return values
-    labels, index = groups.unique(return_inverse=True)
-    return values.new_zeros(len(labels), values.shape[1]).index_add(0, index, values)
+    distinct, index = groups.unique(return_inverse=True)
+    return values.new_zeros(len(distinct), values.shape[1]).index_add(0, index, values)

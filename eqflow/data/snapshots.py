@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eqflow.data.groups import boundary, shuffled
 from eqflow.data.standardiser import Standardiser, Velocity
-from eqflow.data.velocities import Labels
+from eqflow.data.velocities import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.runtime import Draws, chunks, generator, room
 
@@ -29,8 +29,8 @@ class Snapshots:
 
     ``velocity`` is the true velocity in standardised units, or None; ``alternatives`` are those of
     other systems, by name, that a field may be compared with. ``train_groups`` and ``test_groups``
-    label correlated snapshots, side by side; None if all are independent. ``labels`` are states of
-    known velocity, standardised.
+    label correlated snapshots, side by side; None if all are independent. ``known_velocities`` are
+    some states and their velocities, standardised.
     """
 
     train: Tensor
@@ -41,7 +41,7 @@ class Snapshots:
     train_groups: Tensor | None = None
     test_groups: Tensor | None = None
     alternatives: dict[str, Velocity] | None = None
-    labels: Labels | None = None
+    known_velocities: KnownVelocities | None = None
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -55,7 +55,12 @@ class Snapshots:
             return self
         parts = {name: getattr(self, name) for name in _MOVED}
         moved = {name: part.to(device) for name, part in parts.items() if part is not None}
-        return replace(self, **moved, labels=self.labels and self.labels.to(device), memory={})
+        return replace(
+            self,
+            **moved,
+            known_velocities=self.known_velocities and self.known_velocities.to(device),
+            memory={},
+        )
 
 
 def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -93,9 +98,9 @@ def split(
     """
     check_states(x)
     order = shuffled(len(x), groups, generator(seed, Draws.DATA))
-    labels = None if groups is None else groups[order]
-    first = boundary(val, labels)
-    second = boundary(first + test, labels)
+    ordered = None if groups is None else groups[order]
+    first = boundary(val, ordered)
+    second = boundary(first + test, ordered)
     check_sizes(len(x) - second, first, second - first)
     standardiser = Standardiser.of(x, order[second:])
     z = room(tuple(x.shape), folder)
@@ -108,12 +113,12 @@ def split(
         test=z[first:second],
         standardiser=standardiser,
         velocity=None if velocity is None else standardiser.standard_velocity(velocity),
-        train_groups=None if labels is None else labels[second:],
-        test_groups=None if labels is None else labels[first:second],
+        train_groups=None if ordered is None else ordered[second:],
+        test_groups=None if ordered is None else ordered[first:second],
     )
 
 
-def measured(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
+def add_measurement_noise(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
     """The same with the noise of a measurement, in place, and standardised anew.
 
     ``noise``, a fraction of each channel's standard deviation, is added to the training and

@@ -1,14 +1,14 @@
 """From snapshots to equations of motion."""
 
-from eqflow.discovery.candidates import ACCEPTED
+from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
 from eqflow.discovery.equations import Coefficient, Equations
-from eqflow.discovery.findings import TRUSTED, Findings
+from eqflow.discovery.findings import RECOVERY_LEVEL, Findings
 from eqflow.discovery.fit import Discovery, check_options
 from eqflow.discovery.selection import select
 
 __all__ = [
-    "ACCEPTED",
-    "TRUSTED",
+    "ACCEPTANCE_LEVEL",
+    "RECOVERY_LEVEL",
     "Coefficient",
     "Discovery",
     "Equations",

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.data import summed
-from eqflow.discovery.gmm import Minimum, gauge_fixed
+from eqflow.discovery.gmm import Minimum, speed_fixed
 from eqflow.runtime import Draws, generator
 from eqflow.stationarity import Form
 
@@ -20,7 +20,7 @@ def influence(form: Form, found: Minimum) -> Float[Tensor, "n support"]:
     covariance.diagonal().add_(found.ridge)
     root = torch.linalg.cholesky(covariance)
     white = torch.linalg.solve_triangular(root, form.mix.T, upper=False)
-    fixed = gauge_fixed(form, found.xi, found.support, found.hessian) / form.total
+    fixed = speed_fixed(form, found.xi, found.support, found.hessian) / form.total
     return -(h - h.mean(0)) @ torch.linalg.solve(fixed, found.slopes.T @ white).T
 
 

@@ -16,7 +16,7 @@ from eqflow.discovery.symmetries import Generator, directions, orthogonal
 from eqflow.stationarity import Form, FourierFunctions, Stationarity, Sums, vanishing, weights
 from eqflow.stationarity.images.functions import LocalFunctions
 
-ACCEPTED = 0.01
+ACCEPTANCE_LEVEL = 0.01
 """Level of the test that accepts a library: a true one is passed over once in a hundred times."""
 
 
@@ -64,7 +64,7 @@ class Candidate:
 
         The test looks at few moments; a fit that is hopeless on many is none, whatever it says.
         """
-        return self.test.p_value >= ACCEPTED and not self.hopeless
+        return self.test.p_value >= ACCEPTANCE_LEVEL and not self.hopeless
 
     @property
     def hopeless(self) -> bool:
@@ -147,7 +147,7 @@ class Trial:
         form = self.first(columns)
         apart, held = directions(self.symmetries, columns, form), self._held(columns)
         start = least(form, apart).xi
-        form.settle(start)
+        form.set_effective_size(start)
         free = None
         if apart is not None:
             start = start - apart @ torch.linalg.solve(apart[held], start[held])
@@ -156,7 +156,7 @@ class Trial:
         if first.hopeless:
             return first
         form = self.form(columns)
-        form.settle(start)
+        form.set_effective_size(start)
         return self.candidate(columns, form, minimise(form, first.found.xi, free))
 
     def _held(self, columns: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class Trial:
         columns = one.columns
         form = self.form(columns)
         xi = form.normalised(one.unknowns(columns, form.rms))
-        form.settle(xi)
+        form.set_effective_size(xi)
         return self.candidate(columns, form, minimise(form, xi, xi.nonzero()[:, 0], steps=0))
 
     def refined(self, one: Candidate, form: Form, apart: Float[Tensor, "unknowns o"]) -> Candidate:
@@ -210,7 +210,7 @@ class Trial:
         states, functions = self.whole[: self.whole.reservoir], self.functions.first(count)
         form = self._form(states, law.columns, functions, total)
         start, support = _in_units(form, law), law.found.support
-        form.settle(start)
+        form.set_effective_size(start)
         return replace(law, form=form, found=minimise(form, start, support, ridge=FINE, steps=3))
 
 

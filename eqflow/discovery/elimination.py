@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, gauge_fixed, minimise
+from eqflow.discovery.gmm import Minimum, minimise, speed_fixed
 from eqflow.discovery.subsets import Quadratic
 from eqflow.stationarity import Form
 
@@ -27,7 +27,7 @@ def path(form: Form, found: Minimum) -> list[Step]:
     ``J`` is taken as quadratic around the minimum; :func:`eliminate` checks by fitting again.
     """
     support, values, rise = found.support, found.xi[found.support], 0.0
-    fixed = gauge_fixed(form, found.xi, support, found.hessian)
+    fixed = speed_fixed(form, found.xi, support, found.hessian)
     fixed.diagonal().add_(1e-10 * found.hessian.diagonal())
     spread = torch.linalg.inv(fixed)
     steps = [Step(support, values, rise)]

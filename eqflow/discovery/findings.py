@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from eqflow.discovery.candidates import ACCEPTED
+from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
 
-TRUSTED = 0.05
+RECOVERY_LEVEL = 0.05
 """Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
 
 
-STRAYED = 0.01
+MAX_ESCAPED = 0.01
 """Share of the states that may leave the data when a law that is called recovered is simulated."""
 
 
-APART = 2.0
+MIN_GAP = 2.0
 """Gap that a law must have to be called recovered."""
 
 
-CLOSE = 0.95
+MIN_DIRECTION_COSINE = 0.95
 """Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
 
 
@@ -81,18 +81,18 @@ class Findings:
     @property
     def reason(self) -> str:
         """Why no law is determined; empty where one is."""
-        if self.p_value < ACCEPTED:
+        if self.p_value < ACCEPTANCE_LEVEL:
             return "no library that was tried keeps the distribution"
-        if self.p_value < TRUSTED:
+        if self.p_value < RECOVERY_LEVEL:
             return f"the held-out test leaves it in doubt, p = {self.p_value:.2g}"
         if self.dimension != (1 + len(self.symmetries) if self.apart else 1):
             fields = f"the fields that keep the distribution span {self.dimension} dimensions"
             return fields + (f", with {self.moves} among them" if self.symmetries else "")
-        if self.gap < APART:
+        if self.gap < MIN_GAP:
             return "another field keeps the distribution nearly as well"
-        if self.direction < CLOSE:
+        if self.direction < MIN_DIRECTION_COSINE:
             return "the bootstrap's fields point in different directions"
-        if self.escaped > STRAYED:
+        if self.escaped > MAX_ESCAPED:
             return f"{self.escaped:.0%} of the states leave the data when it is simulated"
         return ""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from eqflow.data import Standardiser, boundary
 from eqflow.discovery.candidates import FEWEST, MOMENTS, MOST, SCARCE, Candidate, Trial
 from eqflow.discovery.findings import Findings
-from eqflow.discovery.inference import conclude
+from eqflow.discovery.inference import infer
 from eqflow.discovery.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
 from eqflow.discovery.sample import ImageSample, Sample
 from eqflow.discovery.selection import select
@@ -147,9 +147,9 @@ class Discovery:
         """What laws are tried on; those of images beside symmetries, which are always there."""
         parts = (self.sample, self.held_out, self.functions, self.others, self.fewest, self.most)
         trial = Trial(*parts, noisy=self._noisy(noise_std)) if noise_std else Trial(*parts, total)
-        return replace(trial, symmetries=self._known(trial)) if self.images else trial
+        return replace(trial, symmetries=self._preserved(trial)) if self.images else trial
 
-    def _known(self, trial: Trial) -> tuple[Generator, ...]:
+    def _preserved(self, trial: Trial) -> tuple[Generator, ...]:
         """The symmetries that keep the distribution, of those that the terms can express."""
         units, rows = self.field.standardiser, self.sample.z.transpose(0, 1).flatten(1).double()
         noise = trial.noisy.noise_std if trial.noisy else 0.0
@@ -168,11 +168,11 @@ class Discovery:
         return profile_noise(self.sample.z, library, functions)
 
     def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
-        moves = trial.symmetries if self.images else self._known(trial)
+        moves = trial.symmetries if self.images else self._preserved(trial)
         if trial.symmetries and not tried[-1][1].accepted:  # they alone may keep the distribution
             trial = replace(trial, symmetries=())
             tried = select(trial, self.libraries)
-        return conclude(self.field, trial, tried, [one.name for one in moves], self.seed)
+        return infer(self.field, trial, tried, [one.name for one in moves], self.seed)
 
     def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample | ImageSample:
         mine = None if groups is None else groups[start : start + len(z)]

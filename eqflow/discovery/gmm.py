@@ -125,7 +125,7 @@ def _newton(
     damping: float,
     apart: Tensor | None,
 ) -> Tensor:
-    damped = gauge_fixed(form, xi, support, hessian)
+    damped = speed_fixed(form, xi, support, hessian)
     damped.diagonal().add_(damping * hessian.diagonal())
     if apart is None:
         return torch.linalg.solve(damped, gradient)
@@ -140,13 +140,13 @@ def complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
 
 def spread(form: Form, found: Minimum) -> Float[Tensor, "support support"]:
     """A root ``R`` of the sampling covariance ``R R^T`` of the unknowns, at given speed."""
-    precision = gauge_fixed(form, found.xi, found.support, found.hessian)
+    precision = speed_fixed(form, found.xi, found.support, found.hessian)
     precision.diagonal().add_(1e-10 * found.hessian.diagonal())
     eye = torch.eye(len(precision)).to(precision)
     return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T
 
 
-def gauge_fixed(form: Form, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
+def speed_fixed(form: Form, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
     """The second derivative with the direction of pure speed, which is free, held fast."""
     along = (form.gram @ xi.view(-1, form.dim)).flatten()[support]
     along = along / along.norm()

@@ -60,7 +60,7 @@ class Coefficients:
         return low, high
 
 
-def conclude(
+def infer(
     field: Library,
     trial: Trial,
     tried: list[tuple[Candidate, Candidate]],

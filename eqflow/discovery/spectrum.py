@@ -73,7 +73,7 @@ def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:
     the law was, before the held-out test.
     """
     form = trial.first(law.columns)
-    form.settle(law.found.xi)
+    form.set_effective_size(law.found.xi)
     found = [minimise(form, law.found.xi, law.found.support, tolerance=1)]
     kept = [law.test.p_value >= LEVEL]
     moving = directions(trial.symmetries, law.columns, form)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, expansion, gauge_fixed
+from eqflow.discovery.gmm import Minimum, expansion, speed_fixed
 from eqflow.stationarity import Form
 
 
@@ -30,7 +30,7 @@ class Quadratic:
         """
         everything = torch.arange(len(found.xi), device=found.xi.device)
         hessian, gradient = expansion(form, found.xi, found.ridge)
-        precision = gauge_fixed(form, found.xi, everything, hessian)
+        precision = speed_fixed(form, found.xi, everything, hessian)
         precision.diagonal().add_(1e-10 * hessian.diagonal())
         if held is not None:
             gradient[held] = 0

@@ -7,7 +7,7 @@ transit times. A measure is a class in ``eqflow.metrics``; here it gets its stat
 
 from eqflow.evaluation.chaos import chaos, field_growth, member_chaos, step, true_growth
 from eqflow.evaluation.evaluate import evaluate
-from eqflow.evaluation.identifiability import Bands, Gauge, gauge
+from eqflow.evaluation.identifiability import Bands, Identifiability, identifiability
 from eqflow.evaluation.members import evaluate_members, mean_and_spread, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
 from eqflow.evaluation.preservation import escape_radius, preservation, resampling_floor
@@ -19,7 +19,7 @@ from eqflow.evaluation.states import held_out, true_path
 __all__ = [
     "HEADLINE",
     "Bands",
-    "Gauge",
+    "Identifiability",
     "Kinds",
     "Protocol",
     "chaos",
@@ -28,8 +28,8 @@ __all__ = [
     "evaluate",
     "evaluate_members",
     "field_growth",
-    "gauge",
     "held_out",
+    "identifiability",
     "kinds",
     "mean_and_spread",
     "member_chaos",

@@ -63,7 +63,7 @@ def member_chaos(
 
     def each(x: Tensor) -> Tensor:
         times = x.unflatten(0, (-1, len(ensemble), len(starts))).transpose(0, 1)
-        v = ensemble.each(times.flatten(1, 2))
+        v = ensemble.at_own_states(times.flatten(1, 2))
         return v.view_as(times).transpose(0, 1).reshape(x.shape)
 
     radius, dt = escape_radius(snapshots, sigma), min(step(integrator), ensemble.longest_step)

@@ -9,7 +9,7 @@ from eqflow.evaluation.images import image_similarity
 from eqflow.evaluation.preservation import distances, shortened
 from eqflow.evaluation.protocol import FULL, Protocol
 from eqflow.evaluation.residuals import image_residuals, residuals, stationarity
-from eqflow.evaluation.similarity import labelled, similarity
+from eqflow.evaluation.similarity import similarity, velocity_agreement
 from eqflow.evaluation.states import simulated
 from eqflow.evaluation.textures import textures
 from eqflow.fields import VelocityField
@@ -34,7 +34,7 @@ def evaluate(
     path = simulated(field, score, snapshots, integrator, sigma, protocol)
     numbers = distances(path, snapshots, sigma, protocol) | shortened(field, integrator)
     numbers |= stationarity(field, snapshots, sigma, protocol)
-    numbers |= labelled(field, snapshots)
+    numbers |= velocity_agreement(field, snapshots)
     if len(snapshots.shape) == 1:
         numbers |= residuals(field, score, snapshots, sigma, protocol) if sigma else {}
         numbers |= similarity(field, snapshots, sigma, protocol)

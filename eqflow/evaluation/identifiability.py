@@ -46,7 +46,7 @@ class Bands:
 
 
 @dataclass(frozen=True, eq=False)
-class Gauge:
+class Identifiability:
     """Aligned unit fields of a law at its ``states``, and what they have in common.
 
     ``cell`` numbers the combination of factors of each field; ``truth`` is the true velocity as
@@ -91,12 +91,12 @@ class Gauge:
         return Bands(band(values), band(within(values, self.cell)), true)
 
 
-def gauge(
+def identifiability(
     states: Float[Tensor, "states *shape"],
     velocities: Float[Tensor, "members states *shape"],
     levels: Levels,
     truth: Float[Tensor, "states *shape"] | None = None,
-) -> Gauge:
+) -> Identifiability:
     """Compare fields by their ``velocities`` at common states, all in standardised units.
 
     ``levels`` of each factor, one a member, in the order of the members. Raises ``InputError``
@@ -106,4 +106,4 @@ def gauge(
     true = None if truth is None else unit_fields(truth[None])[0]
     fields = fields * signs(fields, true)[:, None]
     found, nothing = spread(fields, levels), unrelated(fields, levels)
-    return Gauge(states, fields, cells(levels, len(fields)), found, nothing, true)
+    return Identifiability(states, fields, cells(levels, len(fields)), found, nothing, true)

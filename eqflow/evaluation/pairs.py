@@ -53,7 +53,7 @@ def kinds(
     count = min(DRAWS, len(ensemble))
     seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + count)
     drawn = {"skew": seeds, "random": seeds, "score": seeds[:1]} if sigma else {"random": seeds}
-    found = {family: ensemble.every(x)}
+    found = {family: ensemble.at_common_states(x)}
     for kind, some in drawn.items():
         arguments = random if kind == "random" else {}
         fields = [

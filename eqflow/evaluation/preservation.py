@@ -103,9 +103,9 @@ def halves(
 
     Correlated states, those of one group, are on the same side, as they are in :func:`held_out`.
     """
-    labels = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
+    groups = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
     draw = generator(protocol.seed, Draws.FLOOR)
-    firsts = [half(len(states), labels, draw) for _ in range(protocol.splits)]
+    firsts = [half(len(states), groups, draw) for _ in range(protocol.splits)]
     return torch.stack(firsts, dim=1).to(states.device)
 
 

@@ -46,12 +46,12 @@ def _cosine(v: Tensor, w: Tensor) -> float:
     return metric.compute().item()
 
 
-def labelled(field: VelocityField, snapshots: Snapshots) -> dict[str, float]:
-    """``labels/cos``, and ``labels/speed``: the labels' velocities per velocity of the field.
+def velocity_agreement(field: VelocityField, snapshots: Snapshots) -> dict[str, float]:
+    """Cosine to known velocities, and the speed by which the field has to be multiplied for them.
 
-    The inverse of that speed is the transit time in the labels' unit of time.
+    The inverse of that speed is the transit time in the unit of time of the known velocities.
     """
-    if snapshots.labels is None:
+    if snapshots.known_velocities is None:
         return {}
-    speed, cosine = snapshots.labels.fit(field(snapshots.labels.x))
-    return {"labels/speed": speed, "labels/cos": cosine}
+    speed, cosine = snapshots.known_velocities.fit(field(snapshots.known_velocities.x))
+    return {"velocities/speed": speed, "velocities/cos": cosine}

@@ -69,11 +69,13 @@ class Ensemble(VelocityField):
         for name, values in _numbers(member).items():
             self.numbers[name][k].copy_(values)
 
-    def every(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members batch *shape"]:
+    def at_common_states(
+        self, x: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "members batch *shape"]:
         """Velocities of all members at the same states."""
-        return self.each(x.expand(len(self), *x.shape))
+        return self.at_own_states(x.expand(len(self), *x.shape))
 
-    def each(
+    def at_own_states(
         self, x: Float[Tensor, "members batch *shape"]
     ) -> Float[Tensor, "members batch *shape"]:
         """Velocities of each member at states of its own."""
@@ -98,7 +100,7 @@ class Ensemble(VelocityField):
     @torch.no_grad()
     def cosines(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "members members"]:
         """Signed cosines between all members over states ``x``."""
-        rows = nn.functional.normalize(self.every(x).flatten(1), dim=1)
+        rows = nn.functional.normalize(self.at_common_states(x).flatten(1), dim=1)
         return rows @ rows.T
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import torch
 
-from eqflow.discovery import ACCEPTED, Coefficient, Equations, Findings
+from eqflow.discovery import ACCEPTANCE_LEVEL, Coefficient, Equations, Findings
 from eqflow.fields import Library
 from eqflow.report.entry import Entry
 from eqflow.report.style import chance, number, percent
@@ -42,7 +42,7 @@ class Law:
                 f"({test}), {self._alone}, and 95 % of the "
                 f"bootstrap's fields reach a cosine of {number(found.direction)} to it."
             )
-        if found.p_value < ACCEPTED:
+        if found.p_value < ACCEPTANCE_LEVEL:
             return (
                 f"No law was recovered: {found.reason}; the closest, with {size}, is rejected on "
                 f"held-out snapshots ({test}){self._not_stationary}."
@@ -62,7 +62,7 @@ class Law:
     @property
     def _not_stationary(self) -> str:
         """Where even the true field fails, the fault is with the snapshots."""
-        fails = self.entry.numbers.get("truth/stationarity/p_value", 1) < ACCEPTED
+        fails = self.entry.numbers.get("truth/stationarity/p_value", 1) < ACCEPTANCE_LEVEL
         return ", as is the true velocity: the snapshots are not stationary" if fails else ""
 
     @property

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from eqflow.discovery import ACCEPTED
+from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.report.entry import Numbers
 from eqflow.report.equations import Law
 from eqflow.report.style import BAND, TRUTH, chance, logarithmic, number, sheet
@@ -71,7 +71,7 @@ def _degrees(axes: Axes, law: Law) -> None:
     tried = sorted(law.findings.degrees, key=lambda row: row["degree"])
     degrees, effects = ([row[name] for row in tried] for name in ("degree", "effect_size"))
     axes.axhline(0, color=TRUTH, linewidth=0.8, zorder=1)
-    accepted = [row["p_value"] >= ACCEPTED for row in tried]
+    accepted = [row["p_value"] >= ACCEPTANCE_LEVEL for row in tried]
     _points(axes, law, degrees, effects, accepted, ("accepted", "rejected"))
     axes.set(title="Degrees tried", ylabel="effect size on held-out snapshots")
     axes.set(xlim=(degrees[0] - 0.7, degrees[-1] + 0.7), xlabel="degree, terms kept, p-value")

@@ -34,7 +34,7 @@ class Draws(IntEnum):
     BOOTSTRAP = 14
     MEASUREMENT = 15
     WINDOWS = 16
-    LABELS = 17
+    VELOCITIES = 17
     FRAME = 18
 
 

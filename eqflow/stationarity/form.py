@@ -70,7 +70,7 @@ class Form:
         """``B_kl = cov(theta_k . grad phi, theta_l . grad phi)`` weighted by ``root root^T``."""
         raise NotImplementedError
 
-    def settle(self, xi: Float[Tensor, " unknowns"]) -> None:
+    def set_effective_size(self, xi: Float[Tensor, " unknowns"]) -> None:
         """Count ``total`` at a field, where observations are correlated: it depends on it."""
 
     @cached_property

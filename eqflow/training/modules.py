@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from eqflow.data import Labels
+from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, generator, global_means, normal, rows
 from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch, BatchSampler
-from eqflow.training.velocities import LabelError
+from eqflow.training.velocities import KnownVelocityLoss
 
 
 class StageModule(pl.LightningModule):
@@ -122,7 +122,7 @@ class FlowModule(StageModule):
     ``v = 0``. That ratio alone can be lowered by resting at most states and rushing through few, so
     ``evenness`` weighs by how much ``E |v|^4 / (E |v|^2)^2`` exceeds ``1 + 1 / d``, half way from a
     constant speed to a Gaussian velocity: a choice among solutions, part of this family's bias. The
-    error at ``labels`` is added with ``label_weight``.
+    error at ``velocities`` is added with ``velocity_weight``.
 
     ``divergence`` is ``exact``, ``hutchinson`` with two probes, or by ``auto`` the exact one where
     it is affordable. Raises ``InputError`` for an unknown divergence and a dimension
@@ -138,8 +138,8 @@ class FlowModule(StageModule):
         sigma: float = 0.2,
         divergence: str = "auto",
         evenness: float = 0.1,
-        labels: Labels | None = None,
-        label_weight: float = 1.0,
+        velocities: KnownVelocities | None = None,
+        velocity_weight: float = 1.0,
         steps: int = 3000,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -159,7 +159,7 @@ class FlowModule(StageModule):
         self.field = field
         self.score = score.requires_grad_(False)
         self.sigma, self.divergence, self.evenness = sigma, divergence, evenness
-        self.label_error = LabelError(labels, label_weight, seed)
+        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, seed)
 
     def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """``r^2`` and ``|v|^2`` at freshly noised states."""
@@ -190,9 +190,9 @@ class FlowModule(StageModule):
         return signs[:, rows(total)]
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
-        """Relative residual of the global batch, what its speeds exceed in unevenness, labels."""
+        """Relative residual of the global batch, its unevenness, known velocities."""
         r2, v2 = self._moments(batch, step)
         r2, v2, v4 = global_means(torch.stack([r2, v2, v2**2]), batch.total)
         excess = v4 / v2**2 - (1 + 1 / self.field.dim)
         condition = r2 / v2 + self.evenness * excess.relu()
-        return condition + self.label_error(self.field, step)
+        return condition + self.known_velocity_loss(self.field, step)

@@ -6,21 +6,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.data import Labels
+from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import Stream
 from eqflow.runtime import Draws, global_means, normal
 from eqflow.score import asymmetry
 from eqflow.training.batches import Batch, noised_batches
 from eqflow.training.modules import StageModule
-from eqflow.training.velocities import LabelError
+from eqflow.training.velocities import KnownVelocityLoss
 from eqflow.training.weak import STEP
 
 log = logging.getLogger("eqflow")
 
 
-PRINCIPLES = ("auto", "smooth", "acceleration", "labels", "none")
-"""``auto`` is ``labels`` where there are labels, else ``smooth``; ``none`` is no training."""
+PRINCIPLES = ("auto", "smooth", "acceleration", "velocities", "none")
+"""``auto`` is ``velocities`` where some are known, else ``smooth``; ``none`` is no training."""
 
 
 ROUNDING, MEASURED = 1e-3, 256
@@ -32,11 +32,11 @@ class StreamModule(StageModule):
 
     ``smooth`` minimises ``E |grad v|^2 / E |v|^2``, ``acceleration``
     ``d E |(v . grad) v|^2 / (E |v|^2)^2``, both at states noised at the field's ``sigma``: the
-    straightest flow of unit speed. ``labels`` minimises the relative squared error at labelled
+    straightest flow of unit speed. ``velocities`` minimises the relative squared error at known
     velocities plus ``smoothness E |grad v|^2 / d``, which decides elsewhere; it is not relative to
-    the speed, since then a fast field that rests at the labels would be the smoothest.
+    the speed, since then a fast field that rests at the velocities would be the smoothest.
     Derivatives are differences over steps of about ``STEP``. Raises ``InputError`` for an unknown
-    principle, ``smoothness < 0`` and labels that are asked for and missing.
+    principle, ``smoothness < 0`` and velocities that are asked for and missing.
     """
 
     stage = "flow"
@@ -44,7 +44,7 @@ class StreamModule(StageModule):
     def __init__(
         self,
         field: Stream,
-        labels: Labels | None = None,
+        velocities: KnownVelocities | None = None,
         principle: str = "auto",
         smoothness: float = 1e-4,
         steps: int = 1000,
@@ -53,12 +53,14 @@ class StreamModule(StageModule):
         seed: int = 0,
     ) -> None:
         super().__init__(steps, learning_rate, warmup, seed)
-        self.principle = chosen(principle, labels)
+        self.principle = chosen(principle, velocities)
         if not smoothness >= 0:
             raise InputError(f"flow.smoothness={smoothness} found; expected smoothness >= 0")
         self.field, self.sigma, self.smoothness = field, field.sigma, smoothness
         field.score.requires_grad_(False)
-        self.label_error = LabelError(labels if self.principle == "labels" else None, seed=seed)
+        self.known_velocity_loss = KnownVelocityLoss(
+            velocities if self.principle == "velocities" else None, seed=seed
+        )
 
     def _derivative(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """``v`` and ``d_u v`` to second order in ``u``."""
@@ -83,25 +85,26 @@ class StreamModule(StageModule):
         """What the principle makes small, of the global batch."""
         speed, rough = self.moments(batch, step)
         match self.principle:
-            case "labels":
+            case "velocities":
                 roughness = self.smoothness * rough / self.field.dim
-                return self.label_error(self.field, step) + roughness
+                return self.known_velocity_loss(self.field, step) + roughness
             case "acceleration":
                 return self.field.dim * rough / speed**2
         return rough / speed
 
 
-def chosen(principle: str, labels: Labels | None) -> str:
-    """The principle meant; raises ``InputError`` for an unknown one, or labels that are missing."""
+def chosen(principle: str, velocities: KnownVelocities | None) -> str:
+    """The principle meant; raises ``InputError`` for an unknown one, or if none are known."""
     if principle not in PRINCIPLES:
         expected = ", ".join(PRINCIPLES)
         raise InputError(f"flow.principle={principle} is unknown; expected one of {expected}")
-    if principle == "labels" and labels is None:
+    if principle == "velocities" and velocities is None:
         raise InputError(
-            "flow.principle=labels found without labels; expected data.labels, or fit(X, labels=)"
+            "flow.principle=velocities found without velocities; expected data.velocities, or "
+            "fit(X, velocities=)"
         )
     if principle == "auto":
-        return "smooth" if labels is None else "labels"
+        return "smooth" if velocities is None else "velocities"
     return principle
 
 

@@ -4,38 +4,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqflow.data import Labels
+from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, generator
 
 MOST = 1024
-"""Labels that a step takes; of more, random ones."""
+"""KnownVelocities that a step takes; of more, random ones."""
 
 
-class LabelError(nn.Module):
-    """``weight E |v - w|^2 / E |w|^2`` at labelled states; zero without labels.
+class KnownVelocityLoss(nn.Module):
+    """``weight E |v - w|^2 / E |w|^2`` at states of known velocity; zero without velocities.
 
-    Labels come at unit speed, ``E |w|^2 / d = 1``: the field's own speed is free, and fixed after
-    training. Its buffers are a function of the data: checkpoints need no copy. Raises
-    ``InputError`` for ``weight < 0``.
+    Known velocities come at unit speed, ``E |w|^2 / d = 1``: the field's own speed is free,
+    and fixed after training. Its buffers are a function of the data: checkpoints need no copy.
+    Raises ``InputError`` for ``weight < 0``.
     """
 
     x: Tensor
     v: Tensor
 
-    def __init__(self, labels: Labels | None, weight: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self, velocities: KnownVelocities | None, weight: float = 1.0, seed: int = 0
+    ) -> None:
         super().__init__()
         if not weight >= 0:
-            raise InputError(f"flow.label_weight={weight} found; expected label_weight >= 0")
+            raise InputError(f"flow.velocity_weight={weight} found; expected velocity_weight >= 0")
         self.weight, self.seed = weight, seed
-        x, v = labels or (torch.empty(0, 1), torch.empty(0, 1))
+        x, v = velocities or (torch.empty(0, 1), torch.empty(0, 1))
         self.register_buffer("x", x, persistent=False)
         self.register_buffer("v", v / v.square().mean().sqrt(), persistent=False)
 
     @property
     def counts(self) -> bool:
-        """Whether there are labels, and they have a weight."""
+        """Whether there are velocities, and they have a weight."""
         return len(self.x) > 0 and self.weight > 0
 
     def forward(self, field: VelocityField, step: int) -> Float[Tensor, ""]:
@@ -43,7 +45,7 @@ class LabelError(nn.Module):
             return self.x.new_zeros(())
         x, v = self.x, self.v
         if len(x) > MOST:
-            draw = generator(self.seed, Draws.LABELS, step)
+            draw = generator(self.seed, Draws.VELOCITIES, step)
             some = torch.randint(len(x), (MOST,), generator=draw).to(x.device)
             x, v = x[some], v[some]
         return self.weight * (field(x) - v).square().sum() / v.square().sum()

@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.data import Labels
+from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import Network
 from eqflow.runtime import Draws, generator, global_means, normal, rows
 from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
 from eqflow.training.batches import Batch
 from eqflow.training.modules import StageModule
-from eqflow.training.velocities import LabelError
+from eqflow.training.velocities import KnownVelocityLoss
 
 SAMPLE = 8192
 """States that weigh the test functions and decide the orientation."""
@@ -34,7 +34,7 @@ class WeakModule(StageModule):
     which is this family's bias: ``E|d_u v|^2`` is the Dirichlet energy, and alone would rather take
     the contraction out of an attractor, of which ``d_u^2 v`` takes nothing. The sign is free in the
     loss: after training the field is turned so that it contracts on average, as an attractor does,
-    unless ``labels``, whose error counts with ``label_weight``, have decided.
+    unless ``velocities``, whose error counts with ``velocity_weight``, have decided.
 
     ``states`` are the standardised training snapshots. Raises ``InputError`` for states that are no
     vectors, ``functions < 1`` and ``smoothness < 0``.
@@ -53,8 +53,8 @@ class WeakModule(StageModule):
         states: Float[Tensor, "n dim"],
         functions: int = 250,
         smoothness: float = 0.01,
-        labels: Labels | None = None,
-        label_weight: float = 1.0,
+        velocities: KnownVelocities | None = None,
+        velocity_weight: float = 1.0,
         steps: int = 3000,
         learning_rate: float = 1e-2,
         warmup: float = 0.05,
@@ -67,7 +67,7 @@ class WeakModule(StageModule):
                 "expected functions >= 1, smoothness >= 0"
             )
         self.field, self.smoothness = field, smoothness
-        self.label_error = LabelError(labels, label_weight, seed)
+        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, seed)
         # a stride, not the first ones: snapshots may come in the order of time
         self._weigh(states[:: -(-len(states) // SAMPLE)], functions)
 
@@ -106,14 +106,14 @@ class WeakModule(StageModule):
         return even, odd, means[-2], means[-1]
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
-        """Unbiased weak form and roughness, relative to the global batch's speed, and labels."""
+        """Unbiased weak form and roughness, relative to the batch's speed, and known velocities."""
         even, odd, speed, roughness = self.moments(batch, step)
         condition = (self.field.dim * even @ odd + self.smoothness * roughness) / speed
-        return condition + self.label_error(self.field, step)
+        return condition + self.known_velocity_loss(self.field, step)
 
     @torch.no_grad()
     def on_train_end(self) -> None:
-        if self.label_error.counts:
+        if self.known_velocity_loss.counts:
             return
         draw = generator(self.seed, Draws.PROBES, 2**31, self.sample.device)
         divergence = hutchinson(self.field, self.sample, rademacher(self.sample[None], draw))[1]

@@ -17,7 +17,7 @@ from eqflow.report.sweep.comparison import Job
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from eqflow.evaluation import Gauge
+    from eqflow.evaluation import Identifiability
     from eqflow.model import FlowModel
 
 SEEDS = ("flow.seed",)
@@ -31,23 +31,23 @@ NOISE = "flow.sigma"
 log = logging.getLogger("eqflow")
 
 
-class GaugeReport(Callback):
-    """Hydra's hook after a sweep: ``gauge.json``, ``.md`` and ``.png`` beside its jobs.
+class IdentifiabilityReport(Callback):
+    """Hydra's hook after a sweep: ``identifiability.json``, ``.md`` and ``.png`` beside its jobs.
 
     Factors are the swept options, members the fields of all jobs that were finished.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from eqflow.report.sweep.identifiability import verdict, write_gauge
+        from eqflow.report.sweep.identifiability import verdict, write_identifiability
 
         folder = Path(config.hydra.sweep.dir)
         with exit_codes():  # Hydra would show where it was raised, and go on
-            found = gauged(folder)
-        write_gauge(folder, found)
-        log.info("gauge: %s", verdict(found))
+            found = compared_fields(folder)
+        write_identifiability(folder, found)
+        log.info("identifiability: %s", verdict(found))
 
 
-def gauged(folder: Path) -> "Gauge":
+def compared_fields(folder: Path) -> "Identifiability":
     """The fields of a sweep at the held-out states of its first job, standardised as there.
 
     Raises ``InputError`` where no job was finished, for jobs of several laws and for designs that
@@ -56,7 +56,7 @@ def gauged(folder: Path) -> "Gauge":
     import torch
 
     from eqflow.cli.parts import build
-    from eqflow.evaluation import gauge
+    from eqflow.evaluation import identifiability
     from eqflow.model import FlowModel
 
     done = [job for job in jobs(folder) if (folder / job.name / "flow").is_dir()]
@@ -75,7 +75,7 @@ def gauged(folder: Path) -> "Gauge":
         for name, each in varied.items()
     }
     truth = data.snapshots.velocity and data.snapshots.velocity(x)
-    return gauge(x, torch.cat(velocities).to(x), levels, truth)
+    return identifiability(x, torch.cat(velocities).to(x), levels, truth)
 
 
 def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, list[Hashable]]:
@@ -105,5 +105,5 @@ def _velocities(model: "FlowModel", x: "Tensor") -> "Tensor":
     from eqflow.fields import Ensemble
 
     z, field = model.standardiser.standard(x).float(), model.field
-    v = field.every(z) if isinstance(field, Ensemble) else field(z)[None]
+    v = field.at_common_states(z) if isinstance(field, Ensemble) else field(z)[None]
     return v * model.standardiser.std

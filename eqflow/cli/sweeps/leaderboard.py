@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.sweeps.page import jobs
-from eqflow.discovery import TRUSTED, Findings
+from eqflow.discovery import RECOVERY_LEVEL, Findings
 
 
 class Leaderboard(Callback):
@@ -42,7 +42,7 @@ def _reason(place: Path, numbers: Mapping[str, float]) -> str:
     if found.is_file():
         return Findings(**json.loads(found.read_text())).reason
     p_value = numbers.get("stationarity/p_value", 0.0)
-    if p_value >= TRUSTED:
+    if p_value >= RECOVERY_LEVEL:
         return "the distribution is kept, but by how many other fields is not known"
     return f"the held-out test leaves it in doubt or rejects it, p = {p_value:.2g}"
 

@@ -1,4 +1,4 @@
-"""The gauge report of a sweep: a verdict, tables and a picture."""
+"""The identifiability report of a sweep: a verdict, tables and a picture."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from eqflow.evaluation import Bands, Gauge
+from eqflow.evaluation import Bands, Identifiability
 from eqflow.report.style import COLOURS, STYLE, TRUTH, number, sheet
 from eqflow.runtime import replacing, write_json
 
@@ -22,46 +22,50 @@ RESTS = ("interactions", "seeds")
 """Shares of the spread that belong to no factor."""
 
 
-def write_gauge(folder: Path, gauge: Gauge) -> None:
-    """Write ``gauge.json``, ``gauge.md`` and ``gauge.png`` into ``folder``."""
-    write_json(folder / "gauge.json", numbers(gauge))
-    (folder / "gauge.md").write_text(text(gauge) + "\n", encoding="utf-8")
-    with rc_context(STYLE), replacing(folder / "gauge.png") as path:
-        figure(gauge).savefig(path, format="png")
+def write_identifiability(folder: Path, identifiability: Identifiability) -> None:
+    """Write ``identifiability.json``, ``.md`` and ``.png`` into ``folder``."""
+    write_json(folder / "identifiability.json", numbers(identifiability))
+    (folder / "identifiability.md").write_text(text(identifiability) + "\n", encoding="utf-8")
+    with rc_context(STYLE), replacing(folder / "identifiability.png") as path:
+        figure(identifiability).savefig(path, format="png")
 
 
-def numbers(gauge: Gauge) -> dict[str, Any]:
+def numbers(identifiability: Identifiability) -> dict[str, Any]:
     """What was measured, by name."""
-    equal, unequal = gauge.cosines()
+    equal, unequal = identifiability.cosines()
     found = {
-        "verdict": verdict(gauge),
-        "fields": len(gauge.fields),
-        "cells": len(gauge.cell.unique()),
-        "states": len(gauge.states),
+        "verdict": verdict(identifiability),
+        "fields": len(identifiability.fields),
+        "cells": len(identifiability.cell.unique()),
+        "states": len(identifiability.states),
         "spread": {
-            "diverse": gauge.spread.total,
-            "seeds": gauge.spread.seeds,
-            "unrelated": gauge.unrelated,
+            "diverse": identifiability.spread.total,
+            "seeds": identifiability.spread.seeds,
+            "unrelated": identifiability.unrelated,
         },
-        "shares": gauge.spread.shares,
+        "shares": identifiability.spread.shares,
         "cos": {
             name: cosines.mean().item()
             for name, cosines in (("equal_factors", equal), ("unequal_factors", unequal))
             if len(cosines)
         },
-        "bands": {name: asdict(bands) for name, bands in gauge.bands().items()},
+        "bands": {name: asdict(bands) for name, bands in identifiability.bands().items()},
     }
-    if gauge.truth is None:
+    if identifiability.truth is None:
         return found
-    return found | {"truth_cos": (gauge.fields @ gauge.truth).abs().mean().item()}
+    return found | {
+        "truth_cos": (identifiability.fields @ identifiability.truth).abs().mean().item()
+    }
 
 
-def verdict(gauge: Gauge) -> str:
+def verdict(identifiability: Identifiability) -> str:
     """How far the snapshots decide, what else does, and whether the truth is among the fields."""
-    shares = gauge.spread.shares
-    common, chance = (_percent(1 - part) for part in (gauge.spread.total, gauge.unrelated))
+    shares = identifiability.spread.shares
+    common, chance = (
+        _percent(1 - part) for part in (identifiability.spread.total, identifiability.unrelated)
+    )
     sentences = [
-        f"{len(gauge.fields)} fields of one law that differ on purpose have {common} of their "
+        f"{len(identifiability.fields)} fields that differ on purpose have {common} of their "
         f"square in common, as many unrelated ones {chance}: more the snapshots do not decide. "
         f"Seeds alone show {_percent(shares['seeds'])} of the spread."
     ]
@@ -69,7 +73,9 @@ def verdict(gauge: Gauge) -> str:
     first = max(factors, key=factors.__getitem__, default=None)
     if first and factors[first] > 0:
         sentences.append(f"The factor that explains most is {first}, {_percent(factors[first])}.")
-    sentences += [_covered(*named) for named in gauge.bands().items() if named[1].truth is not None]
+    sentences += [
+        _covered(*named) for named in identifiability.bands().items() if named[1].truth is not None
+    ]
     return " ".join(sentences)
 
 
@@ -85,11 +91,13 @@ def _covered(name: str, bands: Bands) -> str:
     return f"The true {name} is {of_all} the band of all fields and {of_seeds} that of seeds."
 
 
-def text(gauge: Gauge) -> str:
+def text(identifiability: Identifiability) -> str:
     """The verdict, then the shares and the bands as Markdown tables."""
-    lines = [verdict(gauge), "", "| factor | share of the spread |", "| --- | --- |"]
-    lines += [f"| {name} | {number(share, 2)} |" for name, share in gauge.spread.shares.items()]
-    if bands := gauge.bands():
+    lines = [verdict(identifiability), "", "| factor | share of the spread |", "| --- | --- |"]
+    lines += [
+        f"| {name} | {number(share, 2)} |" for name, share in identifiability.spread.shares.items()
+    ]
+    if bands := identifiability.bands():
         lines += ["", "| 90 % of | all fields | fields of one cell | truth |"]
         lines += ["| --- | --- | --- | --- |"]
     for name, found in bands.items():
@@ -102,20 +110,23 @@ def _interval(band: tuple[float, float]) -> str:
     return " to ".join(number(end) for end in band)
 
 
-def figure(gauge: Gauge) -> Figure:
+def figure(identifiability: Identifiability) -> Figure:
     """Shares, cosines and bands above, the states and their spread below."""
     drawn = sheet(11.0, 6.4)
     parts: Any = drawn.subfigures(2, 1, height_ratios=(1, 1.25))
     above, below = parts
     shares, cosines, bands = above.subplots(1, 3, width_ratios=(1.1, 1, 1.2))
-    _shares(shares, gauge.spread.shares)
-    _cosines(cosines, gauge)
-    _bands(bands, gauge.bands())
+    _shares(shares, identifiability.spread.shares)
+    _cosines(cosines, identifiability)
+    _bands(bands, identifiability.bands())
     places = below.subplots(1, 2, sharex=True, sharey=True)
-    most = gauge.diverse_points.quantile(0.99).item()
-    kinds = {"all fields": gauge.diverse_points, "fields of equal factors": gauge.seed_points}
+    most = identifiability.diverse_points.quantile(0.99).item()
+    kinds = {
+        "all fields": identifiability.diverse_points,
+        "fields of equal factors": identifiability.seed_points,
+    }
     for axes, (name, spread) in zip(places, kinds.items(), strict=True):
-        dots = _states(axes, gauge.states, spread, most)
+        dots = _states(axes, identifiability.states, spread, most)
         axes.set_title(f"spread of {name}")
     below.colorbar(dots, ax=places, label="spread at a state", extend="max")
     return drawn
@@ -132,8 +143,8 @@ def _shares(axes: Axes, shares: dict[str, float]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _cosines(axes: Axes, gauge: Gauge) -> None:
-    for values, colour in zip(gauge.cosines(), (SEEDS, DIVERSE), strict=True):
+def _cosines(axes: Axes, identifiability: Identifiability) -> None:
+    for values, colour in zip(identifiability.cosines(), (SEEDS, DIVERSE), strict=True):
         shown = values.clamp_max(1).cpu().numpy()
         axes.hist(shown, bins=25, range=(0, 1), density=True, alpha=0.6, color=colour)
     axes.legend(["equal factors, other seeds", "unequal factors"], fontsize=8)

@@ -124,7 +124,7 @@ class ImageForm(Form):
         """The moments with unknowns first: sums over functions are then along rows."""
         return self.each.mT.contiguous()
 
-    def settle(self, xi: Float[Tensor, " unknowns"]) -> None:
+    def set_effective_size(self, xi: Float[Tensor, " unknowns"]) -> None:
         """Count ``total`` by how much the field's own moments are correlated within an image."""
         self.total = self.count / inflation(self.moments(xi) @ self.mix, self.groups)
 

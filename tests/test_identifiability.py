@@ -1,4 +1,4 @@
-"""The gauge report: spread of fields, its parts, bands of what a reader knows, a sweep's files."""
+"""The identifiability report: spread of fields, its parts, bands, a sweep's files."""
 
 import json
 from itertools import product
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from eqflow.cli.sweeps.identifiability import factors
 from eqflow.errors import InputError
-from eqflow.evaluation import Bands, gauge
+from eqflow.evaluation import Bands, identifiability
 from eqflow.metrics import (
     FUNCTIONALS,
     band,
@@ -26,7 +26,7 @@ from eqflow.metrics import (
     within,
 )
 from eqflow.report.sweep.comparison import Job
-from eqflow.report.sweep.identifiability import verdict, write_gauge
+from eqflow.report.sweep.identifiability import verdict, write_identifiability
 
 COORDINATES = 60
 TURN = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])  # v = x @ TURN turns anticlockwise
@@ -107,7 +107,7 @@ def test_signs_and_speeds_are_no_part_of_a_field():
     v = torch.stack([x @ TURN, x @ TURN + 0.3 * x.sin(), x.square(), x @ TURN + 0.5 * x.cos()])
     levels = {"kind": [0, 0, 1, 1]}
     factor = torch.tensor([2.0, -1.0, -0.1, 3.0])[:, None, None]
-    one, other = (gauge(x, fields, levels, x @ TURN) for fields in (v, factor * v))
+    one, other = (identifiability(x, fields, levels, x @ TURN) for fields in (v, factor * v))
     torch.testing.assert_close(one.fields, other.fields)
     assert one.spread.total == pytest.approx(other.spread.total)
     assert one.bands()["circulation"].truth > 0
@@ -194,26 +194,26 @@ def test_a_band_covers_what_lies_in_it():
     assert not bands.cover(bands.seeds)
 
 
-def known_gauge(truth=True):
+def known_identifiability(truth=True):
     """Two kinds of fields, alike within a kind."""
     x = torch.randn(200, 2, generator=drawn(7))
     noise = 0.01 * torch.randn(4, 200, 2, generator=drawn(8))
     v = torch.stack([x @ TURN, x @ TURN, x.square(), x.square()]) + noise
-    return gauge(x, v, {"kind": ["a", "a", "b", "b"]}, x @ TURN if truth else None)
+    return identifiability(x, v, {"kind": ["a", "a", "b", "b"]}, x @ TURN if truth else None)
 
 
 @pytest.mark.parametrize("truth", [True, False])
 def test_the_report_says_what_explains_the_spread(truth, tmp_path):
-    found = known_gauge(truth)
+    found = known_identifiability(truth)
     assert found.spread.shares["kind"] > 0.99
     assert "Seeds alone show 0 %" in verdict(found)
     assert "The factor that explains most is kind, 100 %" in verdict(found)
     assert ("The true circulation is " in verdict(found)) == truth
-    write_gauge(tmp_path, found)
-    written = json.loads((tmp_path / "gauge.json").read_text())
+    write_identifiability(tmp_path, found)
+    written = json.loads((tmp_path / "identifiability.json").read_text())
     assert written["cos"]["equal_factors"] > 0.99 > 0.2 > written["cos"]["unequal_factors"]
     assert ("truth_cos" in written) == truth
-    assert (tmp_path / "gauge.png").stat().st_size > 1000
+    assert (tmp_path / "identifiability.png").stat().st_size > 1000
 
 
 def test_factors_are_what_varies_and_noise_is_what_a_field_lives_at():
@@ -237,16 +237,18 @@ def test_factors_are_what_varies_and_noise_is_what_a_field_lives_at():
 
 
 @pytest.mark.slow
-def test_a_sweep_ends_with_its_gauge(tmp_path, monkeypatch):
+def test_a_sweep_ends_with_its_identifiability(tmp_path, monkeypatch):
     sizes = ["data.n=300", "data.val=20", "data.test=200", "flow.field.width=8", "flow.ensemble=2"]
     steps = ["score.training.steps=4", "flow.training.steps=4", "threads=1"]
     where = [f"sweep_dir={tmp_path}/s", f"cache_dir={tmp_path}/cache"]
-    given = ["experiment=lorenz_gauge", "flow.field.fourier=4", "flow.sigma=0.1,0.2"]
+    given = ["experiment=lorenz_identifiability", "flow.field.fourier=4", "flow.sigma=0.1,0.2"]
     assert runs.call(monkeypatch, "-m", *given, *sizes, *steps, *where) == 0
-    found = json.loads((tmp_path / "s" / "gauge.json").read_text())
+    found = json.loads((tmp_path / "s" / "identifiability.json").read_text())
     # weak fields of the two noise levels are of one cell
     assert (found["fields"], found["cells"], found["states"]) == (16, 6, 200)
     factors = {"data.seed", "flow.condition", "flow.sigma"}
     assert set(found["shares"]) == factors | {"interactions", "seeds"}
     assert found["bands"]["circulation"]["truth"] is not None
-    assert {"gauge.md", "gauge.png"} <= {path.name for path in (tmp_path / "s").iterdir()}
+    assert {"identifiability.md", "identifiability.png"} <= {
+        path.name for path in (tmp_path / "s").iterdir()
+    }
