@@ -7,7 +7,6 @@ from eqflow.data.snapshots import (
     add_measurement_noise,
     check_sizes,
     check_states,
-    remembered,
     split,
 )
 from eqflow.data.standardiser import Standardiser, channelwise
@@ -25,7 +24,6 @@ __all__ = [
     "checked_velocities",
     "half",
     "numbered",
-    "remembered",
     "shuffled",
     "split",
     "summed",

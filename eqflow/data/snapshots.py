@@ -1,11 +1,8 @@
 """Snapshots split, standardised, and with their true velocity where it is known."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
-from functools import wraps
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import RLock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -42,7 +39,6 @@ class Snapshots:
     test_groups: Tensor | None = None
     alternatives: dict[str, Velocity] | None = None
     known_velocities: KnownVelocities | None = None
-    memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,25 +55,7 @@ class Snapshots:
             self,
             **moved,
             known_velocities=self.known_velocities and self.known_velocities.to(device),
-            memory={},
         )
-
-
-def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Keep what a function of snapshots and hashable arguments gave, for as long as they live.
-
-    A thread that asks for what another is at waits for it.
-    """
-
-    @wraps(function)
-    def recall(snapshots: Snapshots, *arguments: Hashable) -> Result:
-        key = (function.__module__, function.__name__, *arguments)
-        with snapshots.memory.setdefault(("lock", *key), RLock()):
-            if key not in snapshots.memory:
-                snapshots.memory[key] = function(snapshots, *arguments)
-            return snapshots.memory[key]
-
-    return recall
 
 
 def split(
@@ -137,7 +115,6 @@ def add_measurement_noise(snapshots: Snapshots, noise: float, seed: int = 0) -> 
         snapshots,
         standardiser=Standardiser(before.raw(again.mean), before.std * again.std),
         velocity=velocity and again.standard_velocity(velocity),
-        memory={},
     )
 
 

@@ -2,8 +2,16 @@
 
 from collections.abc import Sequence
 
+from eqflow.evaluation import ComparedField, Numbers
+from eqflow.evaluation.comparison import (
+    MEAN_COSINE,
+    NOISE_LEVEL,
+    ODD_COSINE,
+    PUBLISHED_COSINE,
+    RATIO,
+    spread_of,
+)
 from eqflow.report.alignment import aligned, kept_textures
-from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
 from eqflow.report.equations import laws
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
@@ -33,10 +41,10 @@ MEASURES = {
     "|cos| smoothed": "truth/cos_smoothed",
     "cos to known velocities": "velocities/cos",
     "speed by known velocities": "velocities/speed",
-    "signed cos": MEAN,
+    "signed cos": MEAN_COSINE,
     "signed cos, noise-free": "truth/clean/cos_mean",
-    "odd displacement": ODD,
-    "published displacement": PUBLISHED,
+    "odd displacement": ODD_COSINE,
+    "published displacement": PUBLISHED_COSINE,
     "structure / floor95": "fields/structure_ratio",
     "histogram / floor95": "fields/histogram_ratio",
 }
@@ -44,7 +52,7 @@ MEASURES = {
 
 
 FLOORS = {
-    LEVEL: LEVEL,
+    NOISE_LEVEL: NOISE_LEVEL,
     "preservation/mmd2_rbf05": "preservation/mmd2_floor95",
     "preservation/mmd2_median": "preservation/mmd2_floor95",
     "preservation/sw2": "preservation/sw2_floor95",
@@ -53,13 +61,13 @@ FLOORS = {
 }
 
 
-def verdict(run: Sequence[Entry]) -> str:
+def verdict(run: Sequence[ComparedField]) -> str:
     """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
     sentences = [*(law.verdict for law in laws(run[:1])), aligned(run), _preserved(run)]
     return " ".join(filter(None, [*sentences, kept_textures(run)]))
 
 
-def _preserved(run: Sequence[Entry]) -> str:
+def _preserved(run: Sequence[ComparedField]) -> str:
     """One sentence: is the distribution preserved, and do the nulls do worse?"""
     own = run[0]
     if not own.ratios:
@@ -68,7 +76,7 @@ def _preserved(run: Sequence[Entry]) -> str:
     return f"The distribution is {kept}{_against_nulls(run)}."
 
 
-def _kept(own: Entry, horizon: float) -> str:
+def _kept(own: ComparedField, horizon: float) -> str:
     ratio, escaped = own.ratios[horizon], own.escaped(horizon)
     reading = f"MMD² at {number(ratio)} times its noise floor"
     gone = f", {percent(escaped)} of the states escaped" if escaped else ""
@@ -76,7 +84,7 @@ def _kept(own: Entry, horizon: float) -> str:
     return f"{negation}preserved after {horizon:g} transit times ({reading}{gone})"
 
 
-def _against_nulls(run: Sequence[Entry]) -> str:
+def _against_nulls(run: Sequence[ComparedField]) -> str:
     horizon = run[0].headline
     rated = {e.ratios[horizon]: e.name for e in run if e.null and horizon in e.ratios}
     ends = dict.fromkeys((min(rated), max(rated))) if rated else {}
@@ -84,15 +92,15 @@ def _against_nulls(run: Sequence[Entry]) -> str:
     return f"; after {horizon:g} the nulls read {reading}" if rated else ""
 
 
-def levels(run: Sequence[Entry]) -> dict[float, Entry]:
+def levels(run: Sequence[ComparedField]) -> dict[float, ComparedField]:
     """The noise levels that the fields live at, each with the first field there."""
-    first: dict[float, Entry] = {}
-    for entry in run:
-        first.setdefault(entry.sigma, entry)
+    first: dict[float, ComparedField] = {}
+    for compared in run:
+        first.setdefault(compared.sigma, compared)
     return first
 
 
-def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
+def table(run: Sequence[ComparedField], dim: int) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of written numbers: one row per field, the noise floors last.
 
     Above three dimensions ``MMD^2`` is that of the median bandwidth. Columns without a number are
@@ -100,13 +108,13 @@ def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
     """
     columns = _columns(run, dim)
     rows = [[e.name, *(_cell(e.numbers, key) for key in columns.values())] for e in run]
-    for entry in levels(run).values():
-        floors = [_floor(entry.numbers, key) for key in columns.values()]
+    for compared in levels(run).values():
+        floors = [_floor(compared.numbers, key) for key in columns.values()]
         rows.append(["noise floor, 95\N{NO-BREAK SPACE}%", *floors])
     return ["field", *columns], rows
 
 
-def crossed(run: Sequence[Entry]) -> tuple[list[str], list[list[str]]] | None:
+def crossed(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] | None:
     """Headings and rows: |cos| of every field to the systems that the snapshots might be of."""
     names = list(dict.fromkeys(n for e in run for n in e.numbers if _is_cross(n)))
     if not names:
@@ -119,9 +127,9 @@ def _is_cross(name: str) -> bool:
     return name.startswith(CROSS) and not name.endswith("_std")
 
 
-def _columns(run: Sequence[Entry], dim: int) -> dict[str, str]:
+def _columns(run: Sequence[ComparedField], dim: int) -> dict[str, str]:
     """Heading -> name of the measure."""
-    columns = {SIGMA: LEVEL} if len(levels(run)) > 1 else {}
+    columns = {SIGMA: NOISE_LEVEL} if len(levels(run)) > 1 else {}
     columns |= {f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in HORIZONS}
     columns["MMD²"] = "preservation/mmd2_rbf05" if dim <= 3 else "preservation/mmd2_median"
     columns |= MEASURES

@@ -22,7 +22,19 @@ Noise = Callable[[int], Tensor]
 
 
 class Integrator:
-    """Integrator of a velocity field; time is in transit times."""
+    """Integrator of a velocity field; time is in transit times.
+
+    ``dt`` is the step of an integrator with fixed steps, None of one that finds its own; ``eta`` is
+    the strength of the noise of a ``stochastic`` one, in inverse transit times.
+    """
+
+    dt: float | None = None
+    eta: float = 0.0
+    stochastic = False
+
+    def __str__(self) -> str:
+        """Name and step, as a report shows them."""
+        return type(self).__name__ + (f", dt {self.dt:g}" if self.dt else "")
 
     def __call__(
         self,
@@ -53,6 +65,8 @@ class FixedStep(Integrator):
     ``eta`` is the strength of the restoring noise, in inverse transit times; 0 for an ODE.
     Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
     """
+
+    dt: float
 
     def __init__(self, dt: float = 0.05, eta: float = 0.0) -> None:
         if not dt > 0:

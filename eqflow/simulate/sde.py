@@ -16,6 +16,8 @@ from eqflow.simulate.base import FixedStep, Noise, Velocity
 
 
 class _SDE(FixedStep):
+    stochastic = True
+
     def __init__(self, dt: float = 0.05, eta: float = 0.1) -> None:
         super().__init__(dt, eta)
 
