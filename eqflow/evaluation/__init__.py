@@ -14,7 +14,7 @@ from eqflow.evaluation.chaos import (
     true_growth,
 )
 from eqflow.evaluation.comparison import ComparedField, Numbers
-from eqflow.evaluation.evaluate import evaluate, evaluate_truth
+from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth
 from eqflow.evaluation.identifiability import Bands, Identifiability, identifiability
 from eqflow.evaluation.members import evaluate_members, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
@@ -23,6 +23,7 @@ from eqflow.evaluation.protocol import HEADLINE, Protocol
 from eqflow.evaluation.reference import Reference, true_path
 
 __all__ = [
+    "FURTHER_MEASURES",
     "HEADLINE",
     "Bands",
     "ComparedField",

@@ -1,5 +1,6 @@
 """All measures of a field, or of the true system, in one call."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,11 @@ from eqflow.fields import VelocityField
 from eqflow.score import Score
 from eqflow.simulate import Integrator
 
+Measure = Callable[[VelocityField, Score, Reference, Integrator], dict[str, float]]
+
+FURTHER_MEASURES: list[Measure] = []
+"""Measures from outside the package that are taken of every field, beside its own."""
+
 
 @torch.no_grad()
 def evaluate(
@@ -29,6 +35,8 @@ def evaluate(
     path = simulated(field, score, reference, integrator)
     numbers = distances(path, reference) | shortened(field, integrator)
     numbers |= stationarity(field, reference) | velocity_agreement(field, reference.snapshots)
+    for measure in FURTHER_MEASURES:
+        numbers |= measure(field, score, reference, integrator)
     if reference.images:
         numbers |= textures(path, reference)
         numbers |= image_residuals(field, score, reference) if reference.sigma else {}

@@ -1,6 +1,6 @@
-"""Which figures a run has something to show for."""
+"""The figures of a run: which there are, and what each is drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -20,12 +20,15 @@ from eqflow.report.portraits import Row
 from eqflow.report.style import SIGMA, TRUTH, number
 from eqflow.terms import variable_names
 
-PANELS = ("random", "score")
+STREAMLINE_NULLS = ("random", "score")
 """Nulls whose streamlines are drawn beside the fitted fields."""
+
+FURTHER_FIGURES: dict[str, Callable[[Sequence[ComparedField], Display], Figure | None]] = {}
+"""Figures from outside the package: name -> what draws it, whose docstring is the caption."""
 
 
 def draw(run: Sequence[ComparedField], history: History, display: Display) -> dict[str, Figure]:
-    """Every figure that the run has something to show for, by name."""
+    """The figures that the run has measured enough for, by name."""
     images = len(run[0].field.shape) > 1
     drawn = {
         "preservation": curves.preservation(run),
@@ -35,12 +38,13 @@ def draw(run: Sequence[ComparedField], history: History, display: Display) -> di
         "chaos": None if images else chaos.figure(run, display),
         "similarity": (curves.image_similarity if images else curves.similarity)(run),
         "losses": curves.losses(history),
+        **{name: draw_figure(run, display) for name, draw_figure in FURTHER_FIGURES.items()},
     }
     return {name: figure for name, figure in drawn.items() if figure}
 
 
 def films(run: Sequence[ComparedField], display: Display, folder: Path) -> dict[str, Path]:
-    """Every film that the run has something to show for, by name, written into ``folder``."""
+    """The films of a run on images, by name, written into ``folder``."""
     return motion.films(run, display, folder) if len(run[0].field.shape) > 1 else {}
 
 
@@ -48,7 +52,7 @@ def _portraits(run: Sequence[ComparedField], display: Display) -> dict[str, Figu
     own = run[0]
     dim, drawn = own.field.dim, {"overview": overview(own, display)}
     if dim == 2:
-        others = [e for e in run[1:] if not e.null or e.family in PANELS]
+        others = [e for e in run[1:] if not e.null or e.family in STREAMLINE_NULLS]
         if others:  # the own field is in the overview
             drawn["streamlines"] = portraits.streamlines(others, display.velocity, display.states)
     if dim >= 3:

@@ -15,10 +15,10 @@ from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.display import Display
 from eqflow.report.equations import laws
-from eqflow.report.gallery import draw, films
+from eqflow.report.gallery import FURTHER_FIGURES, draw, films
 from eqflow.report.html import write_page
 from eqflow.report.style import STYLE, number
-from eqflow.report.verdict import NOISE, crossed, levels, table, verdict
+from eqflow.report.verdict import SAMPLING_NOISE, crossed, levels, table, verdict
 from eqflow.runtime import replacing
 
 
@@ -52,13 +52,14 @@ def write_report(
         levels=list(levels(run)),
         laws=laws(run),
         verdict=verdict(run),
-        noise=NOISE,
+        noise=SAMPLING_NOISE,
         headings=headings,
         rows=rows,
         seconds=", ".join(f"{stage} {number(value)}" for stage, value in seconds.items()),
         chaos=chaos.table(run),
         crossed=crossed(run),
         pictures={name: _embedded(path) for name, path in paths.items()},
+        further={name: draw_figure.__doc__ for name, draw_figure in FURTHER_FIGURES.items()},
         films={name: _embedded(path) for name, path in moving.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )

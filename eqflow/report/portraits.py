@@ -45,7 +45,7 @@ def streamlines(
 ) -> Figure:
     """Streamlines of fields in the plane over the states they must keep, on the same limits.
 
-    ``velocity(compared, x)`` is that of an compared, ``states(sigma)`` those at a noise level; raw units.
+    ``velocity(compared, x)`` is that of a field, ``states(sigma)`` raw states at a noise level.
     """
     columns, limits = 3, frame(states(run[0].sigma))
     rows = -(-len(run) // columns)

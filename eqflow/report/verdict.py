@@ -15,21 +15,17 @@ from eqflow.report.alignment import aligned, kept_textures
 from eqflow.report.equations import laws
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
-NOISE = 1.5
+SAMPLING_NOISE = 1.5
 """Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
 
 
-HORIZONS = (1.0, 10.0, 100.0)
+TABLE_HORIZONS = (1.0, 10.0, 100.0)
 """Transit times whose ratio the table shows."""
 
+CROSS_SIMILARITY, P_VALUE = "truth/cross/", "stationarity/p_value"
+"""Measures: similarity to one of several systems, which follows, and the stationarity test."""
 
-CROSS = "truth/cross/"
-
-
-P_VALUE = "stationarity/p_value"
-
-
-MEASURES = {
+COLUMNS = {
     "sliced W₂": "preservation/sw2",
     "Sinkhorn": "preservation/sinkhorn",
     "escaped": "preservation/escaped",
@@ -50,8 +46,7 @@ MEASURES = {
 }
 """Columns of the table after the ratios: heading -> name of the measure."""
 
-
-FLOORS = {
+FLOOR_MEASURES = {
     NOISE_LEVEL: NOISE_LEVEL,
     "preservation/mmd2_rbf05": "preservation/mmd2_floor95",
     "preservation/mmd2_median": "preservation/mmd2_floor95",
@@ -80,7 +75,7 @@ def _kept(own: ComparedField, horizon: float) -> str:
     ratio, escaped = own.ratios[horizon], own.escaped(horizon)
     reading = f"MMD² at {number(ratio)} times its noise floor"
     gone = f", {percent(escaped)} of the states escaped" if escaped else ""
-    negation = "" if ratio <= NOISE else "not "
+    negation = "" if ratio <= SAMPLING_NOISE else "not "
     return f"{negation}preserved after {horizon:g} transit times ({reading}{gone})"
 
 
@@ -120,19 +115,21 @@ def crossed(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] |
     if not names:
         return None
     rows = [[e.name, *(_cell(e.numbers, n) for n in names)] for e in run if names[0] in e.numbers]
-    return ["field", *(n.removeprefix(CROSS) for n in names)], rows
+    return ["field", *(n.removeprefix(CROSS_SIMILARITY) for n in names)], rows
 
 
 def _is_cross(name: str) -> bool:
-    return name.startswith(CROSS) and not name.endswith("_std")
+    return name.startswith(CROSS_SIMILARITY) and not name.endswith("_std")
 
 
 def _columns(run: Sequence[ComparedField], dim: int) -> dict[str, str]:
     """Heading -> name of the measure."""
     columns = {SIGMA: NOISE_LEVEL} if len(levels(run)) > 1 else {}
-    columns |= {f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in HORIZONS}
+    columns |= {
+        f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in TABLE_HORIZONS
+    }
     columns["MMD²"] = "preservation/mmd2_rbf05" if dim <= 3 else "preservation/mmd2_median"
-    columns |= MEASURES
+    columns |= COLUMNS
     return {h: key for h, key in columns.items() if any(key in e.numbers for e in run)}
 
 
@@ -148,4 +145,4 @@ def _cell(numbers: Numbers, key: str) -> str:
 def _floor(numbers: Numbers, key: str) -> str:
     if key.startswith((RATIO, "fields/")):
         return "1"
-    return number(numbers.get(FLOORS.get(key, "")))
+    return number(numbers.get(FLOOR_MEASURES.get(key, "")))
