@@ -2,7 +2,7 @@
 
     python benchmarks/weak_form.py                      # a pass, and fits: table and picture
     python benchmarks/weak_form.py --stream 10000000    # a longer pass
-    python benchmarks/weak_form.py --unknowns 168       # larger fits
+    python benchmarks/weak_form.py --unknowns 168       # up to fits of that many
 
 The pass streams batches of a pool of Lorenz states, one after the other, through the sums of a fit
 and, in turn on the same batch, through the bare matrix products of these sums: no sines, no terms,
@@ -12,33 +12,27 @@ process of its own (Linux). A fit's memory is the peak of that process less its 
 the imports and a fit of 200 states take.
 """
 
-import argparse
-import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from math import comb
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import harness
+import torch
+from harness import lap
+from matplotlib import rc_context
+from torch import Tensor
 
-import torch  # noqa: E402
-from matplotlib import rc_context  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from eqflow.discovery import Discovery  # noqa: E402
-from eqflow.fields import Library  # noqa: E402
-from eqflow.report.style import COLOURS, OTHER, STYLE, logarithmic, sheet  # noqa: E402
-from eqflow.snapshots import Standardiser  # noqa: E402
-from eqflow.stationarity import Sums, select  # noqa: E402
-from eqflow.store import replacing  # noqa: E402
-from eqflow.systems import Lorenz63  # noqa: E402
+from eqflow.discovery import Discovery
+from eqflow.fields import Library
+from eqflow.report.style import COLOURS, OTHER, STYLE, logarithmic, sheet
+from eqflow.snapshots import Standardiser
+from eqflow.stationarity import Sums, select
+from eqflow.store import replacing
+from eqflow.systems import Lorenz63
 
 BATCH = 8192
 POOL = 200_000
@@ -95,13 +89,6 @@ def peak() -> float:
     return int(kib) / 1024
 
 
-def lap(call: Callable[[], Any]) -> float:
-    """Seconds that a call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 # fits
 
 
@@ -118,16 +105,17 @@ def fit(n: int, dim: int, degree: int | str, threads: int) -> Row:
         return found
 
     seconds, memory = lap(whole), peak() - before
-    found, _ = discovery(x, degree)
-    started = time.perf_counter()
-    law = select(found._trial(0.0), found.libraries)[-1][1]
-    selection = time.perf_counter() - started
-    return Row(n, dim, degree, len(law.found.xi), selection, seconds, memory, before)
+    pairs, _ = discovery(x, degree)
+    chosen, selection = harness.timed(
+        lambda: select(pairs._trial(0.0), pairs.libraries), perf_counter
+    )
+    count = len(chosen[-1][1].found.xi)
+    return Row(n, dim, degree, count, selection, seconds, memory, before)
 
 
 def middle(rows: Sequence[Row]) -> Row:
     """The medians of repeats of one fit."""
-    return Row(*rows[0][:4], *(median(each) for each in list(zip(*rows, strict=True))[4:]))
+    return Row(*rows[0][:4], *map(median, list(zip(*rows, strict=True))[4:]))
 
 
 # the pass
@@ -156,9 +144,8 @@ def stream(total: int, threads: int) -> str:
         batch = pool[step * BATCH % (POOL - BATCH) :][:BATCH]
         exact = batch.double()
         calls = [partial(ours, batch), partial(bare, exact, found.field.theta(exact))]
-        order = (0, 1) if step % 2 else (1, 0)
-        seconds = {k: lap(calls[k]) for k in order}
-        laps.append((seconds[0], seconds[1]))
+        order = 1 if step % 2 else -1  # who is first has the batch not yet in the cache
+        laps.append([*map(lap, calls[::order])][::order])
         if step == 0:
             start = peak()
     ours_s, bare_s = torch.tensor(laps, dtype=torch.double).T
@@ -206,33 +193,22 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
         figure.savefig(temporary, format="png")
 
 
-def main() -> None:
-    """Print the pass and the table of fits, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stream", type=int, default=1_000_000)
-    parser.add_argument("--unknowns", type=int, default=105, help="of the largest fit")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("outputs/weak_form"))
-    args = parser.parse_args()
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
-        print(alone.submit(stream, args.stream, args.threads).result(), flush=True)
-        print("\n| N | d | degree | unknowns | selection, s | whole fit, s | MiB | before |")
-        print("|---|---|---|---|---|---|---|---|")
+if __name__ == "__main__":
+    asked = harness.options(
+        __doc__, stream=1_000_000, unknowns=105, threads=2, repeats=1, out=Path("outputs/weak_form")
+    )
+    with harness.processes(1, max_tasks_per_child=1) as alone:
+        print(alone.submit(stream, asked.stream, asked.threads).result(), flush=True)
+        print()
+        harness.heading(
+            *("N", "d", "degree", "unknowns", "selection, s", "whole fit, s", "MiB", "before")
+        )
         rows = {}
         for case in dict.fromkeys(case for cases in SERIES.values() for case in cases):
-            if unknowns(case) > args.unknowns:
+            if unknowns(case) > asked.unknowns:
                 continue
-            repeats = [alone.submit(fit, *case, args.threads) for _ in range(args.repeats)]
+            repeats = [alone.submit(fit, *case, asked.threads) for _ in range(asked.repeats)]
             row = rows[case] = middle([repeat.result() for repeat in repeats])
-            print(
-                f"| {row.snapshots} | {row.dimension} | {row.degree} | {row.unknowns} "
-                f"| {row.selection:.1f} | {row.whole:.1f} | {row.memory:.0f} "
-                f"| {row.before:.0f} |",
-                flush=True,
-            )
-    draw(args.out / "weak_form.png", rows)
-
-
-if __name__ == "__main__":
-    main()
+            times = (f"{row.selection:.1f}", f"{row.whole:.1f}")
+            harness.row(*row[:4], *times, f"{row.memory:.0f}", f"{row.before:.0f}")
+    draw(asked.out / "weak_form.png", rows)
