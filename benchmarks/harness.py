@@ -130,10 +130,15 @@ def trained_score(states: Tensor, seed: int = 0, **training: Any) -> Score:
 def trained_field(
     field: VelocityField, score: Score, states: Tensor, seed: int = 0, **training: Any
 ) -> VelocityField:
-    """Train a field by :func:`eqflow.training.flow_module` and normalise it where it lives."""
+    """Train a field by the options of ``flow_module`` and normalise it, the weak form at 0."""
     if module := flow_module(field, score, states, seed=seed, **training):
         fit(module, states, seed)
     sigma = 0.0 if training.get("condition") == "weak" else training.get("sigma", 0.2)
+    return normalised(field, states, sigma)
+
+
+def normalised(field: VelocityField, states: Tensor, sigma: float) -> VelocityField:
+    """Freeze a field, its speed that at ``states`` noised at ``sigma``."""
     return field.requires_grad_(False).normalise_(noised_batches(states, sigma))
 
 

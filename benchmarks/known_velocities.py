@@ -1,53 +1,38 @@
-"""How far a few known velocities decide the dynamics, with the law of the snapshots and without.
+"""How far a few known velocities decide the dynamics, with the snapshots and without them.
 
-    python benchmarks/labels.py
-    python benchmarks/labels.py --seeds 0 1 --systems Lorenz --figure docs/labels.png
+    python benchmarks/known_velocities.py
+    python benchmarks/known_velocities.py --seeds 0 1 --systems Lorenz --figure docs/labels.png
 
-|cos| to the true velocity at 2,000 clean held-out states against the number of labelled states,
-24,000 snapshots, a fresh data set, score and labels a seed. `stream`: flow=stream, exact for the
-law at sigma 0.2; `network`: flow=network flow.condition=weak, its condition as a penalty; both at
-their defaults. The others know the labels alone: `rbf`, scipy's RBFInterpolator (thin plates; the
-nearest label below four), `quadratic`, least squares of degree 2, of least norm where labels are
-few. Median and range over seeds; `--jsonl` keeps the rows, and goes on from them.
+|cos| to the true velocity at 2,000 clean held-out states against the number of known velocities,
+`--known`, beside 24,000 snapshots; fresh data, score and known velocities a seed. `stream`:
+flow=stream, which keeps the distribution exactly at sigma 0.2; `network`: flow=network
+flow.condition=weak, the condition as a penalty; both at their defaults. The others see no
+snapshots: `rbf`, scipy's RBFInterpolator (thin plates; linear below four known velocities),
+`quadratic`, least squares of degree 2, of least norm where few are known. Median and range over
+seeds; `--jsonl` keeps the rows, and goes on from them; `--figure` draws them.
 """
 
-import argparse
-import json
-import logging
-import os
-import sys
-import time
-import warnings
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+import harness
+import numpy as np
+import torch
+from matplotlib import rc_context
+from scipy.interpolate import RBFInterpolator
+from torch import Tensor
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from scipy.interpolate import RBFInterpolator  # noqa: E402
-from torch import Tensor  # noqa: E402
+from data_modules import Dysts, Lorenz
+from eqflow.fields import build_field
+from eqflow.labels import Labels
+from eqflow.report.style import COLOURS, STYLE, sheet
+from eqflow.score import Score
 
-from data_modules import Dysts, Lorenz  # noqa: E402
-from eqflow.fields import build_field  # noqa: E402
-from eqflow.labels import Labels  # noqa: E402
-from eqflow.report.style import COLOURS, STYLE, sheet  # noqa: E402
-from eqflow.score import Score, TrainedScore, build_score  # noqa: E402
-from eqflow.training import (  # noqa: E402
-    StageModule,
-    flow_module,
-    noised_batches,
-    quiet_trainer,
-    score_module,
-    train_loader,
-)
-
-STATES, SIGMA, BATCH = 24_000, 0.2, 512
-COUNTS = (1, 3, 10, 30, 100)
+STATES, SIGMA = 24_000, 0.2
+COUNTS = [1, 3, 10, 30, 100]
 
 
 class Case:
@@ -57,155 +42,121 @@ class Case:
         options = {"n": STATES, "seed": seed, "labels": max(COUNTS)}
         data = Lorenz(**options) if system == "Lorenz" else Dysts(system, **options)
         data.setup()
-        self.seed, self.snapshots = seed, data.snapshots
-        assert self.snapshots.velocity is not None
-        self.test, self.truth = data.snapshots.test, self.snapshots.velocity(data.snapshots.test)
-
-    def labels(self, count: int) -> Labels:
-        assert self.snapshots.labels is not None
-        x, v = self.snapshots.labels
-        return Labels(x[:count], v[:count])
+        self.seed, self.snapshots, self.test = seed, data.snapshots, data.snapshots.test
+        self.truth = self.snapshots.velocity(self.test)
 
     @cached_property
     def score(self) -> Score:
-        train = self.snapshots.train
-        score = build_score("mlp", self.snapshots.shape, train, self.seed)
-        assert isinstance(score, TrainedScore)
-        self.fit(score_module(score, seed=self.seed))
-        return score.requires_grad_(False)
+        return harness.trained_score(self.snapshots.train, self.seed)
 
-    def fit(self, module: StageModule) -> None:
-        trainer = quiet_trainer(module.steps, accelerator="cpu")
-        trainer.fit(module, train_loader(self.snapshots.train, BATCH, 500, self.seed))
-
-    def trained(self, family: str, labels: Labels, **options: str) -> Tensor:
+    def trained(self, family: str, score: Score, known: Labels, **training: str) -> Tensor:
         """Velocities of a field at the held-out states."""
-        train = self.snapshots.train
-        score = self.score if family == "stream" else Score()
         field = build_field(family, self.snapshots.shape, score, SIGMA, self.seed)
-        module = flow_module(field, score, train, labels=labels, seed=self.seed, **options)
-        assert module is not None
-        self.fit(module)
-        noise = SIGMA if family == "stream" else 0.0
-        return field.requires_grad_(False).normalise_(noised_batches(train, noise))(self.test)
+        train = self.snapshots.train
+        return harness.trained_field(field, score, train, self.seed, labels=known, **training)(
+            self.test
+        )
 
 
-def stream(case: Case, labels: Labels) -> Tensor:
-    return case.trained("stream", labels)
+def stream(case: Case, known: Labels) -> Tensor:
+    return case.trained("stream", case.score, known)
 
 
-def network(case: Case, labels: Labels) -> Tensor:
-    return case.trained("network", labels, condition="weak")
+def network(case: Case, known: Labels) -> Tensor:
+    return case.trained("network", Score(), known, condition="weak")
 
 
-def rbf(case: Case, labels: Labels) -> Tensor:
-    x, v = labels.x.double().numpy(), labels.v.double().numpy()
+def rbf(case: Case, known: Labels) -> Tensor:
+    x, v = known.x.double().numpy(), known.v.double().numpy()
     enough = len(x) > x.shape[1]  # for the linear part of thin plates
     kernel = {} if enough else {"kernel": "linear", "degree": 0}
     if len(x) == 1:
-        return labels.v.expand_as(case.truth)
+        return known.v.expand_as(case.truth)
     return torch.from_numpy(RBFInterpolator(x, v, **kernel)(case.test.double().numpy()))
 
 
-def quadratic(case: Case, labels: Labels) -> Tensor:
+def quadratic(case: Case, known: Labels) -> Tensor:
     def terms(x: Tensor) -> np.ndarray:
         first, second = torch.triu_indices(x.shape[1], x.shape[1])
         columns = (torch.ones_like(x[:, :1]), x, x[:, first] * x[:, second])
         return torch.cat(columns, 1).double().numpy()
 
-    law = np.linalg.lstsq(terms(labels.x), labels.v.double().numpy(), rcond=None)[0]
-    return torch.from_numpy(terms(case.test) @ law)
+    xi = np.linalg.lstsq(terms(known.x), known.v.double().numpy(), rcond=None)[0]
+    return torch.from_numpy(terms(case.test) @ xi)
 
 
 METHODS: dict[str, Callable[[Case, Labels], Tensor]] = {
-    "stream": stream,
-    "network": network,
-    "rbf": rbf,
-    "quadratic": quadratic,
+    method.__name__: method for method in (stream, network, rbf, quadratic)
 }
 
 
-def rows(case: Case, system: str, counts: list[int]) -> list[dict]:
-    found = []
-    for count in counts:
-        for name, method in METHODS.items():
-            started = time.process_time()
-            v = method(case, case.labels(count)).detach().to(case.truth)
-            cosine = abs((v * case.truth).sum() / (v.norm() * case.truth.norm())).item()
-            seconds = time.process_time() - started
-            row = {"system": system, "seed": case.seed, "labels": count, "method": name}
-            found.append(row | {"cos": cosine, "seconds": seconds})
-            print(f"{system:>8} {case.seed:4} {count:5} {name:>10} {cosine:7.3f} {seconds:6.1f} s")
-            sys.stdout.flush()
-    return found
+def measured(system: str, seed: int, counts: list[int]) -> list[dict]:
+    """A row a number of known velocities and method."""
+    case, rows = Case(system, seed), []
+    for count, (name, method) in product(counts, METHODS.items()):
+        known = Labels(*(values[:count] for values in case.snapshots.labels))
+        v, seconds = harness.timed(partial(method, case, known))
+        cosine = abs(harness.cosine(v.detach(), case.truth))
+        row = {"system": system, "seed": seed, "known": count, "method": name}
+        rows.append(row | {"cos": cosine, "seconds": seconds})
+        print(
+            f"{system:>8} {seed:4} {count:5} {name:>10} {cosine:7.3f} {seconds:6.1f} s", flush=True
+        )
+    return rows
 
 
-def cosines(found: list[dict], system: str, method: str, count: int) -> list[float]:
-    wanted = (system, method, count)
-    return [r["cos"] for r in found if (r["system"], r["method"], r["labels"]) == wanted]
+Curves = dict[tuple[str, str], list[list[float]]]
+"""System and method -> cosines over seeds, for each number of known velocities."""
 
 
-def table(found: list[dict], systems: list[str], counts: list[int]) -> None:
+def curves(rows: list[dict], systems: list[str], counts: list[int]) -> Curves:
+    def cosines(*wanted: object) -> list[float]:
+        return [r["cos"] for r in rows if (r["system"], r["method"], r["known"]) == wanted]
+
+    return {key: [cosines(*key, n) for n in counts] for key in product(systems, METHODS)}
+
+
+def table(found: Curves, systems: list[str], counts: list[int]) -> None:
+    """Print median and range by method and number of known velocities."""
     for system in systems:
         print(f"\n{system}: median (range)")
-        print(f"{'labels':>10}" + "".join(f"{count:>20}" for count in counts))
+        print(f"{'known':>10}" + "".join(f"{count:>20}" for count in counts))
         for method in METHODS:
-            cells = [cosines(found, system, method, count) for count in counts]
-            texts = [f"{median(c):.3f} ({min(c):.2f}-{max(c):.2f})" for c in cells]
+            texts = [f"{median(c):.3f} ({min(c):.2f}-{max(c):.2f})" for c in found[system, method]]
             print(f"{method:>10}" + "".join(f"{text:>20}" for text in texts))
 
 
-def figure(found: list[dict], systems: list[str], counts: list[int], path: Path) -> None:
+def figure(found: Curves, systems: list[str], counts: list[int], path: Path) -> None:
     """Curves of the medians with the range over seeds."""
-    import matplotlib as mpl
-
-    colours = {"rbf": COLOURS["random"], "quadratic": COLOURS["library"]}
-    with mpl.rc_context(STYLE):
+    colours = COLOURS | {"rbf": COLOURS["random"], "quadratic": COLOURS["library"]}
+    with rc_context(STYLE):
         page = sheet(3.6 * len(systems) + 0.4, 3.2)
-        for axes, system in zip(
-            page.subplots(1, len(systems), squeeze=False)[0], systems, strict=True
-        ):
+        grid = page.subplots(1, len(systems), squeeze=False)[0]
+        for axes, system in zip(grid, systems, strict=True):
             for method in METHODS:
-                cells = [cosines(found, system, method, count) for count in counts]
-                colour = colours.get(method) or COLOURS[method]
-                axes.plot(counts, [median(c) for c in cells], "o-", color=colour, label=method)
-                low, high = [min(c) for c in cells], [max(c) for c in cells]
-                axes.fill_between(counts, low, high, color=colour, alpha=0.15, lw=0)
-            axes.set(xscale="log", ylim=(0, 1.02), title=system, xlabel="labelled states")
+                cells, colour = found[system, method], colours[method]
+                axes.plot(counts, [*map(median, cells)], "o-", color=colour, label=method)
+                ends = [*map(min, cells)], [*map(max, cells)]
+                axes.fill_between(counts, *ends, color=colour, alpha=0.15, lw=0)
+            axes.set(xscale="log", ylim=(0, 1.02), title=system, xlabel="known velocities")
             axes.set_xticks(counts, [f"{count}" for count in counts])
             axes.set_ylabel("|cos| to the true velocity")
         axes.legend()
         page.savefig(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
-    parser.add_argument("--systems", nargs="+", default=["Lorenz", "Thomas"])
-    parser.add_argument("--labels", type=int, nargs="+", default=list(COUNTS))
-    parser.add_argument("--jsonl", type=Path, help="rows are added to it")
-    parser.add_argument("--figure", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    path, found = arguments.jsonl, []
-    if path and path.is_file():
-        found = [json.loads(line) for line in path.read_text().splitlines()]
-    done = {(row["system"], row["seed"]) for row in found}
-    for system in arguments.systems:
-        for seed in arguments.seeds:
-            if (system, seed) not in done:
-                new = rows(Case(system, seed), system, arguments.labels)
-                found += new
-                if path:
-                    with path.open("a") as file:
-                        file.writelines(json.dumps(row) + "\n" for row in new)
-    table(found, arguments.systems, arguments.labels)
-    if arguments.figure:
-        figure(found, arguments.systems, arguments.labels, arguments.figure)
-
-
 if __name__ == "__main__":
-    main()
+    output = {"jsonl": Path, "figure": Path, "threads": 1}
+    asked = harness.options(
+        __doc__, seeds=[*range(10)], systems=["Lorenz", "Thomas"], known=COUNTS, **output
+    )
+    rows = harness.read_rows(asked.jsonl)
+    done = {(row["system"], row["seed"]) for row in rows}
+    for system, seed in product(asked.systems, asked.seeds):
+        if (system, seed) not in done:
+            rows += (new := measured(system, seed, asked.known))
+            harness.append_rows(asked.jsonl, new)
+    found = curves(rows, asked.systems, asked.known)
+    table(found, asked.systems, asked.known)
+    if asked.figure:
+        figure(found, asked.systems, asked.known, asked.figure)
