@@ -6,11 +6,14 @@ wait, and here they sleep, as in the command line of eqflow.
 
 import json
 import os
+import subprocess
+import sys
 import time
 import warnings
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -149,7 +152,7 @@ def cosine(v: Tensor, w: Tensor) -> float:
     return metric.compute().item()
 
 
-# timing
+# timing and processes
 
 
 def timed(
@@ -171,7 +174,7 @@ def lap(call: Callable[[], Any], calls: int = 1) -> float:
 
 
 def in_turn(
-    ways: Sequence[Callable[[], Any]], repeats: int, calls: Sequence[int]
+    ways: Sequence[Callable[[], Any]], repeats: int, calls: Iterable[int] = repeat(1)
 ) -> list[tuple[float, ...]]:
     """Mean wall seconds of each way, one repeat after the other, to compare like with like.
 
@@ -184,6 +187,12 @@ def in_turn(
 def processes(count: int, **options: Any) -> ProcessPoolExecutor:
     """A pool of new processes, which share nothing with this one."""
     return ProcessPoolExecutor(count, get_context("spawn"), **options)
+
+
+def command_line(*overrides: str) -> subprocess.Popen:
+    """Start eqflow's command line in a process group of its own, its output dropped."""
+    command = [sys.executable, str(ROOT / "run.py"), *overrides]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
 # tables
