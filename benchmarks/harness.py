@@ -75,18 +75,15 @@ def options(doc: str | None, **defaults: Any) -> Namespace:
 def _kind(default: Any) -> dict[str, Any]:
     if default is False:
         return {"action": "store_true"}
-    if isinstance(default, Names):
-        known = list(default.known)
-        return {"nargs": "+", "choices": known, "default": list(default.default) or known}
-    if isinstance(default, list):
-        return {"nargs": "+"} | _kind(default[0]) | {"default": _given(default)}
     if isinstance(default, type):
         return {"type": default}
+    if isinstance(default, Names):
+        known = list(default.known)
+        return {"nargs": "+", "choices": known, "default": default.default or known}
+    if isinstance(default, list):
+        own = {} if isinstance(default[0], type) else {"default": default}
+        return _kind(default[0]) | {"nargs": "+"} | own
     return {"type": type(default), "default": default}
-
-
-def _given(default: list) -> list | None:
-    return None if isinstance(default[0], type) else default
 
 
 # data and training

@@ -11,6 +11,7 @@ repeated.
 import json
 from itertools import product
 from pathlib import Path
+from statistics import median
 
 import harness
 import torch
@@ -78,7 +79,8 @@ def summarise(out: Path, data: list[str], seeds: list[int]) -> None:
         ]
         key = f"{prefix}preservation/mmd2_ratio_h{horizon}"
         values = [numbers[key] for numbers in runs if key in numbers]
-        table[f"{name} | {field} | {horizon}"] = values
+        ends = median(values), min(values), max(values)
+        table[f"{name} | {field} | {horizon}"] = [*ends, len(values)]
         print(f"{name:10} {field:14} {horizon:4}  {spread(values, '.2f', 8)}  of {len(values)}")
     write_json(out / "table.json", table)
 
