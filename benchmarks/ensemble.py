@@ -24,6 +24,7 @@ import harness
 import torch
 from harness import Loop
 
+from data_modules import Lorenz
 from eqflow.evaluation import Protocol, chaos, member_chaos, similarity
 from eqflow.evaluation.members import mean_and_spread
 from eqflow.fields import Ensemble, build_field
@@ -85,7 +86,7 @@ def steps(members: int, device: str, rounds: int) -> None:
 
 def which_are_chaotic(members: int, steps: int, path: Path | None) -> None:
     """Print a row a kind of field, and the true system."""
-    snapshots = harness.lorenz(seed=0)
+    snapshots = harness.prepared(Lorenz(seed=0))
     score = harness.trained_score(snapshots.train)
     done = {row["name"]: row for row in harness.read_rows(path)}
     harness.heading("field", *COLUMNS, "CPU s a member")

@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from torch import Tensor
 
-from data_modules import Lorenz
+from data_modules import SnapshotsModule
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
@@ -89,9 +89,8 @@ def _kind(default: Any) -> dict[str, Any]:
 # data and training
 
 
-def lorenz(**options: Any) -> Snapshots:
-    """Snapshots of Lorenz-63, split and standardised."""
-    data = Lorenz(**options)
+def prepared(data: SnapshotsModule) -> Snapshots:
+    """The snapshots of a data set, split and standardised."""
     data.setup()
     return data.snapshots
 
@@ -196,8 +195,9 @@ def command_line(*overrides: str) -> subprocess.Popen:
 
 
 def spread(values: Sequence[float], form: str = ".2f", width: int = 0) -> str:
-    """Median, of a least width, and range."""
-    return f"{median(values):{width or ''}{form}} [{min(values):{form}}, {max(values):{form}}]"
+    """Median, of a least width, and range of several values."""
+    ends = f" [{min(values):{form}}, {max(values):{form}}]" if len(values) > 1 else ""
+    return f"{median(values):{width or ''}{form}}{ends}"
 
 
 def row(*cells: Any) -> None:

@@ -4,7 +4,7 @@
     python benchmarks/image_score.py --score conservative unet --preset waves --steps 1000
     python benchmarks/image_score.py --cost                      # forward pass and training step
 
-256 patterns of 64x64 from random discs, kept in the folder `--cache`, 64 of them held out; an
+256 patterns of 64x64 of `data=gray_scott`, kept in the folder `--cache`, 64 of them held out; an
 untrained score has a loss of 1. The bias is how far the score of a moved image is from the moved
 score, relative to it.
 """
@@ -17,15 +17,14 @@ from pathlib import Path
 from statistics import median
 
 import harness
-import numpy as np
 import torch
 from torch import Tensor
 
+from data_modules import GrayScott
 from eqflow.processes import Draws, generator
 from eqflow.score import ImageScore, build_score
 from eqflow.score.symmetry import frames
-from eqflow.snapshots import Snapshots, split
-from eqflow.systems import GrayScott
+from eqflow.snapshots import Snapshots
 from eqflow.systems.gray_scott import PRESETS
 from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader
 
@@ -39,40 +38,6 @@ MOVES: dict[str, Callable[[Tensor], Tensor]] = {
     "roll": lambda x: x.roll(1, -1),
     "turn": lambda x: x.rot90(1, (-2, -1)),
 }
-
-
-def discs(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Starts: three to eight discs of the second substance in a sea of the first."""
-    x = np.zeros((n, 2, SIDE, SIDE), np.float32)
-    x[:, 0] = 1
-    grid = np.arange(SIDE)
-    for image in x:
-        for _ in range(rng.integers(3, 9)):
-            dy, dx = ((grid - c + SIDE / 2) % SIDE - SIDE / 2 for c in rng.uniform(0, SIDE, 2))
-            inside = dy[:, None] ** 2 + dx**2 < rng.uniform(3, 8) ** 2
-            image[:, inside] = [[0.5], [0.25]]
-    return x
-
-
-def patterns(preset: str, n: int, steps: int = 12_000) -> np.ndarray:
-    """``n`` live patterns, one of each run."""
-    rng, system, alive = np.random.default_rng(0), GrayScott(preset), []
-    while sum(map(len, alive)) < n:
-        x = discs(n, rng)
-        for _ in range(steps // 500):
-            system.advance(torch.from_numpy(x), 500)
-            x = np.ascontiguousarray(x[x[:, 1].std((1, 2)) > 0.01])
-        alive.append(x)
-    return np.concatenate(alive)[:n]
-
-
-def snapshots(preset: str, cache: Path) -> Snapshots:
-    """192 images to train and 64 to validate."""
-    file = cache / f"{preset}_{SIDE}.npy"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(file, patterns(preset, 260).astype(np.float64))
-    return split(torch.from_numpy(np.load(file)), val=64, test=4)
 
 
 def train(
@@ -129,7 +94,9 @@ def losses(kinds: list[str], presets: list[str], steps: int, seed: int, cache: P
     """Print loss, seconds and bias of each score and preset."""
     print("score         preset    loss     s   CPU s   bias (roll turn) with 0 | 8 | 16 frames")
     for kind, preset in product(kinds, presets):
-        data = snapshots(preset, cache)
+        data = harness.prepared(
+            GrayScott(preset, SIDE, n=192, val=64, test=4, cache_dir=str(cache))
+        )
         score, loss, wall, cpu = train(kind, data, steps, seed)
         draw = generator(0, Draws.HELD_OUT)
         x = data.val[:16] + SIGMA * torch.randn(data.val[:16].shape, generator=draw)
@@ -140,7 +107,7 @@ def losses(kinds: list[str], presets: list[str], steps: int, seed: int, cache: P
 if __name__ == "__main__":
     scores = harness.Names(SCORES, ["conv"])
     presets = harness.Names(PRESETS, ["waves", "life", "spirals", "maze"])
-    training = {"steps": 9000, "seed": 0, "threads": 2, "cache": Path("outputs") / "patterns"}
+    training = {"steps": 9000, "seed": 0, "threads": 2, "cache": Path("outputs/.cache")}
     asked = harness.options(__doc__, score=scores, preset=presets, cost=False, **training)
     if asked.cost:
         costs()

@@ -41,9 +41,8 @@ class Case:
     def __init__(self, system: str, seed: int) -> None:
         options = {"n": STATES, "seed": seed, "labels": max(COUNTS)}
         data = Lorenz(**options) if system == "Lorenz" else Dysts(system, **options)
-        data.setup()
-        self.seed, self.snapshots, self.test = seed, data.snapshots, data.snapshots.test
-        self.truth = self.snapshots.velocity(self.test)
+        self.seed, self.snapshots = seed, harness.prepared(data)
+        self.test, self.truth = data.snapshots.test, data.snapshots.velocity(data.snapshots.test)
 
     @cached_property
     def score(self) -> Score:
@@ -52,10 +51,8 @@ class Case:
     def trained(self, family: str, score: Score, known: Labels, **training: str) -> Tensor:
         """Velocities of a field at the held-out states."""
         field = build_field(family, self.snapshots.shape, score, SIGMA, self.seed)
-        train = self.snapshots.train
-        return harness.trained_field(field, score, train, self.seed, labels=known, **training)(
-            self.test
-        )
+        data = (self.snapshots.train, self.seed)
+        return harness.trained_field(field, score, *data, labels=known, **training)(self.test)
 
 
 def stream(case: Case, known: Labels) -> Tensor:
@@ -120,10 +117,10 @@ def table(found: Curves, systems: list[str], counts: list[int]) -> None:
     """Print median and range by method and number of known velocities."""
     for system in systems:
         print(f"\n{system}: median (range)")
-        print(f"{'known':>10}" + "".join(f"{count:>20}" for count in counts))
+        print(f"{'known':>10}" + "".join(f"{count:>22}" for count in counts))
         for method in METHODS:
-            texts = [f"{median(c):.3f} ({min(c):.2f}-{max(c):.2f})" for c in found[system, method]]
-            print(f"{method:>10}" + "".join(f"{text:>20}" for text in texts))
+            texts = [harness.spread(values, ".3f") for values in found[system, method]]
+            print(f"{method:>10}" + "".join(f"{text:>22}" for text in texts))
 
 
 def figure(found: Curves, systems: list[str], counts: list[int], path: Path) -> None:

@@ -60,11 +60,10 @@ def run(out: Path, name: str, seed: int, null_horizon: int) -> None:
 def as_sde(name: str, seed: int, folder: Path) -> dict[str, float]:
     """Preservation of a run's network with the default noise, eta = 0.1."""
     torch.set_num_threads(1)
-    data, model = DATA[name](seed=seed), load(folder).model
-    data.setup()
+    snapshots, model = harness.prepared(DATA[name](seed=seed)), load(folder).model
     protocol = Protocol(horizons=HORIZONS, transport=False, seed=seed)
-    field, snapshots = model.field, data.snapshots
-    numbers = preservation(field, model.score, snapshots, HeunSDE(), model.sigma, protocol)
+    how = (HeunSDE(), model.sigma, protocol)
+    numbers = preservation(model.field, model.score, snapshots, *how)
     return {f"sde/{key}": value for key, value in numbers.items()}
 
 

@@ -20,6 +20,7 @@ from statistics import median
 
 import harness
 import torch
+from harness import spread
 from torch import Tensor
 
 from data_modules import Lorenz, Ring, TwoMoons
@@ -74,18 +75,17 @@ class Case:
     """A system's snapshots of one seed, and the fields on them with their scores."""
 
     def __init__(self, system: str, seed: int, quick: bool) -> None:
-        data = DATA[system](n=STATES, val=100, test=2000, seed=seed)
-        data.setup()
-        self.system, self.seed, self.snapshots = system, seed, data.snapshots
-        train, (score_steps, flow_steps) = data.snapshots.train, (40, 20) if quick else (1000, 300)
+        data = harness.prepared(DATA[system](n=STATES, val=100, test=2000, seed=seed))
+        self.system, self.seed, self.snapshots = system, seed, data
+        train, (score_steps, flow_steps) = data.train, (40, 20) if quick else (1000, 300)
 
         def fitted(family: str, n: int = STATES, **training: dict) -> EquilibriumFlow:
-            raw = data.snapshots.standardiser.raw(train[:n])
+            raw = data.standardiser.raw(train[:n])
             return EquilibriumFlow(family, SIGMA, seed, **training).fit(raw)
 
         flow = {"steps": flow_steps, "principle": "smooth"}
         stream = fitted("stream", score_training={"steps": score_steps}, flow_training=flow).model
-        skew = build_field("skew", data.snapshots.shape, stream.score, SIGMA, seed)
+        skew = build_field("skew", data.shape, stream.score, SIGMA, seed)
         skew.normalise_(noised_batches(train, SIGMA))
         score = partial(stream.score, sigma=SIGMA)
         fields = {"none": torch.zeros_like, "skew": skew, "stream": stream.field}
@@ -193,10 +193,10 @@ def table(rows: list[dict]) -> None:
         over = [gains(row, main[system, BASES[name], 1.0, row["seed"]]) for row in own]
         gain = {key: [g[key] for g in over] for key in over[0]}
         harness.row(
-            *(system, name, f"{eta:g}", f"{own[0]['dt']:g}", middle([*map(slowest, own)])),
-            *(middle(gain.pop(key)) for key in costs),
+            *(system, name, f"{eta:g}", f"{own[0]['dt']:g}", spread([*map(slowest, own)], ".3g")),
+            *(spread(gain.pop(key), ".3g") for key in costs),
             ", ".join(f"{key} {median(values):.2g}" for key, values in gain.items()),
-            *(middle([r[f"mmd_{b}"] for r in own]) for b in BUDGETS),
+            *(spread([r[f"mmd_{b}"] for r in own], ".3g") for b in BUDGETS),
             f"{median(r['bias'] for r in own):+.3f}",
         )
     print("\nstep times 1/2, 1, 2: time of a sample in 1 / eta, and bias of r2")
@@ -210,12 +210,6 @@ def table(rows: list[dict]) -> None:
 
 def _kind(row: dict) -> tuple[str, str, float]:
     return row["system"], row["name"], row["eta"]
-
-
-def middle(values: list[float]) -> str:
-    """Median and range."""
-    text = _short(median(values))
-    return f"{text} ({_short(min(values))} to {_short(max(values))})" if len(values) > 1 else text
 
 
 if __name__ == "__main__":

@@ -133,31 +133,30 @@ def data_parts(train: Tensor) -> Iterator[Part]:
 def step_parts(train: Tensor) -> Iterator[Part]:
     """Training steps: the score by gradient, the flow by divergence, in 3 and 32 dimensions."""
     batch = next(iter(train_loader(train, BATCH, 1, seed=0)))
-    ours, naive = (
-        partial(Loop(ScoreModule(kind((3,)))), batch) for kind in (MLPScore, AutogradScore)
-    )
+    kinds = (MLPScore, AutogradScore)
+    ours, naive = (partial(Loop(ScoreModule(kind((3,)))), batch) for kind in kinds)
     yield Part("score step", ours, "autograd.grad", naive)
 
-    for dim in (3, 32):
-        draw = torch.Generator().manual_seed(0)
-        states = batch.states if dim == 3 else torch.randn(BATCH, dim, generator=draw)
-        for beside, wrap, divergence in (
-            ("vectorised jvp", Opaque, "exact"),
-            ("hutchinson", Opaque, "hutchinson"),
-            ("autograd.grad per dim", ByDimension, "exact"),
-        ):
-            ours, naive = (
-                partial(loop, Batch(states, BATCH))
-                for loop in (flow_loop(dim), flow_loop(dim, wrap, divergence))
-            )
-            yield Part(f"flow step, d = {dim}", ours, beside, naive)
+    divergences = {
+        "vectorised jvp": (Opaque, "exact"),
+        "hutchinson": (Opaque, "hutchinson"),
+        "autograd.grad per dim": (ByDimension, "exact"),
+    }
+    draw = torch.Generator().manual_seed(0)
+    for states in (batch.states, torch.randn(BATCH, 32, generator=draw)):
+        for beside, how in divergences.items():
+            ours, naive = flow_step(states), flow_step(states, *how)
+            yield Part(f"flow step, d = {states.shape[1]}", ours, beside, naive)
 
 
-def flow_loop(dim: int, wrap: Callable | None = None, divergence: str = "exact") -> Loop:
-    """Training of a flow, its field wrapped or as it is."""
-    score = build_score("mlp", (dim,), torch.empty(0, dim))
-    field = build_field("network", (dim,), score, SIGMA)
-    return Loop(FlowModule(wrap(field) if wrap else field, score, SIGMA, divergence=divergence))
+def flow_step(
+    states: Tensor, wrap: type | None = None, divergence: str = "exact"
+) -> Callable[[], None]:
+    """A training step of a flow, its field wrapped or as it is."""
+    score = build_score("mlp", states.shape[1:], states)
+    field = build_field("network", states.shape[1:], score, SIGMA)
+    module = FlowModule(wrap(field) if wrap else field, score, SIGMA, divergence=divergence)
+    return partial(Loop(module), Batch(states, BATCH))
 
 
 def simulation_parts(train: Tensor) -> Iterator[Part]:
@@ -223,7 +222,7 @@ def compare(part: Part, repeats: int, seconds: float) -> None:
 
 def table(repeats: int, seconds: float) -> None:
     """Compare all parts."""
-    train = harness.lorenz().train
+    train = harness.prepared(Lorenz()).train
     print(f"batch size {BATCH}, {torch.get_num_threads()} threads, {repeats} repeats; ms each")
     print(f"{'part':22}{'ours':>10}  {'beside':22}{'its time':>10}  {'ratio':>8}  [range]")
     for parts in (data_parts, step_parts, simulation_parts, metric_parts):

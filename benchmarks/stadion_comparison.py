@@ -38,8 +38,9 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from itertools import product
-from math import nan, sqrt
+from math import isnan, nan, sqrt
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import harness
@@ -48,6 +49,7 @@ import torch
 from harness import ROOT
 from torch import Tensor
 
+from data_modules import Lorenz
 from eqflow.discovery import Discovery
 from eqflow.fields import Library
 from eqflow.score import EmpiricalScore
@@ -57,6 +59,7 @@ from eqflow.terms import Polynomial
 STATES = 24_000
 SIGMA = 0.2
 DRAWS = 10
+FORMS = (".4f", ".3f", ".0f", ".1f", ".1e", ".1e")
 WIDTHS = (26, 26, 16, 8, 10, 10)
 ADAPTED = {"reg": 0.0, "batch_size": 4096}
 ONE_THREAD = {
@@ -156,7 +159,7 @@ def cosine(v: Tensor, w: Tensor) -> float:
 
 def measure(python: Path, seed: int, steps: int) -> Iterator[tuple[str, list[Row]]]:
     """Every method on one data set."""
-    snapshots = harness.lorenz(n=STATES, seed=seed)
+    snapshots = harness.prepared(Lorenz(n=STATES, seed=seed))
     z, truth = snapshots.test, snapshots.velocity(snapshots.test)
     width = torch.pdist(snapshots.train[:2000]).median().item()
     settings = {"documented": {}, "adapted": ADAPTED | {"bandwidth": width, "steps": steps}}
@@ -171,13 +174,10 @@ def measure(python: Path, seed: int, steps: int) -> Iterator[tuple[str, list[Row
 
 def show(name: str, rows: list[Row]) -> None:
     """Median of each column, with the range of the first three over several rows."""
-    columns = torch.tensor(rows, dtype=torch.float64)
     text = f"{name:32}"
-    for j, form in enumerate(("{:.4f}", "{:.3f}", "{:.0f}", "{:.1f}", "{:.1e}", "{:.1e}")):
-        quantiles = columns[:, j].quantile(torch.tensor([0.5, 0, 1]).double())
-        middle, low, high = (form.format(value.item()) for value in quantiles)
-        ranged = f" ({low} to {high})" if j < 3 and len(rows) > 1 else ""
-        text += f"{'-' if middle == 'nan' else middle + ranged:>{WIDTHS[j]}}"
+    for j, (values, form) in enumerate(zip(zip(*rows, strict=True), FORMS, strict=True)):
+        cell = harness.spread(values if j < 3 else [median(values)], form)
+        text += f"{'-' if isnan(values[0]) else cell:>{WIDTHS[j]}}"
     print(text, flush=True)
 
 

@@ -17,6 +17,7 @@ from harness import BATCH, Loop
 from pytorch_lightning import Callback
 from torch import Tensor
 
+from data_modules import Lorenz
 from eqflow.model import FlowModel
 from eqflow.training import FlowModule, ScoreModule, StageModule, quiet_trainer, train_loader
 
@@ -70,7 +71,7 @@ def measure(stage: str, states: Tensor, batch_size: int, repeats: int) -> None:
 
 if __name__ == "__main__":
     asked = harness.options(__doc__, batch_sizes=[BATCH, 256, 4096], repeats=4, threads=cpu_count())
-    train = harness.lorenz().train
+    train = harness.prepared(Lorenz()).train
     print(f"{asked.threads} threads, {asked.repeats} repeats; ms a step")
     print("stage  batch   Lightning     bare   extra     ratio  [range]     weights apart")
     for batch_size in asked.batch_sizes:

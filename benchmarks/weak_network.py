@@ -19,6 +19,7 @@ import harness
 import torch
 from omegaconf import OmegaConf
 
+from data_modules import Lorenz
 from eqflow.evaluation import Protocol, escape_radius, stationarity
 from eqflow.fields import VelocityField, build_field
 from eqflow.score import EmpiricalScore
@@ -64,7 +65,7 @@ def lost(field: VelocityField, snapshots: Snapshots) -> float:
 
 def measure(flow: Any, seed: int) -> Row:
     """Train on fresh data and compare with the truth."""
-    snapshots = harness.lorenz(n=STATES, seed=seed)
+    snapshots = harness.prepared(Lorenz(n=STATES, seed=seed))
     module, seconds = harness.timed(partial(trained, snapshots, flow, seed))
     field, x = module.field, snapshots.test
     *_, speed, roughness = module.moments(Batch(x, len(x)), step=0)
