@@ -112,9 +112,8 @@ def stadion(
     """One step gives the set-up and the objective at the start, a second process the fit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("train", "test"):
-            values = getattr(snapshots, part).numpy()
-            np.save(folder / f"{part}.npy", values, allow_pickle=False)
+        train, test = snapshots.train.numpy(), snapshots.test.numpy()
+        np.savez(folder / "data.npz", train=train, test=test)
         setup, start = work(python, folder, model, seed, options | {"steps": 0})["numbers"].tolist()
         fit = work(python, folder, model, seed, options)
     seconds, end = fit["numbers"].tolist()
@@ -131,10 +130,8 @@ def work(python: Path, folder: Path, model: str, seed: int, options: dict) -> di
     done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return {
-        part: torch.from_numpy(np.load(folder / f"{part}.npy", allow_pickle=False))
-        for part in ("drift", "diffusion", "numbers")
-    }
+    with np.load(folder / "fit.npz") as fit:
+        return {part: torch.from_numpy(values) for part, values in fit.items()}
 
 
 def nearest(z: Tensor, truth: Tensor, degree: int) -> Row:

@@ -97,20 +97,19 @@ def fit(n: int, dim: int, degree: int | str, threads: int) -> Row:
     torch.set_num_threads(threads)
     discovery(lorenz(200), 1)[0].run()  # imports
     before, x = peak(), lorenz(n, dim)
-
-    def whole() -> Discovery:
-        found, z = discovery(x, degree)
-        parts = (found.sums(part) for part in z[: found.fitted].split(BATCH))
-        found.run(Sums(*map(sum, zip(*parts, strict=True))))
-        return found
-
-    seconds, memory = lap(whole), peak() - before
-    pairs, _ = discovery(x, degree)
-    chosen, selection = harness.timed(
-        lambda: select(pairs._trial(0.0), pairs.libraries), perf_counter
-    )
+    seconds, memory = lap(partial(whole, x, degree)), peak() - before
+    part, _ = discovery(x, degree)
+    choose = partial(select, part._trial(0.0), part.libraries)
+    chosen, selection = harness.timed(choose, perf_counter)
     count = len(chosen[-1][1].found.xi)
     return Row(n, dim, degree, count, selection, seconds, memory, before)
+
+
+def whole(x: Tensor, degree: int | str) -> None:
+    """A fit as a run does it: sums of batches first."""
+    fit, z = discovery(x, degree)
+    parts = (fit.sums(part) for part in z[: fit.fitted].split(BATCH))
+    fit.run(Sums(*map(sum, zip(*parts, strict=True))))
 
 
 def middle(rows: Sequence[Row]) -> Row:
