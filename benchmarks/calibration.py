@@ -38,10 +38,8 @@ SIZES = (2_000, 20_000)
 RUN = 10  # states of one run, where they are grouped
 SIDE = 48  # of images; on smaller grids the patterns of most presets die out
 LATER = 10  # sets of the same runs, 1000 units of time from one to the next
-SYSTEMS = [
-    *("Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"),
-    *(f"Sprott{letter}" for letter in "BCDEFGH"),
-]
+SYSTEMS = ["Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"]
+SYSTEMS += [f"Sprott{letter}" for letter in "BCDEFGH"]
 
 
 class Case(NamedTuple):

@@ -125,9 +125,8 @@ def _cell(row: dict[str, float], key: str) -> str:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__, members=64, rounds=3, device="cpu", chaos=False, steps=500, jsonl=Path
-    )
+    chaotic = {"chaos": False, "steps": 500, "jsonl": Path}
+    asked = harness.options(__doc__, members=64, rounds=3, device="cpu", **chaotic)
     if asked.chaos:
         which_are_chaotic(asked.members, asked.steps, asked.jsonl)
     else:

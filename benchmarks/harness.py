@@ -151,9 +151,7 @@ def cosine(v: Tensor, w: Tensor) -> float:
 # timing and processes
 
 
-def timed(
-    call: Callable[[], Any], clock: Callable[[], float] = time.process_time
-) -> tuple[Any, float]:
+def timed(call: Callable[[], Any], clock: Callable = time.process_time) -> tuple[Any, float]:
     """What a call returns, and the seconds that it took: of the CPU by default."""
     started = clock()
     return call(), clock() - started
@@ -183,6 +181,10 @@ def in_turn(
 def processes(count: int, **options: Any) -> ProcessPoolExecutor:
     """A pool of new processes, which share nothing with this one."""
     return ProcessPoolExecutor(count, get_context("spawn"), **options)
+
+
+QUIET = ["callbacks.progress=null", "+trainer.enable_progress_bar=false"]
+"""Overrides of a run without progress bars."""
 
 
 def command_line(*overrides: str) -> subprocess.Popen:

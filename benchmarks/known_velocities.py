@@ -12,7 +12,6 @@ snapshots: `rbf`, scipy's RBFInterpolator (thin plates; linear below four known 
 seeds; `--jsonl` keeps the rows, and goes on from them; `--figure` draws them.
 """
 
-from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
@@ -82,9 +81,7 @@ def quadratic(case: Case, known: Labels) -> Tensor:
     return torch.from_numpy(terms(case.test) @ xi)
 
 
-METHODS: dict[str, Callable[[Case, Labels], Tensor]] = {
-    method.__name__: method for method in (stream, network, rbf, quadratic)
-}
+METHODS = {method.__name__: method for method in (stream, network, rbf, quadratic)}
 
 
 def measured(system: str, seed: int, counts: list[int]) -> list[dict]:
@@ -107,23 +104,23 @@ Curves = dict[tuple[str, str], list[list[float]]]
 
 
 def curves(rows: list[dict], systems: list[str], counts: list[int]) -> Curves:
-    def cosines(*wanted: object) -> list[float]:
+    def over_seeds(*wanted: object) -> list[float]:
         return [r["cos"] for r in rows if (r["system"], r["method"], r["known"]) == wanted]
 
-    return {key: [cosines(*key, n) for n in counts] for key in product(systems, METHODS)}
+    return {key: [over_seeds(*key, n) for n in counts] for key in product(systems, METHODS)}
 
 
-def table(found: Curves, systems: list[str], counts: list[int]) -> None:
+def table(cosines: Curves, systems: list[str], counts: list[int]) -> None:
     """Print median and range by method and number of known velocities."""
     for system in systems:
         print(f"\n{system}: median (range)")
         print(f"{'known':>10}" + "".join(f"{count:>22}" for count in counts))
         for method in METHODS:
-            texts = [harness.spread(values, ".3f") for values in found[system, method]]
+            texts = [harness.spread(values, ".3f") for values in cosines[system, method]]
             print(f"{method:>10}" + "".join(f"{text:>22}" for text in texts))
 
 
-def figure(found: Curves, systems: list[str], counts: list[int], path: Path) -> None:
+def figure(cosines: Curves, systems: list[str], counts: list[int], path: Path) -> None:
     """Curves of the medians with the range over seeds."""
     colours = COLOURS | {"rbf": COLOURS["random"], "quadratic": COLOURS["library"]}
     with rc_context(STYLE):
@@ -131,7 +128,7 @@ def figure(found: Curves, systems: list[str], counts: list[int], path: Path) -> 
         grid = page.subplots(1, len(systems), squeeze=False)[0]
         for axes, system in zip(grid, systems, strict=True):
             for method in METHODS:
-                cells, colour = found[system, method], colours[method]
+                cells, colour = cosines[system, method], colours[method]
                 axes.plot(counts, [*map(median, cells)], "o-", color=colour, label=method)
                 ends = [*map(min, cells)], [*map(max, cells)]
                 axes.fill_between(counts, *ends, color=colour, alpha=0.15, lw=0)
@@ -143,17 +140,15 @@ def figure(found: Curves, systems: list[str], counts: list[int], path: Path) -> 
 
 
 if __name__ == "__main__":
-    output = {"jsonl": Path, "figure": Path, "threads": 1}
-    asked = harness.options(
-        __doc__, seeds=[*range(10)], systems=["Lorenz", "Thomas"], known=COUNTS, **output
-    )
+    cases = {"seeds": [*range(10)], "systems": ["Lorenz", "Thomas"], "known": COUNTS}
+    asked = harness.options(__doc__, **cases, jsonl=Path, figure=Path, threads=1)
     rows = harness.read_rows(asked.jsonl)
     done = {(row["system"], row["seed"]) for row in rows}
     for system, seed in product(asked.systems, asked.seeds):
         if (system, seed) not in done:
             rows += (new := measured(system, seed, asked.known))
             harness.append_rows(asked.jsonl, new)
-    found = curves(rows, asked.systems, asked.known)
-    table(found, asked.systems, asked.known)
+    cosines = curves(rows, asked.systems, asked.known)
+    table(cosines, asked.systems, asked.known)
     if asked.figure:
-        figure(found, asked.systems, asked.known, asked.figure)
+        figure(cosines, asked.systems, asked.known, asked.figure)

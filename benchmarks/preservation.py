@@ -25,33 +25,18 @@ from eqflow.store import write_json
 
 DATA = {"two_moons": TwoMoons, "two_peaks": TwoPeaks, "ring": Ring, "lorenz": Lorenz}
 HORIZONS = (1, 10, 100)
-FIELDS = {
-    "network": "",
-    "network, SDE": "sde/",
-    "skew": "beside/skew/",
-    "score": "null/score/",
-    "random": "null/random/",
-    "random_linear": "null/random_linear/",
-    "minus_x": "null/minus_x/",
-}
+FIELDS = {"network": "", "network, SDE": "sde/", "skew": "beside/skew/"}
+FIELDS |= {null: f"null/{null}/" for null in ("score", "random", "random_linear", "minus_x")}
+"""Fields and the prefixes of their numbers."""
 
 
 def run(out: Path, name: str, seed: int, null_horizon: int) -> None:
     """One job of the command line, then its network as an SDE."""
     folder = out / f"{name}_{seed}"
-    options = {
-        "experiment": name,
-        "seed": seed,
-        "run_dir": folder,
-        "cache_dir": out / "cache",
-        "protocol.horizons": f"[{','.join(map(str, HORIZONS))}]",
-        "null_horizon": null_horizon,
-        "logger": "none",
-        "threads": 1,
-        "+trainer.enable_progress_bar": "false",
-    }
-    overrides = [f"{key}={value}" for key, value in options.items()]
-    if harness.command_line(*overrides, "~callbacks.progress").wait():
+    overrides = [f"experiment={name}", f"seed={seed}", "logger=none", "threads=1", *harness.QUIET]
+    overrides += [f"protocol.horizons={list(HORIZONS)}", f"null_horizon={null_horizon}"]
+    overrides += [f"run_dir={folder}", f"cache_dir={out / 'cache'}"]
+    if harness.command_line(*overrides).wait():
         raise RuntimeError(f"the run in {folder} failed")
     write_json(folder / "sde.json", as_sde(name, seed, folder))
 
@@ -85,13 +70,8 @@ def summarise(out: Path, data: list[str], seeds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__,
-        seeds=[1, 2, 3, 4, 5],
-        data=harness.Names(DATA),
-        out=Path("outputs/benchmarks/preservation"),
-        jobs=2,
-    )
+    runs = {"out": Path("outputs/benchmarks/preservation"), "jobs": 2}
+    asked = harness.options(__doc__, seeds=[1, 2, 3, 4, 5], data=harness.Names(DATA), **runs)
     out = asked.out.resolve()
     missing = [
         (name, seed, 100 if seed == asked.seeds[0] else 10)

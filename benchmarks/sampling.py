@@ -15,10 +15,12 @@ CPU seconds. `--jsonl` takes the rows; `--quick` trains for a moment only, to tr
 import time
 from functools import partial
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 
 import harness
+import numpy as np
 import torch
 from harness import spread
 from torch import Tensor
@@ -163,7 +165,7 @@ def _short(value: float | str) -> str:
 
 def slowest(row: dict) -> float:
     """Evaluations for an independent value of the observable that takes most."""
-    return max(value for key, value in row.items() if key.startswith("tau_"))
+    return np.max([value for key, value in row.items() if key.startswith("tau_")]).item()
 
 
 def gains(row: dict, base: dict) -> dict[str, float]:
@@ -180,15 +182,18 @@ def gains(row: dict, base: dict) -> dict[str, float]:
     } | {key[4:]: base[key] / row[key] for key in row if key.startswith("tau_")}
 
 
+KIND, REPEATED = itemgetter("system", "name", "eta"), itemgetter("system", "name", "eta", "seed")
+"""What rows of several seeds have in common, and those at several steps."""
+
+
 def table(rows: list[dict]) -> None:
     """Print medians over seeds and some ranges."""
     print()
     costs, budgets = ("same eta", "evaluation", "second"), [f"MMD^2 {b}" for b in BUDGETS]
-    harness.heading(
-        *("system", "v", "eta", "dt", "tau"), *costs, "each observable", *budgets, "bias"
-    )
-    main = {(*_kind(r), r["seed"]): r for r in rows if r["factor"] == 1}
-    for system, name, eta in dict.fromkeys(map(_kind, rows)):
+    head = ("system", "v", "eta", "dt", "tau")
+    harness.heading(*head, *costs, "each observable", *budgets, "bias")
+    main = {REPEATED(r): r for r in rows if r["factor"] == 1}
+    for system, name, eta in dict.fromkeys(map(KIND, rows)):
         own = [row for key, row in main.items() if key[:3] == (system, name, eta)]
         over = [gains(row, main[system, BASES[name], 1.0, row["seed"]]) for row in own]
         gain = {key: [g[key] for g in over] for key in over[0]}
@@ -200,28 +205,17 @@ def table(rows: list[dict]) -> None:
             f"{median(r['bias'] for r in own):+.3f}",
         )
     print("\nstep times 1/2, 1, 2: time of a sample in 1 / eta, and bias of r2")
-    checked = {(*_kind(r), r["seed"]) for r in rows if r["factor"] != 1}
+    checked = {REPEATED(r) for r in rows if r["factor"] != 1}
     for row in sorted(rows, key=lambda r: (r["system"], r["name"], r["factor"])):
-        if (*_kind(row), row["seed"]) in checked:
+        if REPEATED(row) in checked:
             time_each = slowest(row) / EVALUATIONS[row["name"]] * row["dt"] * row["eta"]
             label = f"{row['system']} {row['name']} eta {row['eta']:g} dt {row['dt']:g}"
             print(f"{label:40} {time_each:8.2f} {row['bias']:+.3f}")
 
 
-def _kind(row: dict) -> tuple[str, str, float]:
-    return row["system"], row["name"], row["eta"]
-
-
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__,
-        systems=harness.Names(DATA),
-        seeds=[0, 1],
-        etas=[0.1, 0.3, 1.0],
-        steps=1500,
-        jsonl=Path,
-        quick=False,
-    )
+    cost = {"etas": [0.1, 0.3, 1.0], "steps": 1500, "jsonl": Path, "quick": False}
+    asked = harness.options(__doc__, systems=harness.Names(DATA), seeds=[0, 1], **cost)
     started, rows = time.process_time(), []
     for system, seed in product(asked.systems, asked.seeds):
         case = Case(system, seed, asked.quick)

@@ -21,7 +21,7 @@ import harness
 from harness import command_line
 
 METRIC = "residual/relative"
-QUIET = ["logger=none", "callbacks.progress=null", "+trainer.enable_progress_bar=false"]
+QUIET = ["logger=none", *harness.QUIET]
 PAIR = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2"]
 
 
@@ -65,9 +65,8 @@ def value(folder: Path, cache: Path, seed: int, overrides: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__, trials=40, kills=2, seeds=[0, 1], out=Path("outputs/benchmarks/search")
-    )
+    place = Path("outputs/benchmarks/search")
+    asked = harness.options(__doc__, trials=40, kills=2, seeds=[0, 1], out=place)
     out = asked.out.resolve()
     find = partial(search, out / "sweep", out / "cache", asked.trials, asked.kills)
     _, seconds = harness.timed(find, time.time)

@@ -149,9 +149,7 @@ def step_parts(train: Tensor) -> Iterator[Part]:
             yield Part(f"flow step, d = {states.shape[1]}", ours, beside, naive)
 
 
-def flow_step(
-    states: Tensor, wrap: type | None = None, divergence: str = "exact"
-) -> Callable[[], None]:
+def flow_step(states: Tensor, wrap: type | None = None, divergence: str = "exact") -> Callable:
     """A training step of a flow, its field wrapped or as it is."""
     score = build_score("mlp", states.shape[1:], states)
     field = build_field("network", states.shape[1:], score, SIGMA)

@@ -62,14 +62,9 @@ DRAWS = 10
 FORMS = (".4f", ".3f", ".0f", ".1f", ".1e", ".1e")
 WIDTHS = (26, 26, 16, 8, 10, 10)
 ADAPTED = {"reg": 0.0, "batch_size": 4096}
-ONE_THREAD = {
-    "JAX_PLATFORMS": "cpu",
-    "OMP_NUM_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+ONE_THREAD = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+ONE_THREAD |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+ONE_THREAD |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
 
 class Row(NamedTuple):
@@ -179,9 +174,8 @@ def show(name: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__, seeds=[0, 1, 2], steps=20_000, environment=ROOT / "outputs" / ".stadion"
-    )
+    place = ROOT / "outputs" / ".stadion"
+    asked = harness.options(__doc__, seeds=[0, 1, 2], steps=20_000, environment=place)
     python = environment(asked.environment)
     heads = zip(Row._fields, WIDTHS, strict=True)
     print(" " * 32 + "".join(f"{name:>{width}}" for name, width in heads))

@@ -18,26 +18,16 @@ from statistics import mean
 
 import harness
 
-SHORT = [
-    "experiment=ring",
-    "flow.training.steps=200",
-    "score.training.steps=200",
-    "epoch_steps=100",
-    "protocol={horizons: [1], starts: 200, splits: 20, transport: false, chaos: 0}",
-    "nulls=[minus_x]",
-    "beside=[]",
-    "threads=1",
-    "logger=csv",
-    "callbacks.progress=null",
-    "+trainer.enable_progress_bar=false",
-]
+SHORT = ["experiment=ring", "flow.training.steps=200", "score.training.steps=200"]
+SHORT += ["epoch_steps=100", "nulls=[minus_x]", "beside=[]", "threads=1", "logger=csv"]
+SHORT += ["protocol={horizons: [1], starts: 200, splits: 20, transport: false, chaos: 0}"]
 
 
 def sweep(folder: Path, cache: Path, jobs: int, *options: str) -> tuple[list[tuple], float]:
     """End and length of every job of a sweep over noise levels, and its peak memory in MiB."""
     sizes = ",".join(str(0.2 + 0.001 * k) for k in range(jobs))
     places = (f"flow.sigma={sizes}", f"sweep_dir={folder}", f"cache_dir={cache}")
-    process, peak = harness.command_line("-m", *SHORT, *places, *options), 0.0
+    process, peak = harness.command_line("-m", *SHORT, *harness.QUIET, *places, *options), 0.0
     while process.poll() is None:
         peak = max(peak, memory(process.pid))
         time.sleep(0.5)

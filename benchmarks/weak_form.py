@@ -37,6 +37,7 @@ from eqflow.systems import Lorenz63
 BATCH = 8192
 POOL = 200_000
 MIDDLE = 24_000
+MEASURED = {"selection, s": ".1f", "whole fit, s": ".1f", "MiB": ".0f", "before": ".0f"}
 
 Case = tuple[int, int, int | str]
 """Snapshots, dimension and degree of a fit."""
@@ -92,7 +93,7 @@ def peak() -> float:
 # fits
 
 
-def fit(n: int, dim: int, degree: int | str, threads: int) -> Row:
+def measure(n: int, dim: int, degree: int | str, threads: int) -> Row:
     """Fit once and measure."""
     torch.set_num_threads(threads)
     discovery(lorenz(200), 1)[0].run()  # imports
@@ -123,14 +124,14 @@ def middle(rows: Sequence[Row]) -> Row:
 def stream(total: int, threads: int) -> str:
     """Pass over ``total`` snapshots; a sentence on time and memory."""
     torch.set_num_threads(threads)
-    found, z = discovery(lorenz(POOL), 2)
+    fit, z = discovery(lorenz(POOL), 2)
     pool = z.float()  # as a run holds them
-    w, terms = found.functions.frequencies.T, len(found.field.terms)
+    w, terms = fit.functions.frequencies.T, len(fit.field.terms)
     sums = (torch.zeros(w.shape[1], terms).double(), torch.zeros(terms, terms).double())
     angles = torch.empty(BATCH, w.shape[1], dtype=torch.double)
 
     def ours(batch: Tensor) -> None:
-        for total, part in zip(sums, found.sums(batch), strict=False):
+        for total, part in zip(sums, fit.sums(batch), strict=False):
             total += part
 
     def bare(z: Tensor, theta: Tensor) -> None:
@@ -142,7 +143,7 @@ def stream(total: int, threads: int) -> str:
         # the pool is no whole number of batches: every cycle starts at another state
         batch = pool[step * BATCH % (POOL - BATCH) :][:BATCH]
         exact = batch.double()
-        calls = [partial(ours, batch), partial(bare, exact, found.field.theta(exact))]
+        calls = [partial(ours, batch), partial(bare, exact, fit.field.theta(exact))]
         order = 1 if step % 2 else -1  # who is first has the batch not yet in the cache
         laps.append([*map(lap, calls[::order])][::order])
         if step == 0:
@@ -160,6 +161,11 @@ def stream(total: int, threads: int) -> str:
 # the picture
 
 
+def columns(rows: list[Row]) -> dict[str, list]:
+    """Values of all rows by their names."""
+    return {name: [getattr(row, name) for row in rows] for name in Row._fields}
+
+
 def draw(path: Path, rows: dict[Case, Row]) -> None:
     """Time above memory, against each of the axes."""
     titles = {
@@ -171,21 +177,17 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
         figure = sheet(10.5, 5.2)
         grid = figure.subplots(2, 3, sharex="col", sharey="row")
         for (time_axes, memory_axes), (axis, cases) in zip(grid.T, SERIES.items(), strict=True):
-            shown = [rows[case] for case in cases if case in rows]
-            x = [getattr(row, axis) for row in shown]
-            whole, selection = [row.whole for row in shown], [row.selection for row in shown]
-            time_axes.plot(x, whole, "o-", color=COLOURS["library"], label="whole fit")
-            time_axes.plot(x, selection, "s--", color=OTHER, label="selection alone")
-            memory_axes.plot(x, [row.memory for row in shown], "o-", color=COLOURS["library"])
+            shown = columns([rows[case] for case in cases if case in rows])
+            x = shown[axis]
+            time_axes.plot(x, shown["whole"], "o-", color=COLOURS["library"], label="whole fit")
+            time_axes.plot(x, shown["selection"], "s--", color=OTHER, label="selection alone")
+            memory_axes.plot(x, shown["memory"], "o-", color=COLOURS["library"])
             time_axes.set_title(titles[axis])
-            memory_axes.set_xlabel(axis)
-            if axis == "snapshots":
-                memory_axes.set_xscale("log")
-            else:
-                memory_axes.set_xticks(x)
-        measured = list(rows.values())
-        logarithmic(grid[0, 0], [s for row in measured for s in (row.whole, row.selection)])
-        logarithmic(grid[1, 0], [row.memory for row in measured])
+            scale = {"xscale": "log"} if axis == "snapshots" else {"xticks": x}
+            memory_axes.set(xlabel=axis, **scale)
+        measured = columns([*rows.values()])
+        logarithmic(grid[0, 0], measured["whole"] + measured["selection"])
+        logarithmic(grid[1, 0], measured["memory"])
         grid[0, 0].set_ylabel("seconds")
         grid[1, 0].set_ylabel("memory beside imports, MiB")
         grid[0, 0].legend(loc="lower right")
@@ -193,21 +195,18 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__, stream=1_000_000, unknowns=105, threads=2, repeats=1, out=Path("outputs/weak_form")
-    )
+    sizes = {"stream": 1_000_000, "unknowns": 105, "repeats": 1}
+    asked = harness.options(__doc__, **sizes, threads=2, out=Path("outputs/weak_form"))
     with harness.processes(1, max_tasks_per_child=1) as alone:
         print(alone.submit(stream, asked.stream, asked.threads).result(), flush=True)
         print()
-        harness.heading(
-            *("N", "d", "degree", "unknowns", "selection, s", "whole fit, s", "MiB", "before")
-        )
+        harness.heading("N", "d", "degree", "unknowns", *MEASURED)
         rows = {}
         for case in dict.fromkeys(case for cases in SERIES.values() for case in cases):
             if unknowns(case) > asked.unknowns:
                 continue
-            repeats = [alone.submit(fit, *case, asked.threads) for _ in range(asked.repeats)]
+            repeats = [alone.submit(measure, *case, asked.threads) for _ in range(asked.repeats)]
             row = rows[case] = middle([repeat.result() for repeat in repeats])
-            times = (f"{row.selection:.1f}", f"{row.whole:.1f}")
-            harness.row(*row[:4], *times, f"{row.memory:.0f}", f"{row.before:.0f}")
+            forms = zip(row[4:], MEASURED.values(), strict=True)
+            harness.row(*row[:4], *(f"{value:{form}}" for value, form in forms))
     draw(asked.out / "weak_form.png", rows)

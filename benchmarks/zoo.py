@@ -124,9 +124,8 @@ def true_degree(data: Dysts) -> int | None:
 
 
 if __name__ == "__main__":
-    asked = harness.options(
-        __doc__, out=Path("outputs/zoo"), workers=1, seed=0, horizon=0.0, systems=[str]
-    )
+    fits = {"seed": 0, "horizon": 0.0, "systems": [str]}
+    asked = harness.options(__doc__, out=Path("outputs/zoo"), workers=1, **fits)
     systems = asked.systems or [name for name in names(3) if name not in SWEPT_OUT]
     job = partial(recover, out=asked.out, seed=asked.seed, horizon=asked.horizon)
     with harness.processes(asked.workers) as pool:
