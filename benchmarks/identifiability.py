@@ -1,6 +1,6 @@
 """Do the bands of the identifiability report cover a truth that the family of fields holds?
 
-    python benchmarks/identifiability.py [--steps N] [--seeds N] [--laws ...]
+    python benchmarks/identifiability.py [--steps N] [--seeds N] [--systems ...]
 
 Two distributions in the plane whose dynamics are known: of a linear process with rotation,
 snapshots drawn from the Gaussian that solves the Lyapunov equation, its truth the current velocity;
@@ -117,6 +117,6 @@ def show(name: str, ends: tuple[float, float], truth: float) -> None:
 
 
 if __name__ == "__main__":
-    asked = harness.options(__doc__, laws=harness.Names(SYSTEMS), seeds=3, steps=500, threads=1)
-    for name in asked.laws:
+    asked = harness.options(__doc__, systems=harness.Names(SYSTEMS), seeds=3, steps=500, threads=1)
+    for name in asked.systems:
         compare(name, asked.seeds, asked.steps)
