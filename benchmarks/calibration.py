@@ -27,10 +27,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from eqflow.snapshots import Standardiser
+from eqflow.data import Standardiser
 from eqflow.stationarity import FourierFunctions, Stationarity, functions_for, hotelling
-from eqflow.systems import GrayScott, Lorenz63, Schedule
-from eqflow.systems.dysts import Dysts
+from eqflow.systems import Dysts, GrayScott, Lorenz63, Schedule
 from eqflow.terms import Polynomial
 
 LEVEL = 0.05

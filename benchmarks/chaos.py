@@ -25,11 +25,10 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 from eqflow.metrics import LyapunovSpectrum, growth
-from eqflow.systems import Dysts
-from eqflow.systems.dysts import names
+from eqflow.systems import Dysts, names
 
 TRAJECTORIES = 32
-APART = 0.15
+MIN_GAP = 0.15
 """Relative difference from a published exponent that asks for a third opinion."""
 
 PERIODS, SETTLE, STEP = 60.0, 20.0, 0.0025
@@ -163,7 +162,7 @@ def published(name: str) -> dict[str, Any]:
     largest, error = (spectrum[key][0] / period for key in ("exponents", "errors"))
     row = {"published": estimate, "ours": largest, "error": error}
     row |= {"escaped": spectrum["escaped"], "ratio": largest / estimate}
-    if not abs(row["ratio"] - 1) < APART:
+    if not abs(row["ratio"] - 1) < MIN_GAP:
         row["third"], row["third_error"] = (rate / period for rate in neighbours(system, states))
     return row
 
@@ -220,4 +219,4 @@ if __name__ == "__main__":
             harness.row(name, f"{row['published']:.4g}", own, f"{row['ratio']:.2f}", third)
             thirds.append(third)
         agree = f"{thirds.count('')} of {len(thirds)}"
-        print(f"{agree} within {100 * APART:.0f} % of the published value")
+        print(f"{agree} within {100 * MIN_GAP:.0f} % of the published value")

@@ -25,12 +25,18 @@ import torch
 from harness import Loop
 
 from data_modules import Lorenz
-from eqflow.evaluation import Protocol, chaos, member_chaos, similarity
-from eqflow.evaluation.members import mean_and_spread
+from eqflow.data import Snapshots
+from eqflow.evaluation import (
+    Protocol,
+    Reference,
+    mean_and_spread,
+    member_chaos,
+    similarity,
+    true_chaos,
+)
 from eqflow.fields import Ensemble, build_field
 from eqflow.score import MLPScore, Score
 from eqflow.simulate import RK4
-from eqflow.snapshots import Snapshots
 from eqflow.training import Batch, flow_module
 
 SIGMA = 0.2
@@ -95,8 +101,7 @@ def which_are_chaotic(members: int, steps: int, path: Path | None) -> None:
         harness.append_rows(path, [row] if name not in done else [])
         cells = [_cell(row, key) for key in COLUMNS.values()]
         harness.row(name, *cells, f"{row['seconds']:.1f}")
-    moved = build_field("minus_x", snapshots.shape, Score(), SIGMA)  # any field: of the truth
-    truth = chaos(moved, snapshots, RK4(), 0.0, Protocol(chaos=1))
+    truth = true_chaos(Reference(snapshots, 0.0, Protocol(chaos=1)), RK4())
     harness.row("true system", *(_cell(truth, f"truth/{key}") for key in COLUMNS.values()), "")
 
 
@@ -110,9 +115,9 @@ def measured(name: str, snapshots: Snapshots, score: Score, members: int, steps:
     else:
         make = partial(harness.normalised, fields, train, sigma)
     fields, seconds = harness.timed(make)
-    protocol = Protocol(chaos=TRAJECTORIES)
-    rates = member_chaos(fields, snapshots, RK4(), sigma, protocol)
-    alike = [similarity(fields[k], snapshots, sigma, protocol) for k in range(members)]
+    reference = Reference(snapshots, sigma, Protocol(chaos=TRAJECTORIES))
+    rates = member_chaos(fields, reference, RK4())
+    alike = [similarity(fields[k], reference) for k in range(members)]
     numbers = mean_and_spread([rate | cos for rate, cos in zip(rates, alike, strict=True)])
     spent = seconds / members if training else 0.0
     return {"name": name, "members": members, "steps": steps, **numbers, "seconds": spent}

@@ -23,9 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eqflow.systems import GrayScott, Schedule
-from eqflow.systems.gray_scott import PRESETS, start
-from eqflow.systems.runs import LOOK
+from eqflow.systems import LOOK, PRESETS, GrayScott, Schedule, start
 from eqflow.terms import laplacian
 
 FIRST = """

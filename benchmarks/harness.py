@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from data_modules import SnapshotsModule
+from eqflow.data import Snapshots
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.metrics import Cosine
+from eqflow.runtime import write_json
 from eqflow.score import Score, build_score
-from eqflow.snapshots import Snapshots
-from eqflow.store import write_json
 from eqflow.training import (
     Batch,
     StageModule,

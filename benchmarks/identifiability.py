@@ -23,11 +23,11 @@ from scipy.linalg import solve_continuous_lyapunov
 from torch import Tensor
 
 from data_modules import Ring
-from eqflow.evaluation import gauge
+from eqflow.data import Snapshots, split
+from eqflow.evaluation import identifiability
 from eqflow.fields import Ensemble, build_ensemble
 from eqflow.metrics import band, resampled
 from eqflow.score import Score
-from eqflow.snapshots import Snapshots, split
 
 DRIFT = torch.tensor([[-1.0, 2.0], [-0.5, -1.0]]).double()
 LEVELS, WIDTHS = (0.1, 0.2, 0.4), (16, 48)
@@ -79,7 +79,9 @@ def made(
         else:
             field = harness.trained_field(field, score, snapshots.train, **training)
         x = snapshots.test
-        velocities.append(field.every(x) if isinstance(field, Ensemble) else field(x)[None])
+        velocities.append(
+            field.at_common_states(x) if isinstance(field, Ensemble) else field(x)[None]
+        )
     return torch.cat(velocities)
 
 
@@ -95,7 +97,7 @@ def compare(name: str, seeds: int, steps: int) -> None:
 
     velocities, seconds = harness.timed(fields)
     levels = {"kind": [kind for kind, v in velocities.items() for _ in v]}
-    report = gauge(x, torch.cat([*velocities.values()]), levels, truth)
+    report = identifiability(x, torch.cat([*velocities.values()]), levels, truth)
     print(f"\n{name}: {len(report.fields)} fields, {seconds:.0f} CPU seconds")
     print(f"spread {report.spread.total:.3f}, by seeds alone {report.spread.seeds:.3f}")
     cosines = (report.fields @ report.truth).abs().sort().values

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from data_modules import GrayScott
-from eqflow.processes import Draws, generator
-from eqflow.score import ImageScore, build_score
-from eqflow.score.symmetry import frames
-from eqflow.snapshots import Snapshots
-from eqflow.systems.gray_scott import PRESETS
+from eqflow.data import Snapshots
+from eqflow.runtime import Draws, generator
+from eqflow.score import ImageScore, build_score, frames
+from eqflow.systems import PRESETS
 from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader
 
 SIGMA, SIDE, BATCH = 0.24, 64, 4

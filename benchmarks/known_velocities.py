@@ -1,7 +1,7 @@
 """How far a few known velocities decide the dynamics, with the snapshots and without them.
 
     python benchmarks/known_velocities.py
-    python benchmarks/known_velocities.py --seeds 0 1 --systems Lorenz --figure docs/labels.png
+    python benchmarks/known_velocities.py --seeds 0 1 --figure docs/known_velocities.png
 
 |cos| to the true velocity at 2,000 clean held-out states against the number of known velocities,
 `--known`, beside 24,000 snapshots; fresh data, score and known velocities a seed. `stream`:
@@ -25,9 +25,9 @@ from scipy.interpolate import RBFInterpolator
 from torch import Tensor
 
 from data_modules import Dysts, Lorenz
-from eqflow.fields import build_field
-from eqflow.labels import Labels
-from eqflow.report.style import COLOURS, STYLE, sheet
+from eqflow.data import KnownVelocities
+from eqflow.fields import FAMILIES, build_field
+from eqflow.report.style import STYLE, sheet
 from eqflow.score import Score
 
 STATES, SIGMA = 24_000, 0.2
@@ -38,7 +38,7 @@ class Case:
     """A system's snapshots of one seed, and its score once it is asked for."""
 
     def __init__(self, system: str, seed: int) -> None:
-        options = {"n": STATES, "seed": seed, "labels": max(COUNTS)}
+        options = {"n": STATES, "seed": seed, "velocities": max(COUNTS)}
         data = Lorenz(**options) if system == "Lorenz" else Dysts(system, **options)
         self.seed, self.snapshots = seed, harness.prepared(data)
         self.test, self.truth = data.snapshots.test, data.snapshots.velocity(data.snapshots.test)
@@ -47,22 +47,22 @@ class Case:
     def score(self) -> Score:
         return harness.trained_score(self.snapshots.train, self.seed)
 
-    def trained(self, family: str, score: Score, known: Labels, **training: str) -> Tensor:
+    def trained(self, family: str, score: Score, known: KnownVelocities, **training: str) -> Tensor:
         """Velocities of a field at the held-out states."""
         field = build_field(family, self.snapshots.shape, score, SIGMA, self.seed)
         data = (self.snapshots.train, self.seed)
-        return harness.trained_field(field, score, *data, labels=known, **training)(self.test)
+        return harness.trained_field(field, score, *data, velocities=known, **training)(self.test)
 
 
-def stream(case: Case, known: Labels) -> Tensor:
+def stream(case: Case, known: KnownVelocities) -> Tensor:
     return case.trained("stream", case.score, known)
 
 
-def network(case: Case, known: Labels) -> Tensor:
+def network(case: Case, known: KnownVelocities) -> Tensor:
     return case.trained("network", Score(), known, condition="weak")
 
 
-def rbf(case: Case, known: Labels) -> Tensor:
+def rbf(case: Case, known: KnownVelocities) -> Tensor:
     x, v = known.x.double().numpy(), known.v.double().numpy()
     enough = len(x) > x.shape[1]  # for the linear part of thin plates
     kernel = {} if enough else {"kernel": "linear", "degree": 0}
@@ -71,7 +71,7 @@ def rbf(case: Case, known: Labels) -> Tensor:
     return torch.from_numpy(RBFInterpolator(x, v, **kernel)(case.test.double().numpy()))
 
 
-def quadratic(case: Case, known: Labels) -> Tensor:
+def quadratic(case: Case, known: KnownVelocities) -> Tensor:
     def terms(x: Tensor) -> np.ndarray:
         first, second = torch.triu_indices(x.shape[1], x.shape[1])
         columns = (torch.ones_like(x[:, :1]), x, x[:, first] * x[:, second])
@@ -88,7 +88,7 @@ def measured(system: str, seed: int, counts: list[int]) -> list[dict]:
     """A row a number of known velocities and method."""
     case, rows = Case(system, seed), []
     for count, (name, method) in product(counts, METHODS.items()):
-        known = Labels(*(values[:count] for values in case.snapshots.labels))
+        known = KnownVelocities(*(values[:count] for values in case.snapshots.known_velocities))
         v, seconds = harness.timed(partial(method, case, known))
         cosine = abs(harness.cosine(v.detach(), case.truth))
         row = {"system": system, "seed": seed, "known": count, "method": name}
@@ -122,7 +122,8 @@ def table(cosines: Curves, systems: list[str], counts: list[int]) -> None:
 
 def figure(cosines: Curves, systems: list[str], counts: list[int], path: Path) -> None:
     """Curves of the medians with the range over seeds."""
-    colours = COLOURS | {"rbf": COLOURS["random"], "quadratic": COLOURS["library"]}
+    colours = {name: family.colour for name, family in FAMILIES.items()}
+    colours |= {"rbf": colours["random"], "quadratic": colours["library"]}
     with rc_context(STYLE):
         page = sheet(3.6 * len(systems) + 0.4, 3.2)
         grid = page.subplots(1, len(systems), squeeze=False)[0]

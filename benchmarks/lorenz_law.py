@@ -19,7 +19,7 @@ import harness
 import torch
 from torch import Tensor
 
-from eqflow import EquilibriumFlow
+from eqflow.estimator import EquilibriumFlow
 from eqflow.fields import Library
 from eqflow.systems import Lorenz63
 

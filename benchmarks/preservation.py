@@ -18,10 +18,10 @@ import torch
 from harness import spread
 
 from data_modules import Lorenz, Ring, TwoMoons, TwoPeaks
-from eqflow import load
-from eqflow.evaluation import Protocol, preservation
+from eqflow.estimator import load
+from eqflow.evaluation import Protocol, Reference, preservation
+from eqflow.runtime import write_json
 from eqflow.simulate import HeunSDE
-from eqflow.store import write_json
 
 DATA = {"two_moons": TwoMoons, "two_peaks": TwoPeaks, "ring": Ring, "lorenz": Lorenz}
 HORIZONS = (1, 10, 100)
@@ -47,8 +47,8 @@ def as_sde(name: str, seed: int, folder: Path) -> dict[str, float]:
     torch.set_num_threads(1)
     snapshots, model = harness.prepared(DATA[name](seed=seed)), load(folder).model
     protocol = Protocol(horizons=HORIZONS, transport=False, seed=seed)
-    how = (HeunSDE(), model.sigma, protocol)
-    numbers = preservation(model.field, model.score, snapshots, *how)
+    reference = Reference(snapshots, model.sigma, protocol)
+    numbers = preservation(model.field, model.score, reference, HeunSDE())
     return {f"sde/{key}": value for key, value in numbers.items()}
 
 

@@ -26,11 +26,11 @@ from harness import spread
 from torch import Tensor
 
 from data_modules import Lorenz, Ring, TwoMoons
-from eqflow import EquilibriumFlow
-from eqflow.evaluation import Protocol, held_out, resampling_floor
+from eqflow.estimator import EquilibriumFlow
+from eqflow.evaluation import Protocol, Reference
 from eqflow.fields import build_field
 from eqflow.metrics import integrated_autocorrelation_time, mmd2
-from eqflow.processes import Draws, normal
+from eqflow.runtime import Draws, normal
 from eqflow.simulate import HeunSDE
 from eqflow.training import noised_batches
 
@@ -116,8 +116,8 @@ class Case:
     def distance(self, x: Tensor) -> float:
         """``MMD^2`` to held-out states over its floor."""
         protocol = Protocol(starts=WALKERS, transport=False, seed=self.seed)
-        floor = resampling_floor(self.snapshots, SIGMA, protocol)["mmd2_floor95"]
-        return mmd2(x, held_out(self.snapshots, SIGMA, protocol)[1], 0.5).item() / floor
+        reference = Reference(self.snapshots, SIGMA, protocol)
+        return mmd2(x, reference.held_out, 0.5).item() / reference.floor["mmd2_floor95"]
 
     def bias(self, path: Tensor) -> float:
         """Mean squared radius against that of all snapshots, in its standard deviations."""
@@ -132,7 +132,7 @@ def measured(case: Case, name: str, sampler: tuple, eta: float, dt: float, steps
     cost, protocol = EVALUATIONS[name], Protocol(starts=WALKERS, seed=case.seed)
     share = 1 if BASES[name] == "none" else 2  # fewer and longer: their cost is in the states
     chains, steps = CHAINS // share, share * steps
-    x0 = held_out(case.snapshots, SIGMA, protocol)[0][:chains]
+    x0 = Reference(case.snapshots, SIGMA, protocol).initial[:chains]
     path, seconds = harness.timed(partial(case.simulate, sampler, x0, dt, eta, steps))
     row = {"system": case.system, "seed": case.seed, "name": name, "eta": eta, "dt": dt}
     row["microseconds"] = 1e6 * seconds / steps / chains

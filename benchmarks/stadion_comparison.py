@@ -50,10 +50,10 @@ from harness import ROOT
 from torch import Tensor
 
 from data_modules import Lorenz
+from eqflow.data import Snapshots
 from eqflow.discovery import Discovery
 from eqflow.fields import Library
 from eqflow.score import EmpiricalScore
-from eqflow.snapshots import Snapshots
 from eqflow.terms import Polynomial
 
 STATES = 24_000

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import harness
 import numpy as np
 
-from eqflow.cli.sweep import rebuild
+from eqflow.cli.sweeps.page import rebuild
 
 METRIC = "residual/relative"
 SHARES = {"finished": 0.85, "failed": 0.06, "pruned": 0.06, "running": 0.03}

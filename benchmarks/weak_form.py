@@ -26,12 +26,12 @@ from harness import lap
 from matplotlib import rc_context
 from torch import Tensor
 
-from eqflow.discovery import Discovery
-from eqflow.fields import Library
-from eqflow.report.style import COLOURS, OTHER, STYLE, logarithmic, sheet
-from eqflow.snapshots import Standardiser
-from eqflow.stationarity import Sums, select
-from eqflow.store import replacing
+from eqflow.data import Standardiser
+from eqflow.discovery import Discovery, select
+from eqflow.fields import FAMILIES, Library
+from eqflow.report.style import STYLE, TRUTH, logarithmic, sheet
+from eqflow.runtime import replacing
+from eqflow.stationarity import Sums
 from eqflow.systems import Lorenz63
 
 BATCH = 8192
@@ -179,9 +179,11 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
         for (time_axes, memory_axes), (axis, cases) in zip(grid.T, SERIES.items(), strict=True):
             shown = columns([rows[case] for case in cases if case in rows])
             x = shown[axis]
-            time_axes.plot(x, shown["whole"], "o-", color=COLOURS["library"], label="whole fit")
-            time_axes.plot(x, shown["selection"], "s--", color=OTHER, label="selection alone")
-            memory_axes.plot(x, shown["memory"], "o-", color=COLOURS["library"])
+            time_axes.plot(
+                x, shown["whole"], "o-", color=FAMILIES["library"].colour, label="whole fit"
+            )
+            time_axes.plot(x, shown["selection"], "s--", color=TRUTH, label="selection alone")
+            memory_axes.plot(x, shown["memory"], "o-", color=FAMILIES["library"].colour)
             time_axes.set_title(titles[axis])
             scale = {"xscale": "log"} if axis == "snapshots" else {"xticks": x}
             memory_axes.set(xlabel=axis, **scale)

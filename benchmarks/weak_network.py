@@ -20,11 +20,11 @@ import torch
 from omegaconf import OmegaConf
 
 from data_modules import Lorenz
+from eqflow.data import Snapshots
 from eqflow.evaluation import Protocol, escape_radius, stationarity
 from eqflow.fields import VelocityField, build_field
 from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, inside
-from eqflow.snapshots import Snapshots
 from eqflow.training import CONDITIONS, Batch, WeakModule, flow_module
 
 STATES = 24_000

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from data_modules import Dysts
+from eqflow.data import Snapshots
 from eqflow.discovery import Discovery
-from eqflow.evaluation import Protocol, preservation, similarity, stationarity
+from eqflow.evaluation import Protocol, Reference, preservation, similarity, stationarity
 from eqflow.fields import Library, VelocityField
-from eqflow.report.leaderboard import table, write_leaderboard
+from eqflow.report.sweep.leaderboard import table, write_leaderboard
 from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4
-from eqflow.snapshots import Snapshots
-from eqflow.systems.dysts import names
+from eqflow.systems import names
 from eqflow.terms import Polynomial
 
 DOUBTFUL = 1.5
@@ -101,7 +101,7 @@ def kept(field: VelocityField, snapshots: Snapshots, horizon: float, seed: int) 
     """How a field alone keeps the attractor for ``horizon`` transit times."""
     protocol = Protocol((horizon,), starts=200, transport=False, seed=seed)
     score = EmpiricalScore(snapshots.train)  # not asked for: there is no noise
-    numbers = preservation(field, score, snapshots, RK4(0.02), 0.0, protocol)
+    numbers = preservation(field, score, Reference(snapshots, 0.0, protocol), RK4(0.02))
     return {
         "escaped_later": numbers["preservation/escaped"],
         "mmd2_ratio": numbers["preservation/mmd2_ratio"],
