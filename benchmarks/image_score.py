@@ -117,7 +117,7 @@ def cost(kind: str, bf16: bool) -> tuple[float, float]:
     x = torch.randn(BATCH, 2, SIDE, SIDE)
     score = build_score(**SCORES[kind], shape=(2, SIDE, SIDE), points=x)
     module = ImageScoreModule(score, bf16=bf16)
-    optimizer = module.optimizer(list(module.student.parameters()))
+    optimizer = module.optimizer(list(module.score.parameters()))
 
     def forward() -> None:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):

@@ -1,6 +1,7 @@
 """Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from eqflow.data import (
     KnownVelocities,
+    Snapshots,
     Standardiser,
     check_states,
     checked_velocities,
@@ -18,12 +20,12 @@ from eqflow.data import (
     shuffled,
     warn_if_not_periodic,
 )
-from eqflow.discovery import Discovery, Equations, Findings
+from eqflow.discovery import Equations, Findings
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library, Stream
+from eqflow.fields import Library
 from eqflow.model import FlowModel
 from eqflow.runtime import Draws, generator, normal
-from eqflow.score import EmpiricalScore, TrainedScore
+from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.stationarity import Stationarity, functions_for, hotelling
 
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 
     from eqflow.training import StageModule
 
-BATCH, BATCH_OF_IMAGES = 512, 8
+VECTORS_PER_STEP = 512
 """Snapshots of a training step, where their number is not chosen."""
+
+IMAGES_PER_STEP = 8
+"""Snapshots of a training step, if they are images."""
 
 
 class EquilibriumFlow:
@@ -41,10 +46,10 @@ class EquilibriumFlow:
 
     Times are in transit times: snapshots do not determine the speed (method section 1). ``score``
     and ``field`` are arguments of the score and of the field, ``score_training`` and
-    ``flow_training`` those of their training, in batches of ``batch_size``: ``BATCH`` vectors or
-    ``BATCH_OF_IMAGES`` images if left out; ``ensemble`` fields are trained at once, and the one
-    that is most like the others is what moves states. States go in and out raw, as numpy or torch
-    alike.
+    ``flow_training`` those of their training, in batches of ``batch_size``: ``VECTORS_PER_STEP``
+    vectors or ``IMAGES_PER_STEP`` images if left out; ``ensemble`` fields are trained at once, and
+    the one that is most like the others is what moves states. States go in and out raw, as numpy or
+    torch alike.
 
     >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
     >>> flow.fit(np.random.default_rng(0).normal(size=(500, 2))).velocity(np.ones((3, 2))).shape
@@ -87,25 +92,20 @@ class EquilibriumFlow:
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
-        standardiser = Standardiser.of(x)
+        units = Standardiser.of(x)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
         runs = None if groups is None else _groups(groups, len(x))
         order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
-        z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
+        z, runs = units.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
-        known = known and known.standardised(standardiser.mean, standardiser.std)
+        known = known and known.standardised(units.mean, units.std)
         score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
         arguments = (self.sigma, self.seed, score, self.field_arguments)
         self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments, self.ensemble)
-        self.model.standardiser = standardiser
-        if self._is_library:
-            self._discover(z, runs)
-        else:
-            self._train(z, known)
-        self.model.requires_grad_(False).eval()
-        if known is not None:
-            self.model.speed, _ = known.fit(self.model.field(known.x))
+        self.model.standardiser = units
+        none = z[:0]  # nothing is held out here
+        self._train(Snapshots(z, none, none, units, train_groups=runs, known_velocities=known))
         return self
 
     @property
@@ -118,35 +118,24 @@ class EquilibriumFlow:
         weak = self.family == "network" and self.flow_training.get("condition") == "weak"
         return self._is_library or weak
 
-    def _discover(self, z: Tensor, groups: Tensor | None) -> None:
-        field, units = cast(Library, self.model.field), self.model.standardiser
+    def _train(self, data: Snapshots) -> None:
+        from eqflow.training import discover, match_speed, train_field, train_score
+
         options = {"seed": self.seed, **self.flow_training}
-        self.model.findings = Discovery(field, z, units, groups, **options).run()
+        if self._is_library:
+            discover(self.model, data, **options)
+        else:
+            fit = partial(self._fit, data.train)
+            train_score(self.model, fit, seed=self.seed, **self.score_training)
+            train_field(self.model, data, fit, 0.0 if self._is_clean else self.sigma, **options)
+        self.model.requires_grad_(False).eval()
+        match_speed(self.model, data.known_velocities)
 
-    def _train(self, z: Tensor, velocities: KnownVelocities | None) -> None:
-        from eqflow.training import flow_module, noised_batches, score_module, warn_of_asymmetry
-
-        model, seed = self.model, self.seed
-        if isinstance(model.score, TrainedScore):
-            self._fit(score_module(model.score, seed=seed, **self.score_training), z)
-        if self.family in LEARNED:
-            training = {
-                "sigma": self.sigma,
-                "seed": seed,
-                "velocities": velocities,
-                **self.flow_training,
-            }
-            if module := flow_module(model.field, model.score, z, **training):
-                self._fit(module, z)
-        model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
-        if isinstance(model.field, Stream):
-            warn_of_asymmetry(model.field, z)
-
-    def _fit(self, module: "StageModule", z: Tensor) -> None:
+    def _fit(self, z: Tensor, module: "StageModule") -> None:
         from eqflow.training import quiet_trainer, train_loader
 
+        size = self.batch_size or (VECTORS_PER_STEP if z.ndim == 2 else IMAGES_PER_STEP)
         trainer = quiet_trainer(module.steps, self.progress)
-        size = self.batch_size or (BATCH if z.ndim == 2 else BATCH_OF_IMAGES)
         trainer.fit(module, train_loader(z, size, 100, self.seed))
 
     def velocity(self, x: ArrayLike | Tensor) -> Any:

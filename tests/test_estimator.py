@@ -255,9 +255,9 @@ CONV = {"family": "skew", "sigma": 0.24, "score": {"name": "conv", "width": 4}, 
 @pytest.mark.parametrize(
     ("states", "options", "size"),
     [
-        (STATES, {"batch_size": None}, estimator.BATCH),
+        (STATES, {"batch_size": None}, estimator.VECTORS_PER_STEP),
         (STATES, {"batch_size": 64}, 64),
-        (IMAGES, CONV | {"batch_size": None}, estimator.BATCH_OF_IMAGES),
+        (IMAGES, CONV | {"batch_size": None}, estimator.IMAGES_PER_STEP),
         (IMAGES, CONV | {"batch_size": 5}, 5),
     ],
 )

@@ -30,7 +30,7 @@ from eqflow.training import (
     train_loader,
     warn_of_asymmetry,
 )
-from eqflow.training.velocities import MOST, KnownVelocityLoss
+from eqflow.training.velocities import VELOCITIES_PER_STEP, KnownVelocityLoss
 
 
 class Gaussian(Score):
@@ -296,7 +296,7 @@ def test_labels_decide_the_sign_of_a_weak_network():
 
 
 def test_of_many_labels_each_step_takes_others():
-    x = torch.randn(3 * MOST, 2)
+    x = torch.randn(3 * VELOCITIES_PER_STEP, 2)
     error, field = KnownVelocityLoss(KnownVelocities(x, turned(x))), Network((2,), 8, 1)
     assert error(field, 0) != error(field, 1)
     mean = torch.stack([error(field, step) for step in range(30)]).mean()

@@ -22,11 +22,11 @@ PATTERNS += ["data.val=4", "data.test=20", "integrator=stable"]
 @pytest.fixture
 def small(monkeypatch):
     """Passes of many batches over few states; of images, few are kept."""
-    monkeypatch.setattr(library, "EVERY", 2)
+    monkeypatch.setattr(library, "BATCHES_PER_WRITE", 2)
     monkeypatch.setattr(ImageSample, "reservoir", 24)
 
     def passes(size: int) -> None:
-        monkeypatch.setattr(batches, "PASS", size)
+        monkeypatch.setattr(batches, "STATES_AT_ONCE", size)
 
     return passes
 
