@@ -35,13 +35,10 @@ class Moments(Metric):
     def __init__(self, functions: int, terms: int, *more: int) -> None:
         super().__init__()
         self.set_dtype(torch.double)
-        zeros = {
-            "tested": torch.zeros(functions, terms, *more).double(),
-            "gram": torch.zeros(terms, terms).double(),
-            "states": torch.zeros((), dtype=torch.long),
-        }
-        for name, zero in zeros.items():
-            self.add_state(name, zero, dist_reduce_fx="sum", persistent=True)
+        tested = torch.zeros(functions, terms, *more).double()
+        self.add_state("tested", tested, "sum", persistent=True)
+        self.add_state("gram", torch.zeros(terms, terms).double(), "sum", persistent=True)
+        self.add_state("states", torch.tensor(0), "sum", persistent=True)
 
     def update(self, sums: Sums) -> None:
         self.tested += sums.tested
