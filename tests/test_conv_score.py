@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule
 from runs import call, forked, metrics
 from torch.func import jvp, vmap
 
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
 from eqflow.model import FlowModel
