@@ -46,17 +46,9 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     if not noise_level(cfg, flow.family):
         score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
-    return FlowModel(
-        shape,
-        points,
-        flow.family,
-        flow.sigma,
-        cfg.seed,
-        score,
-        plain(flow.field),
-        flow.get("ensemble", 1),
-        flow.get("seed"),
-    )
+    drawn = {"ensemble": flow.get("ensemble", 1), "field_seed": flow.get("seed")}
+    arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
+    return FlowModel(shape, points, *arguments, **drawn)
 
 
 def score_options(cfg: DictConfig) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Trained scores of images on a periodic grid, of any size."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,10 +27,10 @@ class ImageScore(TrainedScore):
     def __init__(
         self,
         shape: tuple[int, ...],
-        conservative: bool,
-        symmetrise: int,
-        noise_mean: float,
-        noise_std: float,
+        conservative: bool = False,
+        symmetrise: int = 0,
+        noise_mean: float = -1.4271,
+        noise_std: float = 0.0,
     ) -> None:
         super().__init__(conservative, noise_mean, noise_std)
         if len(shape) != 3:
@@ -79,23 +81,17 @@ def _check_sides(height: int, width: int) -> None:
 class ConvScore(ImageScore):
     """Score of images by a small :class:`PeriodicUNet` ``N``; trains in minutes on two cores.
 
-    ``conservative`` makes it minus the gradient of an energy with ``Phi(u) = u . N(u)``, a sum over
-    pixels, at two and a half times the cost. With ``noise_std=0`` it is made for the single noise
-    level ``exp(noise_mean)``; else the network is told the level.
+    ``options`` are the arguments of :class:`ImageScore`. ``conservative`` makes it minus the
+    gradient of an energy with ``Phi(u) = u . N(u)``, a sum over pixels, at two and a half times the
+    cost. With ``noise_std=0`` it is made for the single noise level ``exp(noise_mean)``; else the
+    network is told the level.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        width: int = 32,
-        depth: int = 4,
-        conservative: bool = False,
-        symmetrise: int = 0,
-        noise_mean: float = -1.4271,
-        noise_std: float = 0.0,
+        self, shape: tuple[int, ...], width: int = 32, depth: int = 4, **options: Any
     ) -> None:
-        super().__init__(shape, conservative, symmetrise, noise_mean, noise_std)
-        self.network = PeriodicUNet(shape[0], width, depth, conditional=noise_std > 0)
+        super().__init__(shape, **options)
+        self.network = PeriodicUNet(shape[0], width, depth, conditional=self.noise_std > 0)
 
     def network_output(
         self, x: Float[Tensor, "batch channels height width"], sigma: Float[Tensor, "#batch 1 1 1"]

@@ -14,19 +14,14 @@ class UNetScore(ImageScore):
 
     It has two resolutions of ``width`` and ``2 width`` channels with ``depth`` blocks each,
     circular padding, no attention, and no group normalisation, which would couple all pixels.
-    Raises ``InputError`` where the library is not installed.
+    ``options`` are the arguments of :class:`ImageScore`, ``conservative`` excepted. Raises
+    ``InputError`` where the library is not installed.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        width: int = 32,
-        depth: int = 1,
-        symmetrise: int = 0,
-        noise_mean: float = -1.4271,
-        noise_std: float = 0.0,
+        self, shape: tuple[int, ...], width: int = 32, depth: int = 1, **options: Any
     ) -> None:
-        super().__init__(shape, False, symmetrise, noise_mean, noise_std)
+        super().__init__(shape, conservative=False, **options)
         self.network = local_unet(shape[0], width, depth)
 
     def network_output(

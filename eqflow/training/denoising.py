@@ -19,20 +19,14 @@ class ScoreModule(StageModule):
     """Denoising score matching over a log-normal range of noise (Karras et al., arXiv 2206.00364).
 
     Minimises ``E |D(x_0 + sigma eps; sigma) - x_0|^2 / (d c_out^2)`` over snapshots ``x_0``,
-    standard normal ``eps`` and ``log sigma ~ N(noise_mean, noise_std^2)`` of the ``score``.
+    standard normal ``eps`` and ``log sigma ~ N(noise_mean, noise_std^2)`` of the ``score``;
+    ``training`` are the arguments of :class:`StageModule`.
     """
 
     stage = "score"
 
-    def __init__(
-        self,
-        score: TrainedScore,
-        steps: int = 2500,
-        learning_rate: float = 1e-2,
-        warmup: float = 0.05,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(steps, learning_rate, warmup, seed)
+    def __init__(self, score: TrainedScore, steps: int = 2500, **training: Any) -> None:
+        super().__init__(steps, **training)
         self.score = score
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
@@ -64,16 +58,15 @@ class ImageScoreModule(ScoreModule):
         score: TrainedScore,
         steps: int = 9000,
         learning_rate: float = 3e-3,
-        warmup: float = 0.05,
         weight_decay: float = 0.01,
         ema: float = 0.998,
         clip: float = 1.0,
         crop: int | None = None,
         turned: bool = True,
         bf16: bool = True,
-        seed: int = 0,
+        **training: Any,
     ) -> None:
-        super().__init__(score, steps, learning_rate, warmup, seed)
+        super().__init__(score, steps, learning_rate=learning_rate, **training)
         if not (0 <= ema < 1 and clip > 0 and weight_decay >= 0):
             raise InputError(
                 f"score.training: ema={ema}, clip={clip}, weight_decay={weight_decay} found; "

@@ -35,7 +35,9 @@ class StageModule(pl.LightningModule):
     members = 1
     """Number of fields that the loss is a sum over; curves show their mean."""
 
-    def __init__(self, steps: int, learning_rate: float, warmup: float, seed: int) -> None:
+    def __init__(
+        self, steps: int, learning_rate: float = 1e-2, warmup: float = 0.05, seed: int = 0
+    ) -> None:
         super().__init__()
         if steps < 1 or not learning_rate > 0 or not warmup >= 0:
             raise InputError(

@@ -5,6 +5,7 @@ score ``s`` is a gradient (method section 4). What is minimised here decides bet
 """
 
 import logging
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,7 +46,8 @@ class StreamModule(StageModule):
 
     Means are over states noised at the field's ``sigma``; derivatives are finite differences over
     about ``DIFFERENCE_STEP``. Raises ``InputError`` for an unknown principle, ``smoothness < 0``
-    and ``principle="velocities"`` without velocities.
+    and ``principle="velocities"`` without velocities. ``training`` are the arguments of
+    :class:`StageModule`.
     """
 
     stage = "flow"
@@ -57,18 +59,16 @@ class StreamModule(StageModule):
         principle: str = "auto",
         smoothness: float = 1e-4,
         steps: int = 1000,
-        learning_rate: float = 1e-2,
-        warmup: float = 0.05,
-        seed: int = 0,
+        **training: Any,
     ) -> None:
-        super().__init__(steps, learning_rate, warmup, seed)
+        super().__init__(steps, **training)
         self.principle = resolved_principle(principle, velocities)
         if not smoothness >= 0:
             raise InputError(f"flow.smoothness={smoothness} found; expected smoothness >= 0")
         self.field, self.sigma, self.smoothness = field, field.sigma, smoothness
         field.score.requires_grad_(False)
         self.known_velocity_loss = KnownVelocityLoss(
-            velocities if self.principle == "velocities" else None, seed=seed
+            velocities if self.principle == "velocities" else None, seed=self.seed
         )
 
     def _derivative(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The strong form of the condition, by which a velocity network is trained (method section 5)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,7 +30,8 @@ class FlowModule(StageModule):
 
     ``divergence`` is ``exact``, ``hutchinson`` (two probes), or ``auto``: exact up to
     ``MAX_EXACT_DIM`` coordinates. Raises ``InputError`` for an unknown divergence, a dimension too
-    large for the exact one and negative weights.
+    large for the exact one and negative weights. ``training`` are the arguments of
+    :class:`StageModule`.
     """
 
     stage = "flow"
@@ -44,11 +46,9 @@ class FlowModule(StageModule):
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
         steps: int = 3000,
-        learning_rate: float = 1e-2,
-        warmup: float = 0.05,
-        seed: int = 0,
+        **training: Any,
     ) -> None:
-        super().__init__(steps, learning_rate, warmup, seed)
+        super().__init__(steps, **training)
         if divergence not in ("auto", "exact", "hutchinson"):
             raise InputError(
                 f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
@@ -62,7 +62,7 @@ class FlowModule(StageModule):
         self.field = field
         self.score = score.requires_grad_(False)
         self.sigma, self.divergence, self.evenness = sigma, divergence, evenness
-        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, seed)
+        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, self.seed)
 
     def _moments(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """``r^2`` and ``|v|^2`` at freshly noised states, ``(batch,)`` each."""

@@ -3,6 +3,8 @@
 It needs no score, no divergence and no noise: the field lives on clean snapshots.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -39,8 +41,8 @@ class WeakModule(StageModule):
     average, as an attractor does, unless known ``velocities`` (standardised), whose error counts
     with ``velocity_weight``, have decided.
 
-    ``states`` are the standardised training snapshots. Raises ``InputError`` for states that are no
-    vectors, ``functions < 1`` and ``smoothness < 0``.
+    ``states`` are the standardised training snapshots, ``training`` the arguments of
+    :class:`StageModule`. Raises ``InputError`` for ``functions < 1`` and ``smoothness < 0``.
     """
 
     stage = "flow"
@@ -59,18 +61,16 @@ class WeakModule(StageModule):
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
         steps: int = 3000,
-        learning_rate: float = 1e-2,
-        warmup: float = 0.05,
-        seed: int = 0,
+        **training: Any,
     ) -> None:
-        super().__init__(steps, learning_rate, warmup, seed)
+        super().__init__(steps, **training)
         if functions < 1 or not smoothness >= 0:
             raise InputError(
                 f"flow.functions={functions}, flow.smoothness={smoothness} found; "
                 "expected functions >= 1, smoothness >= 0"
             )
         self.field, self.smoothness = field, smoothness
-        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, seed)
+        self.known_velocity_loss = KnownVelocityLoss(velocities, velocity_weight, self.seed)
         # a stride, not the first ones: snapshots may come in the order of time
         self._weigh(states[:: -(-len(states) // WEIGHING_STATES)], functions)
 
