@@ -1,4 +1,4 @@
-"""The curve of a training, kept with its checkpoints."""
+"""Curves of a training, kept with its checkpoints."""
 
 from typing import Any
 
@@ -6,7 +6,10 @@ import pytorch_lightning as pl
 
 
 class History(pl.Callback):
-    """One row of measures per epoch in ``rows``; it survives an interruption, also within one."""
+    """Collects the logged numbers of each epoch as a row of ``rows``, with its ``step``.
+
+    Checkpoints hold the rows, so that they survive an interruption, also within an epoch.
+    """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []

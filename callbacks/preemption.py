@@ -1,21 +1,24 @@
-"""SIGTERM, by which a machine is taken away: what was trained is saved, then the run ends."""
+"""SIGTERM, sent before a machine is taken away: the training is saved, then the run ends."""
 
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 
-class Preemption(pl.Callback):
-    """On SIGTERM ends the training, or a library's pass, after the batch at hand.
+class Preemption(Checkpoint):
+    """On SIGTERM saves the training, or the pass of a library, to ``last`` and ends the run.
 
-    ``last`` then holds it, and ``SystemExit`` is raised with code 143. At the end of an epoch the
-    validation comes first, so that its row of the history is whole.
+    That happens after the batch at hand, by ``SystemExit`` with code 143; at the end of an epoch
+    validation comes first, so that its row of the history is complete. As a ``Checkpoint`` it comes
+    after all callbacks that have a part in a training step.
 
-    Lightning's own handler calls a collective wherever the signal finds each process; these then
-    meet in different ones. Ours only notes the signal, and all agree after every batch.
+    Lightning's own handler calls a collective operation wherever the signal finds a process, so
+    that processes meet in different ones. This one notes the signal, and all processes agree after
+    every batch.
     """
 
     def __init__(self, last: Path) -> None:

@@ -1,6 +1,10 @@
-"""Equilibrium flow without Hydra: an array of snapshots in, dynamics out, all in raw units."""
+"""From an array of snapshots to dynamics that keep their distribution, without Hydra.
+
+States, velocities and scores are in raw units.
+"""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +15,7 @@ from torch import Tensor
 
 from eqflow.data import (
     KnownVelocities,
+    Snapshots,
     Standardiser,
     check_states,
     checked_velocities,
@@ -18,12 +23,12 @@ from eqflow.data import (
     shuffled,
     warn_if_not_periodic,
 )
-from eqflow.discovery import Discovery, Equations, Findings
+from eqflow.discovery import Equations, Findings
 from eqflow.errors import InputError
-from eqflow.fields import Library, Stream, family_of, noise_level
+from eqflow.fields import Library, noise_level
 from eqflow.model import FlowModel
 from eqflow.runtime import Draws, generator, normal
-from eqflow.score import EmpiricalScore, TrainedScore
+from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, HeunSDE, Stable
 from eqflow.stationarity import Stationarity, functions_for, hotelling
 
@@ -32,19 +37,30 @@ if TYPE_CHECKING:
 
     from eqflow.training import StageModule
 
-BATCH, BATCH_OF_IMAGES = 512, 8
+VECTORS_PER_STEP = 512
 """Snapshots of a training step, where their number is not chosen."""
+
+IMAGES_PER_STEP = 8
+"""Snapshots of a training step, if they are images."""
 
 
 class EquilibriumFlow:
     """Continuous dynamics that keep the distribution of unordered snapshots as it is.
 
-    Times are in transit times: snapshots do not determine the speed (method section 1). ``score``
-    and ``field`` are arguments of the score and of the field, ``score_training`` and
-    ``flow_training`` those of their training, in batches of ``batch_size``: ``BATCH`` vectors or
-    ``BATCH_OF_IMAGES`` images if left out; ``ensemble`` fields are trained at once, and the one
-    that is most like the others is what moves states. States go in and out raw, as numpy or torch
-    alike.
+    The field is of a ``family`` (method section 4) at the noise level ``sigma``, in standard
+    deviations. States go in and come out in raw units, as numpy arrays or torch tensors as they are
+    given. Times are in transit times, since snapshots do not determine the speed (method section
+    1).
+
+    - ``score``: the name and the arguments of the score, ``field``: the arguments of the field;
+    - ``score_training``, ``flow_training``: options of their training, or of a library's discovery;
+    - ``batch_size``: snapshots of a training step, by default ``VECTORS_PER_STEP`` or
+      ``IMAGES_PER_STEP``;
+    - ``progress``: whether training shows a progress bar;
+    - ``ensemble``: number of networks that are trained together; the one most like the others is
+      the velocity.
+
+    Reference: Zhang and Levin 2025, arXiv 2509.17990.
 
     >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
     >>> flow.fit(np.random.default_rng(0).normal(size=(500, 2))).velocity(np.ones((3, 2))).shape
@@ -77,72 +93,57 @@ class EquilibriumFlow:
         groups: ArrayLike | Tensor | None = None,
         velocities: tuple[ArrayLike | Tensor, ...] | None = None,
     ) -> "EquilibriumFlow":
-        """Learn from raw snapshots, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
+        """Learn from raw snapshots ``X``, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
-        ``groups`` (N,) label snapshots that are correlated, several of one run: a library's tests
-        and intervals respect them. ``velocities`` are some states and their velocities, raw,
-        ``(n, d)`` each, which a stream field or a network is fitted to. A warning names images
-        that do not look periodic. Raises ``InputError`` for non-finite values, constant features
-        and known velocities that do not belong to the snapshots.
+        ``groups``, ``(N,)``, name the group of each snapshot; those of one group are correlated, as
+        of one run, which the tests and intervals of a library take into account. ``velocities`` are
+        some states and their velocities, ``(n, d)`` each in raw units, to which a stream field or a
+        network is fitted. Warns of images that do not look periodic. Raises ``InputError`` for
+        values that are not finite, constant features, and known velocities that do not belong to
+        the snapshots.
         """
         x = torch.as_tensor(X, dtype=torch.double).cpu()
         check_states(x, "X")
-        standardiser = Standardiser.of(x)
+        units = Standardiser.of(x)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
-        runs = None if groups is None else _groups(groups, len(x))
+        runs = _groups(groups, len(x))
         order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
-        z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
+        z, runs = units.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
-        known = known and known.standardised(standardiser.mean, standardiser.std)
+        known = known and known.standardised(units.mean, units.std)
         level = noise_level(self.family, self.sigma, self.flow_training.get("condition", "strong"))
         score = self.score_arguments or (None if level else {"name": "empirical"})
         arguments = (self.sigma, self.seed, score, self.field_arguments, self.ensemble)
         shape = tuple(z.shape[1:])
         self.model = FlowModel(shape, z, self.family, *arguments, field_sigma=level)
-        self.model.standardiser = standardiser
-        if self._is_library:
-            self._discover(z, runs)
-        else:
-            self._train(z, known)
-        self.model.requires_grad_(False).eval()
-        if known is not None:
-            self.model.speed, _ = known.fit(self.model.field(known.x))
+        self.model.standardiser = units
+        none = z[:0]  # nothing is held out here
+        self._train(Snapshots(z, none, none, units, train_groups=runs, known_velocities=known))
         return self
 
     @property
     def _is_library(self) -> bool:
         return self.family == "library"
 
-    def _discover(self, z: Tensor, groups: Tensor | None) -> None:
-        field, units = cast(Library, self.model.field), self.model.standardiser
+    def _train(self, data: Snapshots) -> None:
+        from eqflow.training import discover, match_speed, train_field, train_score
+
         options = {"seed": self.seed, **self.flow_training}
-        self.model.findings = Discovery(field, z, units, groups, **options).run()
+        if self._is_library:
+            discover(self.model, data, **options)
+        else:
+            fit = partial(self._fit, data.train)
+            train_score(self.model, fit, seed=self.seed, **self.score_training)
+            train_field(self.model, data, fit, **options)
+        self.model.requires_grad_(False).eval()
+        match_speed(self.model, data.known_velocities)
 
-    def _train(self, z: Tensor, velocities: KnownVelocities | None) -> None:
-        from eqflow.training import flow_module, noised_batches, score_module, warn_of_asymmetry
-
-        model, seed = self.model, self.seed
-        if isinstance(model.score, TrainedScore):
-            self._fit(score_module(model.score, seed=seed, **self.score_training), z)
-        if family_of(self.family).trained:
-            training = {
-                "sigma": self.sigma,
-                "seed": seed,
-                "velocities": velocities,
-                **self.flow_training,
-            }
-            if module := flow_module(model.field, model.score, z, **training):
-                self._fit(module, z)
-        model.field.normalise_(noised_batches(z, model.field.sigma))
-        if isinstance(model.field, Stream):
-            warn_of_asymmetry(model.field, z)
-
-    def _fit(self, module: "StageModule", z: Tensor) -> None:
+    def _fit(self, z: Tensor, module: "StageModule") -> None:
         from eqflow.training import quiet_trainer, train_loader
 
+        size = self.batch_size or (VECTORS_PER_STEP if z.ndim == 2 else IMAGES_PER_STEP)
         trainer = quiet_trainer(module.steps, self.progress)
-        size = self.batch_size or (BATCH if z.ndim == 2 else BATCH_OF_IMAGES)
         trainer.fit(module, train_loader(z, size, 100, self.seed))
 
     def velocity(self, x: ArrayLike | Tensor) -> Any:
@@ -152,10 +153,11 @@ class EquilibriumFlow:
 
     @property
     def speed(self) -> float | None:
-        """Transit times per unit of the known velocities' time; ``velocity`` times it is theirs.
+        """Factor by which :meth:`velocity` comes closest to the known velocities; None without any.
 
-        None without known velocities, negative where the field runs against them: ``-v`` preserves
-        what ``v`` preserves, and only stream fields and networks are fitted to velocities.
+        It is the number of transit times in their unit of time. It is negative where the field runs
+        against them: ``-v`` preserves what ``v`` preserves, and only stream fields and networks are
+        fitted to known velocities.
         """
         return self._fitted().speed
 
@@ -167,10 +169,12 @@ class EquilibriumFlow:
     def simulate(
         self, x0: ArrayLike | Tensor, times: ArrayLike | Tensor, eta: float = 0.0, dt: float = 0.05
     ) -> Any:
-        """Raw states at increasing ``times`` (transit times, the first is that of ``x0``).
+        """Raw states at increasing ``times``, the first that of ``x0``, in transit times.
 
-        Shape ``(len(times), n, *shape)``. ``eta > 0`` adds restoring noise, in inverse transit
-        times; the draws follow the seed.
+        Integrates ``dx = (v + eta s) dt + sqrt(2 eta) dW`` from raw ``x0``, ``(n, *shape)``, with
+        steps of at most ``dt``, and returns ``(len(times), n, *shape)``. For ``eta > 0``, in
+        inverse transit times, noise and score pull states back to the distribution; the draws
+        follow the seed.
         """
         path = self._path(self._standard(x0), times, eta, dt)
         return _like(x0, self.model.standardiser.raw(path))
@@ -178,11 +182,12 @@ class EquilibriumFlow:
     def sample(
         self, n: int, time: float = 20.0, eta: float = 1.0, dt: float = 0.05, noised: bool = False
     ) -> np.ndarray:
-        """``n`` raw states of the law, by non-reversible Langevin dynamics, ``(n, *shape)``.
+        """``n`` new raw states by non-reversible Langevin dynamics, ``(n, *shape)``.
 
-        ``time`` transit times of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` from normal noise, or
-        from the snapshots where the score keeps them; longer where the law has separate parts.
-        They are states of the smoothed law, and denoised unless ``noised``.
+        Integrates ``dx = (v + eta s) dt + sqrt(2 eta) dW`` for ``time`` transit times, which must
+        be longer where the distribution has separate parts. Starts from normal noise, or from
+        snapshots where the score keeps them. The states are drawn from the smoothed distribution,
+        and are denoised unless ``noised``.
         """
         model, draw = self._fitted(), generator(self.seed, Draws.SIMULATION, 2**31)
         if isinstance(model.score, EmpiricalScore):
@@ -195,7 +200,7 @@ class EquilibriumFlow:
         return model.standardiser.raw(x if noised else model.score.denoise(x, self.sigma)).numpy()
 
     def _path(self, z: Tensor, times: ArrayLike | Tensor, eta: float, dt: float) -> Tensor:
-        """Standardised states at increasing times."""
+        """Standardised states at increasing times, ``(times, n, *shape)``, from ``z``."""
         model = self.model
         ode = RK4(dt) if len(model.shape) == 1 else Stable(dt)
         integrator = HeunSDE(dt, eta) if eta else ode
@@ -208,10 +213,10 @@ class EquilibriumFlow:
         )
 
     def equations(self, variables: Sequence[str] | None = None) -> Equations:
-        """The law of a library field, in raw units, with 95 % intervals and what is known of it.
+        """The equations of a library field in raw units, with 95 % intervals and what is known.
 
-        ``variables`` name the features: x, y, z or x1, x2, ... if left out. Raises ``InputError``
-        for other families.
+        ``variables`` name the features, by default x, y, z or x1, x2, ... Raises ``InputError`` for
+        other families.
         """
         findings = self.stationarity()
         field = cast(Library, self._fitted().field)
@@ -220,17 +225,17 @@ class EquilibriumFlow:
         return Equations(field.terms, field.coefficients, names, bounds, findings.note).readable()
 
     def latex(self, variables: Sequence[str] | None = None) -> str:
-        """The law of a library field as LaTeX."""
+        """The equations of a library field as LaTeX."""
         return self.equations(variables).latex()
 
     def sympy(self, variables: Sequence[str] | None = None) -> "list[sympy.Eq]":
-        """The law of a library field for computer algebra."""
+        """The equations of a library field for computer algebra."""
         return self.equations(variables).sympy()
 
     def stationarity(self) -> Findings:
-        """How far the snapshots decide a library field: tests, spectrum, orientation.
+        """Tests of a library field and how far snapshots determine it (method section 6).
 
-        Any other field is tested by :func:`stationarity_test`, and ``InputError`` says so here.
+        Raises ``InputError`` for other families: :func:`stationarity_test` tests any field.
         """
         findings = self._fitted().findings
         if findings is None:
@@ -241,21 +246,14 @@ class EquilibriumFlow:
         return findings
 
     def save(self, folder: str | Path) -> None:
-        """Write what :func:`eqflow.load` reads, without pickle."""
+        """Write the model to ``folder``, without pickle, for :func:`eqflow.load`."""
         self._fitted().save(Path(folder))
 
     @classmethod
     def of(cls, model: FlowModel) -> "EquilibriumFlow":
-        """The estimator around a trained model."""
-        config = model.config
-        flow = cls(
-            config["family"],
-            config["sigma"],
-            config["seed"],
-            config["score"],
-            config["field"],
-            ensemble=config["ensemble"],
-        )
+        """The estimator of a trained model."""
+        names = ("family", "sigma", "seed", "score", "field", "ensemble")
+        flow = cls(**{name: model.config[name] for name in names})
         flow.model = model.requires_grad_(False).eval()
         return flow
 
@@ -267,20 +265,19 @@ class EquilibriumFlow:
     def _standard(self, x: ArrayLike | Tensor) -> Tensor:
         model = self._fitted()
         raw = torch.as_tensor(x, dtype=torch.double).cpu()
-        if not _fits(tuple(raw.shape[1:]), model.shape):
+        # images may be on a grid of any size
+        if raw.ndim != 1 + len(model.shape) or raw.shape[1] != model.shape[0]:
             canvas = ("height", "width") if len(model.shape) > 1 else ()
             expected = ("n", model.shape[0], *canvas)
             raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
         return model.standardiser.standard(raw).float()
 
 
-def _fits(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether states have the model's features, or its channels on a canvas of any size."""
-    return len(found) == len(shape) and found[0] == shape[0]
-
-
 def load(folder: str | Path) -> EquilibriumFlow:
-    """A saved flow, or the flow of a finished run's folder."""
+    """The flow that was saved in ``folder``, or the one of a finished run's folder.
+
+    Raises ``InputError`` for a folder that holds neither.
+    """
     folder = Path(folder)
     run = folder / "flow"
     return EquilibriumFlow.of(FlowModel.load(run if run.is_dir() else folder))
@@ -292,11 +289,13 @@ def stationarity_test(
     groups: ArrayLike | Tensor | None = None,
     seed: int = 0,
 ) -> Stationarity:
-    """Does any field keep the law of raw snapshots ``X`` that did not make it?
+    """Test whether a velocity field keeps the distribution of raw snapshots (method section 6).
 
-    ``X`` is (N, d), or (N, C, H, W) on a periodic grid. ``velocity`` takes and gives raw states as
-    ``X`` is given, numpy or torch; its speed does not matter. ``groups`` (N,) label correlated
-    snapshots. Raises ``InputError`` for too few snapshots and velocities of another shape.
+    Hotelling's test of the weak form, for snapshots ``X`` that the field was not fitted to, ``(N,
+    d)``, or ``(N, C, H, W)`` on a periodic grid. ``velocity`` maps states like ``X``, numpy or
+    torch, to raw velocities of the same shape; their speed does not matter. ``groups``, ``(N,)``,
+    name groups of correlated snapshots. Raises ``InputError`` for too few snapshots and for
+    velocities of another shape.
 
     >>> x = np.random.default_rng(0).normal(size=(2000, 2))
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
@@ -312,12 +311,13 @@ def stationarity_test(
             f"velocity(X): found shape {tuple(v.shape)}, {int((~v.isfinite()).sum())} numbers of "
             f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
         )
-    runs = None if groups is None else _groups(groups, len(x))
-    return hotelling(v / units.std, z, functions_for(z, seed), runs)
+    return hotelling(v / units.std, z, functions_for(z, seed), _groups(groups, len(x)))
 
 
-def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:
-    """A number for each snapshot's group, whatever names groups have."""
+def _groups(groups: ArrayLike | Tensor | None, n: int) -> Tensor | None:
+    """Number of each snapshot's group, ``(n,)``, whatever names groups have."""
+    if groups is None:
+        return None
     names = np.asarray(groups)
     if names.shape != (n,):
         raise InputError(

@@ -18,10 +18,17 @@ from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
 from eqflow.fields import FAMILIES, Library
 from eqflow.score import EmpiricalScore, MLPScore
-from eqflow.score.images import ConvScore
+from eqflow.score.images import ConvScore, ImageScore
 from eqflow.score.unet import UNetScore
 from eqflow.systems import Schedule
-from eqflow.training import FlowModule, ImageScoreModule, ScoreModule, StreamModule, WeakModule
+from eqflow.training import (
+    FlowModule,
+    ImageScoreModule,
+    ScoreModule,
+    StageModule,
+    StreamModule,
+    WeakModule,
+)
 
 ROOT = Path(__file__).parents[1]
 CHOICES = sorted(
@@ -133,13 +140,14 @@ def test_every_shipped_choice_runs(choice, tmp_path, capfd):
 
 
 DEFAULTS = {
-    "score/mlp": [(MLPScore, ""), (ScoreModule, "training")],
-    "score/conv": [(ConvScore, ""), (ImageScoreModule, "training")],
+    "score/mlp": [(MLPScore, ""), (ScoreModule, "training"), (StageModule, "training")],
+    "score/conv": [(ImageScore, ""), (ConvScore, ""), (ImageScoreModule, "training")],
     "score/unet": [(UNetScore, ""), (ImageScoreModule, "training")],
     "score/empirical": [(EmpiricalScore, "")],
     "flow/network": [
         (FlowModule, ""),
         (FlowModule, "training"),
+        (StageModule, "training"),
         (WeakModule, ""),
         (WeakModule, "training"),
         (FAMILIES["network"].build, "field"),
@@ -154,6 +162,7 @@ DEFAULTS = {
     "flow/stream": [
         (StreamModule, ""),
         (StreamModule, "training"),
+        (StageModule, "training"),
         (FAMILIES["stream"].build, "field"),
     ],
     "integrator/rk4": [(simulate.RK4, "")],

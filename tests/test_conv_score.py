@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback, LightningModule
 from runs import call, forked, metrics
 from torch.func import jvp, vmap
 
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
 from eqflow.model import FlowModel
@@ -18,7 +20,7 @@ from eqflow.runtime import distributed
 from eqflow.score import frames
 from eqflow.score.images import ConvScore
 from eqflow.training import Batch, ImageScoreModule, quiet_trainer, train_loader, val_loader
-from eqflow.training.images import windows
+from eqflow.training.denoising import AveragedWeights, windows
 
 SIGMA = 0.24
 
@@ -249,47 +251,64 @@ def test_windows_of_two_processes_are_those_of_one(monkeypatch):
     assert torch.equal(torch.cat(parts), whole)
 
 
-def fit(folder, steps: int, start=None, **options) -> ImageScoreModule:
+class Saved(Callback):
+    """Saves every step as a run that is told to end there does."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_batch_start(self, trainer, *_):
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+    def on_train_epoch_end(self, trainer, *_):
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+
+def fit(folder, start=None, **options) -> ImageScoreModule:
     torch.manual_seed(0)
     module = ImageScoreModule(small(), steps=8, crop=4, **options)
-    trainer = quiet_trainer(steps, accelerator="cpu")
+    trainer = quiet_trainer(8, accelerator="cpu", callbacks=[Saved(folder)])
     data = torch.randn(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     trainer.fit(module, train_loader(data, 6, 4, 0), val_loader(data, 8), ckpt_path=start)
-    trainer.save_checkpoint(folder / f"{steps}.ckpt")
-    module.validated = trainer.callback_metrics["score/val_loss"].item()
+    module.validated = trainer.callback_metrics.get("score/val_loss")
     return module
 
 
-def test_training_cut_short_goes_on_as_if_it_had_not_been(tmp_path):
-    whole = fit(tmp_path, 8).state_dict()
-    fit(tmp_path, 4)
-    resumed = fit(tmp_path, 8, tmp_path / "4.ckpt").state_dict()
+@pytest.mark.parametrize("step", [3, 4, 8], ids=["within an epoch", "after one", "at the end"])
+def test_training_cut_short_goes_on_as_if_it_had_not_been(step, tmp_path):
+    whole = fit(tmp_path).state_dict()
+    resumed = fit(tmp_path, tmp_path / f"{step}.ckpt").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert torch.load(tmp_path / "4.ckpt", weights_only=True)["stage"] == "score"
+    assert torch.load(tmp_path / f"{step}.ckpt", weights_only=True)["stage"] == "score"
 
 
 def test_validation_and_the_score_are_those_of_the_averaged_weights(tmp_path):
-    module = fit(tmp_path, 8, ema=0.9, learning_rate=0.1)
+    module = fit(tmp_path, ema=0.9, learning_rate=0.1).eval()
     data = torch.randn(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
 
-    def loss(score):
+    def loss():
         parts = zip(data.split(8), range(3), strict=True)
-        sums = [module._errors(score, Batch(x, len(x)), 2**31 + k).sum().item() for x, k in parts]
-        return sum(sums) / 20
+        return sum(len(x) * module.loss(Batch(x, len(x)), 2**31 + k) for x, k in parts).item() / 20
 
-    assert loss(module.score) == pytest.approx(module.validated, rel=1e-5)
-    assert loss(module.student) != pytest.approx(module.validated, rel=1e-3)
+    assert loss() == pytest.approx(module.validated.item(), rel=1e-5)
+    last = torch.load(tmp_path / "8.ckpt", weights_only=True)["current_model_state"]
+    module.load_state_dict(last)
+    assert loss() != pytest.approx(module.validated.item(), rel=1e-3)
 
 
-def test_the_average_forgets_the_initial_weights():
-    module = ImageScoreModule(small(), ema=0.9)
-    start = [p.clone() for p in module.score.parameters()]
-    for p in module.student.parameters():
-        p.data.add_(1.0)
-    for step in range(30):
-        module._average(step)
-    for p, old in zip(module.score.parameters(), start, strict=True):
-        torch.testing.assert_close(p, old + 1, rtol=0, atol=0.01)
+def test_the_average_is_that_of_the_formula_from_the_initial_weights_on():
+    module = LightningModule()
+    module.weight = torch.nn.Parameter(torch.zeros(1))
+    averaging = AveragedWeights(0.6, torch.device("cpu"))
+    averaging.setup(None, module, "fit")
+    mean = 0.0
+    for step in range(1, 30):
+        module.weight.data.fill_(step)
+        averaging.on_train_batch_end(SimpleNamespace(global_step=step), module, None, None, 0)
+        beta = min(0.6, step / (step + 9))
+        mean = beta * mean + (1 - beta) * step
+    averaging.on_train_end(None, module)
+    assert module.weight.item() == pytest.approx(mean)
 
 
 # the library's U-Net

@@ -197,7 +197,7 @@ def test_unusable_snapshots_are_refused_on_fit(states, says):
         ({"velocities": (STATES, STATES, STATES)}, "expected two arrays"),
     ],
 )
-def test_unusable_groups_and_labels_are_refused_on_fit(given, says):
+def test_unusable_groups_and_velocities_are_refused_on_fit(given, says):
     with pytest.raises(InputError, match=says):
         EquilibriumFlow(**SKEW).fit(STATES, **given)
 
@@ -255,9 +255,9 @@ CONV = {"family": "skew", "sigma": 0.24, "score": {"name": "conv", "width": 4}, 
 @pytest.mark.parametrize(
     ("states", "options", "size"),
     [
-        (STATES, {"batch_size": None}, estimator.BATCH),
+        (STATES, {"batch_size": None}, estimator.VECTORS_PER_STEP),
         (STATES, {"batch_size": 64}, 64),
-        (IMAGES, CONV | {"batch_size": None}, estimator.BATCH_OF_IMAGES),
+        (IMAGES, CONV | {"batch_size": None}, estimator.IMAGES_PER_STEP),
         (IMAGES, CONV | {"batch_size": 5}, 5),
     ],
 )
@@ -329,7 +329,7 @@ def test_loading_what_is_no_flow_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("score", ["empirical", "mlp"])
-def test_samples_are_states_of_the_smoothed_law(score):
+def test_samples_are_states_of_the_smoothed_distribution(score):
     """A wide Gaussian in raw units, with noise as large as its features' standard deviations."""
     scale = np.array([3.0, 0.1])
     x = scale * np.random.default_rng(0).normal(size=(500, 2))

@@ -15,8 +15,7 @@ import torch
 from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
 
 from benchmarks import kills
-from eqflow.cli.processes import rank
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch, rank
 from eqflow.cli.resume import RESOLVED
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
@@ -99,7 +98,7 @@ def test_sigterm_ends_wandb_as_failed(tmp_path, monkeypatch):
 
 
 def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "PASS", 1000)
+    monkeypatch.setattr(batches, "STATES_AT_ONCE", 1000)
     sums, seen = Discovery.sums, []
 
     def signalling(self, z):
@@ -171,8 +170,8 @@ def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monke
 
 
 def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(batches, "PASS", 500)
-    monkeypatch.setattr(library, "EVERY", 2)
+    monkeypatch.setattr(batches, "STATES_AT_ONCE", 500)
+    monkeypatch.setattr(library, "BATCHES_PER_WRITE", 2)
     sums, seen, most = Discovery.sums, [], 100
 
     def counted(self, z):

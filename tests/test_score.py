@@ -1,3 +1,6 @@
+import doctest
+import importlib
+
 import pytest
 import torch
 from torch.func import grad, jacfwd, jvp, vmap
@@ -263,3 +266,11 @@ def test_unknown_scores_and_grids_for_a_perceptron_are_refused(x):
 def test_score_is_an_interface(x):
     with pytest.raises(NotImplementedError):
         Score()(x, 0.1)
+
+
+@pytest.mark.parametrize("module", ["nn.convolution", "nn.mlp", "score.empirical", "score.frames"])
+def test_the_examples_run(module):
+    torch.set_default_dtype(torch.float32)
+    result = doctest.testmod(importlib.import_module(f"eqflow.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0

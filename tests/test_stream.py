@@ -1,4 +1,4 @@
-"""Fields that keep a law by their form, and how one of them is chosen."""
+"""Fields that keep a distribution by their form, and how one of them is chosen."""
 
 import copy
 import logging
@@ -30,7 +30,7 @@ from eqflow.training import (
     train_loader,
     warn_of_asymmetry,
 )
-from eqflow.training.velocities import MOST, KnownVelocityLoss
+from eqflow.training.velocities import VELOCITIES_PER_STEP, KnownVelocityLoss
 
 
 class Gaussian(Score):
@@ -77,7 +77,7 @@ def turned(x):
 
 @pytest.fixture(scope="module")
 def lorenz():
-    """Few states, of which 20 are velocity_agreement."""
+    """Few states, of 20 of which the velocity is known."""
     module = Lorenz(n=500, val=10, test=100, velocities=20)
     module.setup()
     return module
@@ -148,7 +148,7 @@ def test_the_transforms_of_functions_go_through():
     torch.testing.assert_close(forward, reverse)
 
 
-def test_the_mean_under_the_law_vanishes_by_the_form():
+def test_the_mean_under_the_distribution_vanishes_by_the_form():
     field, x = stream(2, Gaussian()), 1.25**0.5 * torch.randn(200_000, 2)
     v = field(x).detach()
     assert (v.mean(0).abs() < 5 * v.std(0) / len(x) ** 0.5).all()
@@ -233,7 +233,7 @@ def test_none_is_a_random_draw():
     assert isinstance(flow_module(field, Gaussian(), states, principle="smooth"), StreamModule)
 
 
-def test_only_a_few_labels_choose_the_field_by_themselves():
+def test_only_a_few_known_velocities_choose_the_field_by_themselves():
     velocities = KnownVelocities(torch.ones(1, 2), torch.ones(1, 2))
     assert StreamModule(stream(2, Gaussian())).principle == "smooth"
     assert StreamModule(stream(2, Gaussian()), velocities).principle == "velocities"
@@ -257,7 +257,7 @@ def test_wrong_options_are_refused(option, sentence):
 # velocities
 
 
-def test_labels_of_a_rotation_turn_the_field():
+def test_velocities_of_a_rotation_turn_the_field():
     states = torch.randn(4000, 2)
     velocities = KnownVelocities(states[:10], -5 * turned(states[:10]))
     field = stream(2, Gaussian(), 0.2)
@@ -271,7 +271,7 @@ def test_labels_of_a_rotation_turn_the_field():
 
 
 @pytest.mark.parametrize("kind", [FlowModule, WeakModule])
-def test_a_network_pays_for_its_error_at_labels(kind):
+def test_a_network_pays_for_its_error_at_known_velocities(kind):
     states, field = torch.randn(500, 2), Network((2,), 8, 2)
     data = states if kind is WeakModule else Gaussian()
     velocities = KnownVelocities(states[:5], turned(states[:5]))
@@ -287,7 +287,7 @@ def test_a_network_pays_for_its_error_at_labels(kind):
     torch.testing.assert_close(losses[0.0], kind(field, data).loss(batch, 0))
 
 
-def test_labels_decide_the_sign_of_a_weak_network():
+def test_velocities_decide_the_sign_of_a_weak_network():
     states, field = torch.randn(300, 2), Network((2,), 8, 2)
     velocities = KnownVelocities(states[:5], turned(states[:5]))
     before = field(states).detach()
@@ -295,8 +295,8 @@ def test_labels_decide_the_sign_of_a_weak_network():
     torch.testing.assert_close(field(states), before)
 
 
-def test_of_many_labels_each_step_takes_others():
-    x = torch.randn(3 * MOST, 2)
+def test_of_many_known_velocities_each_step_takes_others():
+    x = torch.randn(3 * VELOCITIES_PER_STEP, 2)
     error, field = KnownVelocityLoss(KnownVelocities(x, turned(x))), Network((2,), 8, 1)
     assert error(field, 0) != error(field, 1)
     mean = torch.stack([error(field, step) for step in range(30)]).mean()
@@ -315,13 +315,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("sentence", WRONG)
-def test_wrong_labels_are_refused(sentence):
+def test_wrong_velocities_are_refused(sentence):
     x, v = (torch.tensor(part) for part in WRONG[sentence])
     with pytest.raises(InputError, match=rf"^data\.velocities=.*{sentence}"):
         checked_velocities(x, v, torch.randn(500, 3), "data.velocities=a.csv")
 
 
-def test_labels_of_images_are_refused():
+def test_velocities_of_images_are_refused():
     with pytest.raises(InputError, match="velocities found beside images"):
         checked_velocities(
             torch.ones(1, 2), torch.ones(1, 2), torch.randn(5, 2, 4, 4), "velocities"
@@ -329,7 +329,7 @@ def test_labels_of_images_are_refused():
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
-def test_labels_of_a_file_are_standardised(tmp_path, suffix):
+def test_velocities_of_a_file_are_standardised(tmp_path, suffix):
     rng = np.random.default_rng(0)
     states, path = rng.normal(size=(400, 2)) * [10, 0.1] + 3, tmp_path / f"velocities.{suffix}"
     x, v = states[:1], np.array([[2.0, 0.3]])
@@ -348,7 +348,7 @@ def test_labels_of_a_file_are_standardised(tmp_path, suffix):
     torch.testing.assert_close((found.v * units.std).numpy(), v, rtol=1e-5, atol=0)
 
 
-def test_labels_of_a_file_that_does_not_fit_are_refused(tmp_path):
+def test_velocities_of_a_file_that_does_not_fit_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(400, 2)))
     np.savetxt(tmp_path / "odd.csv", np.ones((4, 3)), delimiter=",")
     np.savez(tmp_path / "pair.npz", x=np.ones((4, 2)))
@@ -361,7 +361,7 @@ def test_labels_of_a_file_that_does_not_fit_are_refused(tmp_path):
             SnapshotsFile(str(tmp_path / "x.npy"), velocities=str(tmp_path / name))
 
 
-def test_a_known_system_labels_training_states_at_random(lorenz):
+def test_a_known_system_gives_velocities_of_training_states_at_random(lorenz):
     snapshots, velocities = lorenz.snapshots, lorenz.snapshots.known_velocities
     assert len(velocities.x) == 20
     torch.testing.assert_close(velocities.v, snapshots.velocity(velocities.x))
@@ -381,7 +381,7 @@ def test_a_known_system_labels_training_states_at_random(lorenz):
         (Ring, 3, "data.velocities=3 found for Ring"),
     ],
 )
-def test_labels_that_cannot_be_made_are_refused(data, velocities, sentence):
+def test_velocities_that_cannot_be_made_are_refused(data, velocities, sentence):
     with pytest.raises(InputError, match=sentence):
         data(n=500, val=10, test=10, velocities=velocities)
 
@@ -396,13 +396,13 @@ class Runs(SyntheticModule):
         return Sample(torch.randn(n, 2).double(), torch.arange(n) // 7)
 
 
-def test_all_states_may_be_labels_although_no_run_is_cut():
+def test_all_velocities_may_be_known_although_no_run_is_cut():
     module = Runs(n=1000, val=100, test=200, velocities=1000)
     module.setup()
     assert len(module.snapshots.known_velocities.x) == len(module.snapshots.train) < 1000
 
 
-def test_an_evaluation_tells_speed_and_direction_at_labels(lorenz):
+def test_an_evaluation_tells_speed_and_direction_at_known_velocities(lorenz):
     field = build_field("skew", (3,), EmpiricalScore(lorenz.snapshots.train), 0.2)
     protocol = Protocol(horizons=(1,), starts=20, splits=4, transport=False, chaos=0)
     reference = Reference(lorenz.snapshots, 0.2, protocol)
@@ -436,13 +436,13 @@ def test_saving_and_loading_gives_the_same_velocities_and_speed(tmp_path):
     assert abs(((velocities[1] - best) * best / states.std(0) ** 2).sum()) < 1e-2
 
 
-def test_without_labels_there_is_no_speed():
+def test_without_known_velocities_there_is_no_speed():
     states = np.random.default_rng(0).normal(size=(500, 2))
     flow = EquilibriumFlow("stream", **SMALL | {"flow_training": {"principle": "none"}})
     assert flow.fit(states).speed is None
 
 
-def test_labels_in_other_units_are_refused():
+def test_velocities_in_other_units_are_refused():
     states = np.random.default_rng(0).normal(size=(500, 2))
     with pytest.raises(InputError, match="velocities: label 0 has 1000 in feature 0"):
         EquilibriumFlow("stream", **SMALL).fit(states, velocities=(1000 * np.ones((1, 2)),) * 2)

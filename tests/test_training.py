@@ -19,7 +19,7 @@ class GaussianScore(Score):
 
 
 class Curl(VelocityField):
-    """A rotation of the plane, at a speed ``profile(|x|^2)``: it preserves every round law."""
+    """A rotation of the plane at the speed ``profile(|x|^2)``: it keeps round distributions."""
 
     def __init__(self, profile=lambda r2: torch.ones_like(r2)):
         super().__init__((2,))

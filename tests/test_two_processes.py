@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from runs import LAW, call, coefficients, forked
 
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch
 from eqflow.data import Standardiser
 from eqflow.discovery import Discovery
 from eqflow.discovery.sample import ImageSample
@@ -22,11 +22,11 @@ PATTERNS += ["data.val=4", "data.test=20", "integrator=stable"]
 @pytest.fixture
 def small(monkeypatch):
     """Passes of many batches over few states; of images, few are kept."""
-    monkeypatch.setattr(library, "EVERY", 2)
+    monkeypatch.setattr(library, "BATCHES_PER_WRITE", 2)
     monkeypatch.setattr(ImageSample, "reservoir", 24)
 
     def passes(size: int) -> None:
-        monkeypatch.setattr(batches, "PASS", size)
+        monkeypatch.setattr(batches, "STATES_AT_ONCE", size)
 
     return passes
 

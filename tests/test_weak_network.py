@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
 from torch import Tensor
 
 from eqflow.errors import InputError
@@ -25,7 +26,7 @@ class Formula(VelocityField):
 
 ROTATION = Formula(2, lambda x, y: (-y, x))
 SPROTT_A = Formula(3, lambda x, y, z: (y, -x + y * z, 1 - y**2))
-"""Both keep a standard normal law as it is."""
+"""Both keep a standard normal distribution as it is."""
 
 
 class OnFormula(WeakModule):
@@ -67,7 +68,7 @@ def test_the_loss_is_unbiased_where_the_moments_are_not_zero():
 
 @torch.no_grad()
 @pytest.mark.parametrize("field", [ROTATION, SPROTT_A], ids=["rotation", "SprottA"])
-def test_a_field_that_keeps_the_law_has_no_loss_on_average(field):
+def test_a_field_that_keeps_the_distribution_has_no_loss_on_average(field):
     module, batch = weak(field, 100_000, functions=60, smoothness=0.0)
     found, squares = products(module, batch)
     assert abs(found.mean()) < 4 * standard_error(found)
@@ -180,6 +181,19 @@ def test_a_field_that_expands_is_turned_round():
     before, after = small(states), trained(states, 500, steps=1, learning_rate=1e-12)
     flows = [exact(field, states)[1].mean().item() for field in (before, after)]
     assert flows[1] == pytest.approx(-abs(flows[0]), rel=1e-3)
+
+
+def test_a_training_that_resumes_after_its_last_step_is_turned_round_too(tmp_path):
+    states, last = torch.randn(1000, 2), tmp_path / "last.ckpt"
+    fields = []
+    for start in (None, last):
+        module = WeakModule(small(states), states, steps=1, learning_rate=1e-12)
+        saved = LambdaCallback(on_train_epoch_end=lambda trainer, _: trainer.save_checkpoint(last))
+        trainer = quiet_trainer(1, accelerator="cpu", callbacks=[saved])
+        trainer.fit(module, train_loader(states, 500, 1, 0), ckpt_path=start)
+        fields.append(module.field.requires_grad_(False))
+    assert exact(fields[0], states)[1].mean() < 0
+    torch.testing.assert_close(fields[1](states), fields[0](states))
 
 
 def test_turning_round_reverses_the_velocity_with_its_mean():

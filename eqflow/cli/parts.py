@@ -13,15 +13,14 @@ from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import Library, Stream, VelocityField, build_field, family_of, noise_level
+from eqflow.fields import Library, VelocityField, build_field, family_of, noise_level
 from eqflow.model import FlowModel
 from eqflow.runtime import store
-from eqflow.score import TrainedScore
-from eqflow.training import CONDITIONS, SELECTION, StageModule, flow_module, score_module
+from eqflow.training import CONDITIONS, SELECTION, field_module, score_module
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
-    """Instantiate a config node; an ``InputError`` inside comes out as itself."""
+    """Instantiate a config node; an ``InputError`` raised inside is raised as itself."""
     try:
         return instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
@@ -46,53 +45,35 @@ def field_level(cfg: DictConfig) -> float:
 
 
 def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
-    """Score and field on standardised training ``points``, ``(N, *shape)``."""
+    """Untrained score and field for standardised training snapshots ``points``, ``(N, *shape)``."""
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
     if not field_level(cfg):
         score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
-    return FlowModel(
-        shape,
-        points,
-        flow.family,
-        flow.sigma,
-        cfg.seed,
-        score,
-        plain(flow.field),
-        flow.get("ensemble", 1),
-        flow.get("seed"),
-        field_level(cfg),
-    )
+    drawn = {"ensemble": flow.get("ensemble", 1), "field_seed": flow.get("seed")}
+    arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
+    return FlowModel(shape, points, *arguments, **drawn, field_sigma=field_level(cfg))
 
 
-def build_module(
-    cfg: DictConfig,
-    model: FlowModel,
-    stage: str,
-    states: Tensor,
-    velocities: KnownVelocities | None = None,
-) -> StageModule | None:
-    """The Lightning module of a stage, or None where there is nothing to train."""
+def score_options(cfg: DictConfig) -> dict[str, Any]:
+    """Options of the training of the score."""
+    return {"seed": cfg.seed, **cfg.score.get("training", {})}
+
+
+def flow_options(cfg: DictConfig) -> dict[str, Any]:
+    """Options of the training, or discovery, of the run's field."""
     flow = cfg.flow
-    if stage == "score" and isinstance(model.score, TrainedScore):
-        return score_module(model.score, seed=cfg.seed, **cfg.score.training)
-    if stage == "flow" and family_of(flow.family).trained:
-        options = {"velocities": velocities, "seed": cfg.seed, **flow.training}
-        if isinstance(model.field, Stream):
-            options |= {name: flow[name] for name in SELECTION}
-        else:
-            options |= {name: flow[name] for name in CONDITIONS.get(flow.condition, ())}
-            options |= {"sigma": flow.sigma, "condition": flow.condition}
-        return flow_module(model.field, model.score, states, **options)
-    return None
+    names = ("condition", *CONDITIONS.get(flow.get("condition"), SELECTION))
+    chosen = {name: flow[name] for name in names if name in flow}
+    return {"seed": cfg.seed, **chosen, **flow.get("training", {})}
 
 
 def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Discovery:
-    """The fit of a library field, the run's own or one beside it."""
-    options = cfg.flow.training if cfg.flow.family == "library" else {}
+    """The discovery of equations by a library field beside the run's own."""
+    options = flow_options(cfg) if cfg.flow.family == "library" else {"seed": cfg.seed}
     data = (snapshots.train, snapshots.standardiser, snapshots.train_groups)
-    return Discovery(field, *data, seed=cfg.seed, **options)
+    return Discovery(field, *data, **options)
 
 
 def random_arguments(cfg: DictConfig, model: FlowModel, family: str) -> dict[str, Any]:
@@ -111,7 +92,10 @@ def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField
 
 
 def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
-    """Load ``ckpt_path`` into the part it belongs to and return that stage's name."""
+    """Load the checkpoint ``ckpt_path`` into the score or field it is of; returns its stage's name.
+
+    Raises ``InputError`` for a file that is no finished stage or of another architecture.
+    """
     if cfg.ckpt_path is None:
         return None
     option = f"ckpt_path={cfg.ckpt_path}"
@@ -139,8 +123,9 @@ def check_parts(cfg: DictConfig) -> None:
     if isinstance(model.field, Library):
         check_options(model.field, **cfg.flow.training)
     velocities = None if cfg.data.get("velocities") is None else KnownVelocities(states, states)
-    for stage in ("score", "flow"):
-        build_module(cfg, model, stage, states, velocities)
+    snapshots = Snapshots(states, states, states, model.standardiser, known_velocities=velocities)
+    score_module(model.score, **score_options(cfg))
+    field_module(model, snapshots, **flow_options(cfg))
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family_of(family).trained:

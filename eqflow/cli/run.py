@@ -21,33 +21,35 @@ from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
     build,
     build_all,
-    build_discovery,
     build_model,
-    build_module,
+    flow_options,
     plain,
+    score_options,
     warm_start,
 )
 from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
-from eqflow.fields import Library, Stream
 from eqflow.report import Display, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (
     AtomicCheckpoints,
     LibraryModule,
-    noised_batches,
+    StageModule,
+    discover,
+    match_speed,
     pass_size,
+    train_field,
+    train_score,
     val_loader,
-    warn_of_asymmetry,
 )
 
 log = logging.getLogger("eqflow")
 
 
 class Run:
-    """One job: a checked config and the folder it fills."""
+    """One job: fills ``folder`` with what the stages of a checked config give."""
 
     def __init__(self, cfg: DictConfig, folder: Path) -> None:
         self.cfg, self.folder = cfg, folder
@@ -55,7 +57,7 @@ class Run:
         self.history: dict[str, list[dict[str, float]]] = {}
 
     def execute(self) -> None:
-        """Run the configured stages and end the loggers with the status they deserve."""
+        """Run the configured stages and close the loggers with the status of success or failure."""
         torch.set_num_threads(self.cfg.threads)
         torch.manual_seed(self.cfg.seed)
         _quieten()
@@ -67,6 +69,7 @@ class Run:
             self._prepare()
             self._complete("score", self.model.score, self._train_score)
             self._complete("flow", self.model.field, self._train_flow)
+            match_speed(self.model, self.data.snapshots.known_velocities)
             if "evaluate" in self.cfg.stages:
                 self._evaluate()
             elif "flow" in self.cfg.stages and rank_and_world()[0] == 0:
@@ -92,9 +95,9 @@ class Run:
         return self.folder / "checkpoints" / f"{stage}.ckpt"
 
     def _complete(self, stage: str, part: nn.Module, train: Callable[[Path], None]) -> None:
-        """Bring ``part`` to the end of ``stage``, if it or a later one is asked for.
+        """Load ``part`` as it is after ``stage``, training it first unless the folder has it.
 
-        From the folder's checkpoint, or by training it; a score also from the cache.
+        Nothing is done if neither this stage nor a later one is asked for.
         """
         later = STAGES[STAGES.index(stage) :]
         if not set(later) & set(self.cfg.stages):
@@ -119,7 +122,8 @@ class Run:
             if _agreed(cached.is_file()):
                 log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:
-                self._fit("score", self.model.score, cached)
+                with self._saved("score", self.model.score, cached):
+                    train_score(self.model, self._fit, **score_options(self.cfg))
             else:
                 raise InputError("stages: no score trained for this configuration; expected score")
             _barrier()
@@ -128,66 +132,50 @@ class Run:
                     shutil.copyfile(cached, temporary)
 
     def _train_flow(self, path: Path) -> None:
-        if isinstance(self.model.field, Library):
-            self._discover(self.model.field, path)
-        else:
-            self._fit("flow", self.model.field, path)
+        data, options = self.data.snapshots, flow_options(self.cfg)
+        with self._saved("flow", self.model.field, path):
+            if self.cfg.flow.family == "library":
+                discover(self.model, data, self._passed, **options)
+            else:
+                train_field(self.model, data, self._fit, **options)
 
-    def _discover(self, field: Library, path: Path) -> None:
-        """Fit a library: one pass over the snapshots, then the choice of its terms."""
+    @contextmanager
+    def _saved(self, stage: str, part: nn.Module, path: Path) -> Iterator[None]:
+        """Write the ``part`` that the block trains to ``path``, with its curves and findings."""
         started = time.perf_counter()
-        discovery = build_discovery(self.cfg, field, self.data.snapshots)
-        total = None if discovery.sampled else self._passed(discovery)
+        self.curves: list[dict[str, float]] = []
+        yield
         if rank_and_world()[0] == 0:
-            found = asdict(discovery.run(total))
-            content = {"state_dict": field.state_dict(), "history": [], "findings": found}
-            seconds = time.perf_counter() - started
-            store.save_stage(path, "flow", {**content, "seconds": seconds})
+            content = {"state_dict": part.state_dict(), "history": self.curves}
+            if stage == "flow" and self.model.findings:
+                content["findings"] = asdict(self.model.findings)
+            store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})
 
-    def _passed(self, discovery: Discovery) -> Sums:
-        """Sums over all snapshots that a library is fitted to."""
-        module = LibraryModule(discovery, self._checkpoint("last"))
-        seen = module.resume() if self._last("flow") else 0
+    def _fit(self, module: StageModule) -> None:
+        """Train a module under the configured trainer, from ``last.ckpt`` where it was stopped."""
+        callbacks, limit = build_all(self.cfg.callbacks), self.cfg.trainer.max_steps
+        steps = module.steps if limit < 0 else min(limit, module.steps)
         trainer = build(
             self.cfg.trainer,
-            logger=False,
-            enable_checkpointing=False,
-            callbacks=[Preemption(module.last)],
+            max_steps=steps,
+            logger=self.loggers,
+            callbacks=[*callbacks, Preemption(self._checkpoint("last"))],
+            plugins=AtomicCheckpoints(),
+            default_root_dir=str(self.folder),
         )
-        states = self.data.snapshots.train[seen : discovery.fitted]
-        size = pass_size(discovery.field.shape)
-        trainer.test(module, val_loader(states, size), verbose=False)
-        return module.total
+        trainer.fit(module, datamodule=self.data, ckpt_path=self._last(module.stage))
+        if trainer.global_step != steps:
+            raise RuntimeError(f"{module.stage} ended at step {trainer.global_step} of {steps}")
+        self.curves = next(c.rows for c in callbacks if isinstance(c, History))
 
-    def _fit(self, stage: str, part: nn.Module, path: Path) -> None:
-        """Train a stage's module, if it has one, and save the part it trained."""
-        started, rows = time.perf_counter(), []
-        states = self.data.snapshots.train
-        velocities = self.data.snapshots.known_velocities
-        if module := build_module(self.cfg, self.model, stage, states, velocities):
-            callbacks = build_all(self.cfg.callbacks)
-            limit = self.cfg.trainer.max_steps
-            steps = module.steps if limit < 0 else min(limit, module.steps)
-            trainer = build(
-                self.cfg.trainer,
-                max_steps=steps,
-                logger=self.loggers,
-                callbacks=[*callbacks, Preemption(self._checkpoint("last"))],
-                plugins=AtomicCheckpoints(),
-                default_root_dir=str(self.folder),
-            )
-            trainer.fit(module, datamodule=self.data, ckpt_path=self._last(stage))
-            if trainer.global_step != steps:
-                raise RuntimeError(f"{stage} ended at step {trainer.global_step} of {steps}")
-            rows = next(c.rows for c in callbacks if isinstance(c, History))
-        part.requires_grad_(False).float()
-        if stage == "flow":
-            self.model.field.normalise_(noised_batches(states, self.model.field.sigma))
-        if rank_and_world()[0] == 0:
-            if isinstance(part, Stream):
-                warn_of_asymmetry(part, states)
-            content = {"state_dict": part.state_dict(), "history": rows}
-            store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})
+    def _passed(self, discovery: Discovery) -> Sums:
+        """Sums of a library's moments over all snapshots that it is fitted to."""
+        module = LibraryModule(discovery, self._checkpoint("last"))
+        seen = module.resume() if self._last("flow") else 0
+        trainer = build(self.cfg.trainer, logger=False, callbacks=[Preemption(module.last)])
+        states = self.data.snapshots.train[seen : discovery.fitted]
+        trainer.test(module, val_loader(states, pass_size(discovery.field.shape)), verbose=False)
+        return module.total
 
     def _last(self, stage: str) -> str | None:
         """``last.ckpt`` of an interrupted stage, if that is what the folder holds."""
@@ -207,7 +195,6 @@ class Run:
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
-            model.speed = self.metrics.get("velocities/speed")
             model.save(self.folder / "flow")
             times = {
                 n.removeprefix("time/").removesuffix("_s"): v
@@ -222,7 +209,7 @@ class Run:
 
 
 def _quieten() -> None:
-    """Leave out the framework's advertisements and advice on a choice made on purpose here."""
+    """Silence the framework's advertisements and its advice against choices made on purpose."""
     logging.raiseExceptions = False  # a line that a full disk does not take is not worth a page
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -231,7 +218,7 @@ def _quieten() -> None:
 
 
 def _agreed(mine: bool) -> bool:
-    """The first process's answer, for all of them: files appear at different times to each."""
+    """The first process's answer for all: a file does not appear to all at the same time."""
     answer = [mine]
     if rank_and_world()[1] > 1:
         distributed.broadcast_object_list(answer)
@@ -245,7 +232,7 @@ def _barrier() -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of ``path`` on the first process while all of them are inside."""
+    """Hold the lock of ``path`` in the first process while all processes are inside."""
     with store.locked(path) if rank_and_world()[0] == 0 else nullcontext():
         _barrier()
         yield

@@ -1,7 +1,7 @@
-"""Kernels of convolutions on a periodic grid, and their symmetries.
+"""Convolutions on a periodic grid, and kernels with the symmetries of the square.
 
-A kernel is ``(C, C, 2 R + 1, 2 R + 1)`` with the offset zero in its middle; ``R`` is its radius.
-One of radius zero is a matrix, which is all that there is for the single pixel of a vector.
+A kernel of radius ``R`` is of shape ``(out, in, 2 R + 1, 2 R + 1)``, with the offset zero in its
+middle. A kernel of radius zero is a matrix: a vector is an image of one pixel.
 """
 
 import torch
@@ -13,15 +13,15 @@ from torch.nn import functional
 def convolve(
     kernel: Float[Tensor, "out in side side"], x: Float[Tensor, "batch in height width"]
 ) -> Float[Tensor, "batch out height width"]:
-    """``sum_r K(r) x(p - r)`` on a canvas of any size, periodic, also one smaller than ``K``."""
+    """``sum_r K(r) x(p - r)`` on a periodic grid of any size, also one smaller than the kernel."""
     margin = kernel.shape[-1] // 2
     wrapped = _wrapped(_wrapped(x, margin, 2), margin, 3)
-    # torch correlates, with x(p + r): the kernel is turned round
+    # torch correlates, with x(p + r): the kernel is flipped
     return functional.conv2d(wrapped, kernel.flip(2, 3))
 
 
 def _wrapped(x: Tensor, margin: int, axis: int) -> Tensor:
-    """``x`` with a margin of its periodic surroundings; torch's own is slower and never wider."""
+    """``x`` with a periodic margin; torch's circular padding is slower and no wider than ``x``."""
     n = x.shape[axis]
     around = torch.cat([x] * -(-margin // n), axis) if margin > n else x
     ends = around.narrow(axis, around.shape[axis] - margin, margin), around.narrow(axis, 0, margin)
@@ -29,10 +29,15 @@ def _wrapped(x: Tensor, margin: int, axis: int) -> Tensor:
 
 
 def orbits(radius: int) -> Int[Tensor, "side side"]:
-    """Numbers of the offsets ``(a, b)``, the same where a symmetry of the square relates them.
+    """Number of the orbit of each offset under the symmetries of the square.
 
-    There are ``(R + 1) (R + 2) / 2``: the middle, its neighbours along the axes, its diagonal
-    neighbours, and so on outwards.
+    There are ``(R + 1) (R + 2) / 2`` orbits: the middle, its neighbours along the axes, its
+    diagonal neighbours, and so on outwards.
+
+    >>> orbits(1)
+    tensor([[2, 1, 2],
+            [1, 0, 1],
+            [2, 1, 2]])
     """
     a = torch.arange(-radius, radius + 1).abs()
     far, near = torch.maximum(a[:, None], a), torch.minimum(a[:, None], a)
@@ -40,12 +45,12 @@ def orbits(radius: int) -> Int[Tensor, "side side"]:
 
 
 def isotropic(values: Float[Tensor, "*channels orbits"], radius: int) -> Tensor:
-    """Kernel of one value for each orbit: its convolution commutes with turns and mirrors."""
+    """Kernel with one value for each orbit: convolution commutes with turns and mirrorings."""
     return values[..., orbits(radius).to(values.device)]
 
 
 class IsotropicConvolution(nn.Module):
-    """Convolution whose kernel has one weight for each orbit of the square's symmetries."""
+    """Periodic convolution whose kernel has one weight for each orbit."""
 
     def __init__(self, inputs: int, outputs: int, radius: int = 1) -> None:
         super().__init__()

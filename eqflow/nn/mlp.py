@@ -26,8 +26,14 @@ def silu(a: Tensor) -> tuple[Tensor, Tensor]:
 class MLP(nn.Module):
     """Perceptron with ``depth`` SiLU layers of ``width`` units.
 
-    Shapes: ``(batch, inputs) -> (batch, outputs)``. ``constant=False`` leaves out the last bias,
-    which an energy, used through its gradient alone, has no use for.
+    Maps ``(batch, inputs)`` to ``(batch, outputs)``. ``constant=False`` leaves out the bias of the
+    last layer, on which the gradient of an energy does not depend. Raises ``InputError`` for
+    ``width < 1`` and ``depth < 1``.
+
+    >>> mlp = MLP(3, 2)
+    >>> value, columns = mlp.pushforward(torch.ones(5, 3), torch.eye(3)[:, None])
+    >>> columns.shape  # of the Jacobian, at each of 5 states
+    torch.Size([3, 5, 2])
     """
 
     def __init__(

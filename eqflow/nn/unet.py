@@ -1,8 +1,8 @@
-"""A small periodic U-Net of convolutions, with the gradient of an energy as an explicit pass.
+"""A small periodic U-Net, with the gradient of an energy as an explicit pass.
 
-Without normalisation or attention a value depends on its neighbourhood alone, so that a network
-trained on crops serves any canvas. Every linear map has its adjoint, plain tensor code again: the
-gradient works in inference mode and in forward mode, and can be differentiated.
+Without normalisation and attention a value depends on its neighbourhood alone, so that a network
+trained on windows serves images of any size. The gradient is made of the adjoints of the linear
+maps, plain tensor code: it works in inference mode and in forward mode and can be differentiated.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from eqflow.nn.mlp import silu
 
 
 class Convolution(nn.Conv2d):
-    """Three by three, on a periodic grid."""
+    """Convolution with kernels of 3 x 3 pixels on a periodic grid."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1, padding_mode="circular")
@@ -29,7 +29,7 @@ class Convolution(nn.Conv2d):
 
 
 class Coarser(nn.Conv2d):
-    """Half the resolution: two by two pixels become one."""
+    """Linear map to half the resolution: 2 x 2 pixels become one."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 2, stride=2)
@@ -39,7 +39,7 @@ class Coarser(nn.Conv2d):
 
 
 class Finer(nn.ConvTranspose2d):
-    """Twice the resolution: one pixel becomes two by two."""
+    """Linear map to twice the resolution: one pixel becomes 2 x 2."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 2, stride=2)
@@ -49,10 +49,11 @@ class Finer(nn.ConvTranspose2d):
 
 
 class PeriodicUNet(nn.Module):
-    """U-Net of widths ``width`` at half and ``2 width`` at a quarter of the resolution, SiLU.
+    """U-Net with ``width`` channels at half and ``2 width`` at a quarter of the resolution, SiLU.
 
-    Shapes: ``(batch, channels, height, width) -> `` the same, sides multiples of 4.
-    ``conditional`` adds a map that is constant over the grid, ``(batch, 1, 1, 1)``, to the inputs.
+    Maps ``(batch, channels, height, width)`` to the same shape; the sides are multiples of 4.
+    ``conditional`` adds an input ``level``, ``(batch, 1, 1, 1)``, that is constant over the grid.
+    Raises ``InputError`` for ``width < 1`` and ``depth < 1``.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class PeriodicUNet(nn.Module):
 
 
 def _layers(width: int, depth: int) -> nn.ModuleList:
-    """Layers that are added to what they take, small at first: nothing is normalised."""
+    """Residual layers, with small initial weights, since nothing is normalised."""
     layers = [Convolution(width, width) for _ in range(depth)]
     for layer in layers:
         layer.weight.data.mul_(0.3)

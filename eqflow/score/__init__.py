@@ -1,15 +1,15 @@
-"""Estimators of the score ``grad log p_sigma``: trained denoiser, closed empirical form."""
+"""Estimators of the score ``grad log p_sigma``: trained denoisers and the closed empirical form."""
 
 from eqflow.score.base import Score, asymmetry
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.families import build_score
-from eqflow.score.frames import CELL, frames
+from eqflow.score.frames import CELL_SIDE, frames
 from eqflow.score.images import ImageScore
 from eqflow.score.mlp import MLPScore
 from eqflow.score.trained import TrainedScore
 
 __all__ = [
-    "CELL",
+    "CELL_SIDE",
     "EmpiricalScore",
     "ImageScore",
     "MLPScore",

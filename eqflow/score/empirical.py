@@ -1,8 +1,10 @@
-"""Score of the smoothed empirical measure, in closed form.
+"""Score of the smoothed snapshots, in closed form.
 
 ``p_sigma = (1 / N) sum_i N(x_i, sigma^2 I)`` gives ``s(x) = sum_i w_i (x_i - x) / sigma^2`` with
 ``w = softmax_i(-|x - x_i|^2 / (2 sigma^2))`` (method section 3).
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,10 +14,14 @@ from eqflow.score.base import Score, Sigma, column
 
 
 class EmpiricalScore(Score):
-    """Closed-form score of the snapshots themselves, for any shape.
+    """Closed-form score of the smoothed empirical measure of ``points``, of any shape.
 
-    ``points``: ``(N, *shape)``, standardised. Queries go in chunks of at most ``max_pairs`` pairs,
-    so memory stays bounded whatever the number of snapshots.
+    ``points`` are the snapshots, ``(points, *shape)``, standardised. At most ``max_pairs`` pairs of
+    a query and a point are compared at once, so that memory is bounded whatever their number.
+
+    >>> score = EmpiricalScore(torch.zeros(1, 2))
+    >>> score(torch.ones(1, 2), 0.5)  # -x / sigma^2 of a single point at the origin
+    tensor([[-4., -4.]])
     """
 
     points: Tensor
@@ -26,6 +32,12 @@ class EmpiricalScore(Score):
         self.max_pairs = max_pairs
         self.register_buffer("points", points.clone())
 
+    @classmethod
+    def build(
+        cls, shape: tuple[int, ...], points: Float[Tensor, "points *shape"], **arguments: Any
+    ) -> "EmpiricalScore":
+        return cls(points, **arguments)
+
     def thinned(self, count: int) -> "EmpiricalScore":
         return EmpiricalScore(self.points[:count])
 
@@ -35,14 +47,14 @@ class EmpiricalScore(Score):
         sigma: Sigma,
         values: Float[Tensor, "points *shape"],
     ) -> Float[Tensor, "batch *shape"]:
-        """``E[value(x_0) | x]`` for values attached to the snapshots."""
+        """``E[value(x_0) | x]`` at noised states ``x``, for ``values`` of the snapshots ``x_0``."""
         points, values = self.points.flatten(1), values.flatten(1)
         queries = x.flatten(1)
         variance = column(sigma, queries).square().expand(len(x), 1)
         rows = max(1, self.max_pairs // len(points))
         means = [
-            torch.softmax(_closeness(some, points) / spread, dim=1) @ values
-            for some, spread in zip(queries.split(rows), variance.split(rows), strict=True)
+            torch.softmax(_closeness(query, points) / spread, dim=1) @ values
+            for query, spread in zip(queries.split(rows), variance.split(rows), strict=True)
         ]
         return torch.cat(means).view_as(x)
 

@@ -1,4 +1,8 @@
-"""The fixed registry of score estimators: a name, in a config or a saved file, and its builder."""
+"""Score estimators by name: ``score.name`` in a config or in a saved model.
+
+A new score is a subclass of :class:`Score`, or of :class:`TrainedScore` to be trained, and an entry
+of ``SCORES``.
+"""
 
 import torch
 from jaxtyping import Float
@@ -18,7 +22,7 @@ SCORES: dict[str, type[Score]] = {
     "unet": UNetScore,
     "empirical": EmpiricalScore,
 }
-"""Name -> score class. ``empirical`` is the snapshots themselves, the others are trained."""
+"""Classes of scores by their names; each is built by its method ``build``."""
 
 
 def build_score(
@@ -28,14 +32,13 @@ def build_score(
     seed: int = 0,
     **arguments,
 ) -> Score:
-    """A score of a registered name, its weights drawn by ``seed``.
+    """The score called ``name`` for states of ``shape``, its initial weights drawn by ``seed``.
 
-    ``points`` are the standardised training snapshots. Raises ``InputError`` for an unknown name.
+    ``points`` are the standardised training snapshots, ``arguments`` those of the score's class.
+    Raises ``InputError`` for an unknown name.
     """
     if name not in SCORES:
         raise InputError(f"score.name={name} is unknown; expected one of {', '.join(SCORES)}")
-    if name == "empirical":
-        return EmpiricalScore(points, **arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hashed(seed, Draws.SCORE_WEIGHTS))
-        return SCORES[name](shape, **arguments)
+        return SCORES[name].build(shape, points, **arguments)

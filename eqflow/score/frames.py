@@ -1,8 +1,8 @@
-"""Frames of a periodic grid: the rolls, quarter turns and mirror images that a score is seen in.
+"""Frames of a periodic grid: shifts, quarter turns and mirrorings to average a score over.
 
-Down-sampling treats pixels differently by their place in its cells, and training makes a network
-only nearly indifferent to direction. A mean over frames takes both biases out, and the mean of
-gradients is the gradient of a mean energy.
+Down-sampling treats a pixel by its place in a cell, and training makes a network only nearly
+indifferent to direction. The mean over frames removes both biases; it is the gradient of the mean
+energy if the score is a gradient.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Frame(NamedTuple):
     mirrored: bool
 
     def into(self, x: Float[Tensor, "*batch height width"]) -> Tensor:
-        """``x`` as seen in this frame; its sides change places with an odd number of turns."""
+        """``x`` in this frame; an odd number of turns exchanges height and width."""
         x = torch.rot90(torch.roll(x, self.shift, (-2, -1)), self.turns, (-2, -1))
         return x.flip(-1) if self.mirrored else x
 
@@ -30,30 +30,33 @@ class Frame(NamedTuple):
         return torch.roll(x, (-self.shift[0], -self.shift[1]), (-2, -1))
 
 
-TURNS = [(0, False), (2, False), (1, True), (3, True), (1, False), (3, False), (0, True), (2, True)]
-"""The symmetries of the square, opposite ones side by side."""
+CELL_SIDE = 4
+"""Side in pixels of the cells that down-sampling by two, twice, takes together."""
 
+SQUARE_SYMMETRIES = [
+    *((0, False), (2, False), (1, True), (3, True)),
+    *((1, False), (3, False), (0, True), (2, True)),
+]
+"""Quarter turns and mirroring of the 8 symmetries of the square, opposite ones side by side."""
 
-CELL = 4
-"""Pixels that down-sampling takes together along an axis: two by two, twice."""
+_QUARTER = [(0, 0), (1, 1), (1, 0), (0, 1)]
 
+CELL_PLACES = [(i + 2 * m, j + 2 * n) for m, n in _QUARTER for i, j in _QUARTER]
+"""The 16 places of a pixel in a cell, those within two by two pixels first."""
 
-_PAIR = [(0, 0), (1, 1), (1, 0), (0, 1)]
-
-
-PLACES = [(i + 2 * m, j + 2 * n) for m, n in _PAIR for i, j in _PAIR]
-"""The places of a pixel in a cell, those within a pair of pixels first."""
-
-
-EVERY = len(PLACES) * len(TURNS)
-"""How many frames there are."""
+FRAME_COUNT = len(CELL_PLACES) * len(SQUARE_SYMMETRIES)
+"""Number of all frames, 128."""
 
 
 def frames(count: int) -> list[Frame]:
-    """The first ``count`` of all 128, in an order whose beginnings are spread evenly.
+    """The first ``count`` of all 128 frames, in an order whose beginnings are spread evenly.
 
-    The first 8 have every symmetry of the square, the first 16 every place in a cell too; the mean
-    over all 128 is exact.
+    The first 8 have every symmetry of the square, the first 16 also every place in a cell; the mean
+    over all 128 has no bias.
+
+    >>> frames(2)[1]
+    Frame(shift=(1, 1), turns=2, mirrored=False)
     """
-    every = len(PLACES)
-    return [Frame(PLACES[k % every], *TURNS[(k + k // every) % len(TURNS)]) for k in range(count)]
+    places = len(CELL_PLACES)
+    turns = [SQUARE_SYMMETRIES[(k + k // places) % len(SQUARE_SYMMETRIES)] for k in range(count)]
+    return [Frame(CELL_PLACES[k % places], *turn) for k, turn in enumerate(turns)]

@@ -10,12 +10,13 @@ from eqflow.score.trained import TrainedScore
 
 
 class MLPScore(TrainedScore):
-    """Noise-conditional perceptron score for vectors of shape ``(d,)``.
+    """Score of vectors by a perceptron of ``depth`` layers that is told the noise level.
 
-    ``conservative`` makes the score the gradient of an energy: symmetric Jacobian, so that skew
-    flows preserve ``exp(-E)`` exactly (method section 3). ``noise_mean`` and ``noise_std`` are
-    those of the logarithm of the training noise, which is drawn log-normal. ``gain`` multiplies the
-    first layer's initial weights on the state, which makes sharp edges of a support learnable.
+    ``conservative`` makes it minus the gradient of an energy ``E``: its Jacobian is symmetric, and
+    skew and stream fields preserve ``exp(-E)`` exactly (method section 3). ``noise_mean`` and
+    ``noise_std`` are those of :class:`TrainedScore`. ``gain`` multiplies the first layer's initial
+    weights on the state, so that sharp edges of a distribution can be learned. Raises
+    ``InputError`` for states that are no vectors.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class MLPScore(TrainedScore):
         self.network.sharpen_(gain, dim)
 
     def _unit_inputs(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Unit-variance state and normalised log-noise, side by side."""
+        """Unit-variance state and standardised log-noise, side by side, ``(batch, d + 1)``."""
         level = self._level(sigma).expand(len(x), 1)
         return torch.cat([x / (1 + sigma**2).sqrt(), level], dim=1)
 

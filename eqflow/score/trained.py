@@ -19,11 +19,16 @@ from eqflow.score.base import Score, Sigma, column
 
 
 class TrainedScore(Score):
-    """A network ``F`` trained by denoising; families define ``network_output`` and ``potential``.
+    """Score given by a network ``F``, trained by denoising.
 
-    ``noise_mean`` and ``noise_std`` are those of the logarithm of the training noise, which is
-    drawn log-normal; ``noise_std=0`` is one level, and the score is one at that level alone.
+    Subclasses define :meth:`network_output` and, to be conservative, :meth:`potential`. The noise
+    of training is log-normal, ``log sigma ~ N(noise_mean, noise_std^2)``; ``noise_std=0`` is a
+    single level, the only one at which the score can then be used. Raises ``InputError`` for
+    ``noise_std < 0``.
     """
+
+    local = False
+    """Whether a value depends on its neighbourhood alone, so that windows of images train it."""
 
     def __init__(self, conservative: bool, noise_mean: float, noise_std: float) -> None:
         super().__init__()
@@ -33,11 +38,11 @@ class TrainedScore(Score):
         self.noise_mean, self.noise_std = noise_mean, noise_std
 
     def check_level(self, sigma: float) -> None:
-        one = exp(self.noise_mean)
-        if not self.noise_std and not isclose(sigma, one, rel_tol=0.01):
+        level = exp(self.noise_mean)
+        if not self.noise_std and not isclose(sigma, level, rel_tol=0.01):
             raise InputError(
-                f"flow.sigma={sigma} found beside a score of the one level {one:.3g}; expected "
-                f"flow.sigma={one:.3g}, score.noise_mean of its logarithm, or score.noise_std > 0"
+                f"flow.sigma={sigma} found beside a score of the one level {level:.3g}; expected "
+                f"flow.sigma={level:.3g}, score.noise_mean of its logarithm, or score.noise_std > 0"
             )
 
     def network_output(
@@ -49,17 +54,20 @@ class TrainedScore(Score):
     def potential(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]
     ) -> Float[Tensor, " batch"]:
-        """``Phi`` of a conservative score."""
+        """The scalar network ``Phi`` of a conservative score."""
         raise NotImplementedError
 
     def _level(self, sigma: Float[Tensor, "#batch *ones"]) -> Float[Tensor, "#batch *ones"]:
-        """Log-noise, normalised to its law in training."""
+        """``log sigma``, standardised as in training; 0 for a single level."""
         if not self.noise_std:
             return torch.zeros_like(sigma)
         return (sigma.log() - self.noise_mean) / self.noise_std
 
     def energy(self, x: Float[Tensor, "batch *shape"], sigma: Sigma) -> Float[Tensor, " batch"]:
-        """``E(x; sigma)`` up to a constant, with ``s = -grad E``; conservative scores only."""
+        """Energy ``E(x; sigma)``, up to a constant, with ``s = -grad E``.
+
+        Raises ``InputError`` for a score that is not conservative.
+        """
         if not self.conservative:
             raise InputError(
                 "score.conservative=false has no energy; expected score.conservative=true"
@@ -81,10 +89,11 @@ class TrainedScore(Score):
         eps: Float[Tensor, "batch *shape"],
         level: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """``|D - x_0|^2 / (d c_out^2)`` per state: a unit-variance target at every noise level.
+        """``|D(x; sigma) - x_0|^2 / (d c_out^2)`` of each state ``x = x_0 + sigma eps``.
 
-        ``eps`` and ``level`` are standard normal draws: the noise is ``sigma eps`` with
-        ``log sigma = noise_mean + noise_std level``.
+        ``clean`` are the states ``x_0``; ``eps`` and ``level`` are standard normal draws, with
+        ``log sigma = noise_mean + noise_std level``. By the weight ``1 / c_out^2`` the target of
+        the network has unit variance at every noise level.
         """
         sigma = column(torch.exp(self.noise_mean + self.noise_std * level[:, 0]), clean)
         noised = clean + sigma * eps

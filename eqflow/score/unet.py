@@ -1,4 +1,4 @@
-"""The U-Net of the diffusers library, made periodic and local: an optional extra."""
+"""Score by the U-Net of the library diffusers, made periodic and local; an optional extra."""
 
 from typing import Any
 
@@ -10,23 +10,18 @@ from eqflow.score.images import ImageScore
 
 
 class UNetScore(ImageScore):
-    """Score of images by the architecture in common use, for comparison: larger and slower.
+    """Score of images by the architecture in common use, larger and slower than ``conv``.
 
-    Two resolutions of ``width`` and ``2 width`` channels with ``depth`` blocks each.
-    Attention is off, padding circular and group normalisation, which couples all pixels, left out.
-    Raises ``InputError`` without the library.
+    It has two resolutions of ``width`` and ``2 width`` channels with ``depth`` blocks each,
+    circular padding, no attention, and no group normalisation, which would couple all pixels.
+    ``options`` are the arguments of :class:`ImageScore`, ``conservative`` excepted. Raises
+    ``InputError`` where the library is not installed.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        width: int = 32,
-        depth: int = 1,
-        symmetrise: int = 0,
-        noise_mean: float = -1.4271,
-        noise_std: float = 0.0,
+        self, shape: tuple[int, ...], width: int = 32, depth: int = 1, **options: Any
     ) -> None:
-        super().__init__(shape, False, symmetrise, noise_mean, noise_std)
+        super().__init__(shape, conservative=False, **options)
         self.network = local_unet(shape[0], width, depth)
 
     def network_output(
@@ -39,7 +34,7 @@ class UNetScore(ImageScore):
 
 
 def local_unet(channels: int, width: int, depth: int) -> nn.Module:
-    """A ``UNet2DModel`` whose values depend on their periodic neighbourhood alone."""
+    """A ``UNet2DModel`` of diffusers whose values depend on their neighbourhood alone."""
     try:
         from diffusers import UNet2DModel
     except ImportError:

@@ -1,12 +1,23 @@
-"""Lightning modules and their batches: where the science meets the training loop."""
+"""Training under Lightning: the modules of the stages, their batches and the way they share."""
 
 from eqflow.training.batches import Batch, noised_batches, pass_size, train_loader, val_loader
+from eqflow.training.denoising import ImageScoreModule, ScoreModule
 from eqflow.training.ensemble import EnsembleModule
-from eqflow.training.flow import CONDITIONS, SELECTION, flow_module
-from eqflow.training.images import ImageScoreModule, score_module
 from eqflow.training.library import LibraryModule
-from eqflow.training.modules import FlowModule, ScoreModule, StageModule
+from eqflow.training.path import (
+    CONDITIONS,
+    SELECTION,
+    discover,
+    field_module,
+    flow_module,
+    match_speed,
+    score_module,
+    train_field,
+    train_score,
+)
+from eqflow.training.stage import StageModule
 from eqflow.training.stream import StreamModule, warn_of_asymmetry
+from eqflow.training.strong import FlowModule
 from eqflow.training.trainer import AtomicCheckpoints, quiet_trainer
 from eqflow.training.weak import WeakModule
 
@@ -23,12 +34,17 @@ __all__ = [
     "StageModule",
     "StreamModule",
     "WeakModule",
+    "discover",
+    "field_module",
     "flow_module",
+    "match_speed",
     "noised_batches",
     "pass_size",
     "quiet_trainer",
     "score_module",
+    "train_field",
     "train_loader",
+    "train_score",
     "val_loader",
     "warn_of_asymmetry",
 ]

@@ -1,4 +1,4 @@
-"""Batches sliced from one tensor, the same global ones for any number of processes."""
+"""Batches of states: the same global batches for any number of processes."""
 
 from collections.abc import Iterator
 from math import prod
@@ -20,10 +20,11 @@ class Batch(NamedTuple):
 
 
 class BatchSampler(Sampler):
-    """Global batches of shuffled indices; an *epoch* is ``steps`` of them, not a pass.
+    """Indices of shuffled global batches; an *epoch* is ``steps`` batches, not a pass.
 
-    The order is a function of seed and step alone, so that training continued at ``first_step``
-    sees what an uninterrupted one would. A pass over the data ends with an uneven batch.
+    The order is a function of seed and step alone, so that a training resumed at ``first_step``
+    sees what an uninterrupted one would. The last batch of a pass over the data may be smaller.
+    Yields this process's indices and the size of the global batch.
     """
 
     def __init__(self, size: int, batch_size: int, steps: int, seed: int) -> None:
@@ -35,17 +36,19 @@ class BatchSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         batches_per_pass = -(-self.size // self.batch_size)
-        order, known = torch.empty(0), -1
+        order, shuffled = torch.empty(0), -1
         for step in range(self.first_step, self.first_step + self.steps):
             cycle, place = divmod(step, batches_per_pass)
-            if cycle != known:
+            if cycle != shuffled:
                 shuffle = generator(self.seed, Draws.ORDER, cycle)
-                order, known = torch.randperm(self.size, generator=shuffle), cycle
+                order, shuffled = torch.randperm(self.size, generator=shuffle), cycle
             batch = order[place * self.batch_size : (place + 1) * self.batch_size]
             yield batch[rows(len(batch))], len(batch)
 
 
 class _States(Dataset):
+    """Batches cut from one tensor of states by their indices."""
+
     def __init__(self, states: Tensor) -> None:
         self.states = states
 
@@ -55,7 +58,7 @@ class _States(Dataset):
 
 
 def train_loader(states: Tensor, batch_size: int, steps: int, seed: int) -> DataLoader:
-    """Shuffled batches of ``states``, ``steps`` of them an epoch."""
+    """Batches of ``states`` in shuffled order, ``steps`` of them an epoch."""
     sampler = BatchSampler(len(states), min(batch_size, len(states)), steps, seed)
     return DataLoader(_States(states), sampler=sampler, batch_size=None)
 
@@ -67,19 +70,22 @@ def val_loader(states: Tensor, batch_size: int) -> DataLoader:
     return DataLoader(_States(states), sampler=batches, batch_size=None)
 
 
-PASS = 8192
-"""States of a batch where only sums are taken, fewer for images."""
+STATES_AT_ONCE = 8192
+"""Vectors in a batch of a pass that takes sums only; there are fewer images."""
 
 
 def pass_size(shape: tuple[int, ...]) -> int:
-    """How many states of this shape are taken at once where only sums are: memory is bounded."""
-    return max(1, min(PASS, 2**20 // prod(shape)))
+    """Number of states of ``shape`` in a batch of a pass that takes sums: memory is bounded."""
+    return max(1, min(STATES_AT_ONCE, 2**20 // prod(shape)))
 
 
 def noised_batches(
     states: Float[Tensor, "n *shape"], sigma: float
 ) -> Iterator[Float[Tensor, "batch *shape"]]:
-    """One pass over ``states`` noised at ``sigma``: what a field is normalised on."""
+    """Batches of one pass over standardised ``states``, noised at ``sigma``, to normalise a field.
+
+    The noise is the same for every field.
+    """
     for step, x in enumerate(states.split(pass_size(tuple(states.shape[1:])))):
         draw = generator(0, Draws.NORMALISATION, step, x.device)
         yield x + sigma * torch.randn(x.shape, generator=draw, dtype=x.dtype, device=x.device)

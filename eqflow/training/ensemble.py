@@ -1,4 +1,4 @@
-"""Training of many fields at once, on the same batches."""
+"""Training of an ensemble: many velocity fields at once, on the same batches and noise."""
 
 from typing import cast
 
@@ -11,18 +11,19 @@ from torch.utils.data import DataLoader
 from eqflow.fields import Ensemble
 from eqflow.runtime import check_memory
 from eqflow.training.batches import Batch
-from eqflow.training.modules import StageModule
+from eqflow.training.stage import StageModule
 
-ROWS = 8192
-"""States, times members, that are worked on together: more leave the processor's cache."""
+MEMBER_STATES_AT_ONCE = 8192
+"""States times members that are evaluated together: more would leave the processor's cache."""
 
 
 class EnsembleModule(StageModule):
-    """Trains every member of an ensemble as ``alone``, a module of one field, trains that one.
+    """Trains the members of an ensemble together, each as ``alone`` would train that one field.
 
-    The loss is the sum of the members': their gradients do not mix, and what the members share, the
-    batch, its noise and the score there, is computed once. In one process: collective operations
-    are not vectorised. Raises ``InputError`` where memory does not suffice.
+    The loss is the sum of the members' losses. Their gradients do not mix, and what they share, the
+    batch with its noise and the score there, is computed once. Needs a single process, since
+    collective operations cannot be vectorised. Raises ``InputError`` at the start of a training
+    that memory does not suffice for.
     """
 
     stage = "flow"
@@ -30,17 +31,18 @@ class EnsembleModule(StageModule):
     def __init__(self, alone: StageModule, ensemble: Ensemble) -> None:
         super().__init__(alone.steps, alone.learning_rate, alone.warmup, alone.seed)
         self.alone, self.ensemble, self.members = alone, ensemble, len(ensemble)
-        alone.field.requires_grad_(False)  # whose place the members' numbers take
+        alone.field.requires_grad_(False)  # the members' numbers take its place
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """Sum of the members' losses."""
 
-        def one(numbers: dict[str, Tensor]) -> Tensor:
+        def member_loss(numbers: dict[str, Tensor]) -> Tensor:
             named = {f"field.{name}": value for name, value in numbers.items()}
             return functional_call(self.alone, named, (batch, step))
 
-        at_once = max(1, ROWS // len(batch.states))
-        return vmap(one, randomness="same", chunk_size=at_once)(self.ensemble.numbers).sum()
+        members = max(1, MEMBER_STATES_AT_ONCE // len(batch.states))
+        losses = vmap(member_loss, randomness="same", chunk_size=members)(self.ensemble.numbers)
+        return losses.sum()
 
     def on_train_start(self) -> None:
         super().on_train_start()
@@ -50,7 +52,7 @@ class EnsembleModule(StageModule):
             check_memory(size, f"flow.ensemble={self.members} with batches of {total}")
 
     def _kept(self, batch: Batch) -> int:
-        """Bytes that one member keeps for its backward pass."""
+        """Bytes that autograd keeps of one member's loss until its backward pass."""
         sizes: list[int] = []
 
         def keep(values: Tensor) -> Tensor:
@@ -63,8 +65,9 @@ class EnsembleModule(StageModule):
         self.alone.field.requires_grad_(False)
         return sum(sizes)
 
-    def on_train_end(self) -> None:
+    def on_fit_end(self) -> None:
+        """Do with every member what ``alone`` does with its field after training."""
         for k in range(len(self.ensemble)):
             self.alone.field = self.ensemble[k]
-            self.alone.on_train_end()
+            self.alone.on_fit_end()
             self.ensemble.put(k, self.alone.field)

@@ -1,4 +1,8 @@
-"""The closed form under Lightning: one pass of sums in the evaluation loop."""
+"""One pass over the snapshots that sums the moments of a library, under Lightning.
+
+A library field has no trained weights: its coefficients follow from these sums in closed form
+(method section 5).
+"""
 
 from pathlib import Path
 
@@ -12,12 +16,16 @@ from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training.batches import Batch
 
-EVERY = 32
-"""Batches between two writings of the sums, which cost less than a percent of their time."""
+BATCHES_PER_WRITE = 32
+"""Batches between two writings of the sums to disk, which take less than a percent of the time."""
 
 
 class Moments(Metric):
-    """Sums over all states that any number of processes saw; memory does not grow with them."""
+    """Sums over the states that all processes saw, of the library's moments.
+
+    Arguments are the shape of :attr:`Discovery.tested`: numbers of test functions and of terms and,
+    of images, of channels. The size of the sums does not grow with the number of states.
+    """
 
     full_state_update = False
     tested: Tensor
@@ -27,13 +35,10 @@ class Moments(Metric):
     def __init__(self, functions: int, terms: int, *more: int) -> None:
         super().__init__()
         self.set_dtype(torch.double)
-        zeros = {
-            "tested": torch.zeros(functions, terms, *more).double(),
-            "gram": torch.zeros(terms, terms).double(),
-            "states": torch.zeros((), dtype=torch.long),
-        }
-        for name, zero in zeros.items():
-            self.add_state(name, zero, dist_reduce_fx="sum", persistent=True)
+        tested = torch.zeros(functions, terms, *more).double()
+        self.add_state("tested", tested, "sum", persistent=True)
+        self.add_state("gram", torch.zeros(terms, terms).double(), "sum", persistent=True)
+        self.add_state("states", torch.tensor(0), "sum", persistent=True)
 
     def update(self, sums: Sums) -> None:
         self.tested += sums.tested
@@ -45,11 +50,11 @@ class Moments(Metric):
 
 
 class LibraryModule(pl.LightningModule):
-    """Accumulates the moments of a library field batch by batch: ``total`` after the pass.
+    """Sums the moments of a library field over all batches; ``total`` holds them after the pass.
 
-    Runs in the test loop: ``fit`` refuses what has no trained parameters under several processes.
-    Every ``EVERY`` batches the sums of all processes go to ``last``; ``resume`` goes on from there,
-    with any number of processes.
+    It runs in the trainer's test loop, since ``fit`` refuses a module without trained parameters
+    under several processes. Every ``BATCHES_PER_WRITE`` batches the sums of all processes are
+    written to the file ``last``, from which :meth:`resume` continues with any number of processes.
     """
 
     stage = "flow"
@@ -61,20 +66,20 @@ class LibraryModule(pl.LightningModule):
         self.moments = Moments(*discovery.tested)
 
     def resume(self) -> int:
-        """Take up the sums written to ``last``; how many states, the first ones, are in them."""
+        """Continue from the sums in ``last``; returns how many of the first states are in them."""
         written = store.load_stage(self.last, "resume")["state_dict"]
         if rank_and_world()[0] == 0:  # they are those of all processes
             store.fill(self.moments, written, f"{self.last}")
         return int(written["states"])
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        if batch_idx and batch_idx % EVERY == 0:  # before a batch: one is always left to resume
-            self.write()
+        if batch_idx and batch_idx % BATCHES_PER_WRITE == 0:
+            self.write()  # before a batch is taken: one is always left to resume with
         if len(batch.states):
             self.moments.update(self.discovery.sums(batch.states))
 
     def write(self) -> None:
-        """Put the sums of all processes so far into ``last``."""
+        """Write the sums of all processes so far to ``last``."""
         with self.moments.sync_context():
             if rank_and_world()[0] == 0:
                 sums = self.moments.state_dict()

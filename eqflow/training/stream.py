@@ -1,6 +1,11 @@
-"""Which of the fields that keep a law exactly: principles that a stream field is chosen by."""
+"""Principles by which one stream field is chosen among those that keep the distribution exactly.
+
+The residual of a stream field ``v = Q s + div Q`` vanishes for every antisymmetric ``Q`` if the
+score ``s`` is a gradient (method section 4). What is minimised here decides between them.
+"""
 
 import logging
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,31 +17,37 @@ from eqflow.fields import Stream
 from eqflow.runtime import Draws, global_means, normal
 from eqflow.score import asymmetry
 from eqflow.training.batches import Batch, noised_batches
-from eqflow.training.modules import StageModule
+from eqflow.training.stage import StageModule
 from eqflow.training.velocities import KnownVelocityLoss
-from eqflow.training.weak import STEP
+from eqflow.training.weak import DIFFERENCE_STEP
 
 log = logging.getLogger("eqflow")
 
-
 PRINCIPLES = ("auto", "smooth", "acceleration", "velocities", "none")
-"""``auto`` is ``velocities`` where some are known, else ``smooth``; ``none`` is no training."""
+"""Names of the principles: ``auto`` is ``velocities`` if some are known, else ``smooth``; ``none``
+leaves the field as it is drawn at random."""
 
+ASYMMETRY_STATES = 256
+"""Number of states at which the asymmetry of a score is measured."""
 
-ROUNDING, MEASURED = 1e-3, 256
-"""Asymmetry of a score that single precision explains, and states it is measured at."""
+ROUNDED_ASYMMETRY = 1e-3
+"""Asymmetry of a score's Jacobian up to which single precision explains it."""
 
 
 class StreamModule(StageModule):
-    """Chooses ``Q`` of a stream field, whose residual is zero whatever it is.
+    """Trains the network ``Q`` of a stream field by one of ``PRINCIPLES``.
 
-    ``smooth`` minimises ``E |grad v|^2 / E |v|^2``, ``acceleration``
-    ``d E |(v . grad) v|^2 / (E |v|^2)^2``, both at states noised at the field's ``sigma``: the
-    straightest flow of unit speed. ``velocities`` minimises the relative squared error at known
-    velocities plus ``smoothness E |grad v|^2 / d``, which decides elsewhere; it is not relative to
-    the speed, since then a fast field that rests at the velocities would be the smoothest.
-    Derivatives are differences over steps of about ``STEP``. Raises ``InputError`` for an unknown
-    principle, ``smoothness < 0`` and velocities that are asked for and missing.
+    - ``smooth`` minimises ``E|grad v|^2 / E|v|^2``;
+    - ``acceleration`` minimises ``d E|(v . grad) v|^2 / (E|v|^2)^2``, the mean square acceleration
+      at unit speed, which is least for the straightest flow;
+    - ``velocities`` minimises the relative squared error at known ``velocities`` (standardised)
+      plus ``smoothness E|grad v|^2 / d``, which decides where none are known. That term is not
+      relative to the speed: the smoothest would else be a fast field that rests at the velocities.
+
+    Means are over states noised at the field's ``sigma``; derivatives are finite differences over
+    about ``DIFFERENCE_STEP``. Raises ``InputError`` for an unknown principle, ``smoothness < 0``
+    and ``principle="velocities"`` without velocities. ``training`` are the arguments of
+    :class:`StageModule`.
     """
 
     stage = "flow"
@@ -48,41 +59,39 @@ class StreamModule(StageModule):
         principle: str = "auto",
         smoothness: float = 1e-4,
         steps: int = 1000,
-        learning_rate: float = 1e-2,
-        warmup: float = 0.05,
-        seed: int = 0,
+        **training: Any,
     ) -> None:
-        super().__init__(steps, learning_rate, warmup, seed)
-        self.principle = chosen(principle, velocities)
+        super().__init__(steps, **training)
+        self.principle = resolved_principle(principle, velocities)
         if not smoothness >= 0:
             raise InputError(f"flow.smoothness={smoothness} found; expected smoothness >= 0")
         self.field, self.sigma, self.smoothness = field, field.sigma, smoothness
         field.score.requires_grad_(False)
         self.known_velocity_loss = KnownVelocityLoss(
-            velocities if self.principle == "velocities" else None, seed=seed
+            velocities if self.principle == "velocities" else None, seed=self.seed
         )
 
     def _derivative(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """``v`` and ``d_u v`` to second order in ``u``."""
+        """``v`` and ``d_u v`` by central differences, to second order in ``u``."""
         ahead, behind = self.field(torch.cat([x + u, x - u])).chunk(2)
         return (ahead + behind) / 2, (ahead - behind) / 2
 
     def moments(self, batch: Batch, step: int) -> Float[Tensor, "2"]:
-        """Of the global batch: ``E |v|^2``, and ``E |grad v|^2`` or ``E |(v . grad) v|^2``."""
+        """``E|v|^2`` and ``E|grad v|^2``, or ``E|(v . grad) v|^2``, over the global batch."""
         states, total = batch
         x = states + self.sigma * normal(states, total, self.seed, Draws.FLOW, step)
-        length = STEP
+        length = DIFFERENCE_STEP
         if self.principle == "acceleration":
             u = self.field(x)
             (speed,) = global_means(u.detach().square().mean(1)[None], total)
-            length = STEP / speed.sqrt()
+            length = DIFFERENCE_STEP / speed.sqrt()
         else:
             u = normal(x, total, self.seed, Draws.PROBES, step)
         v, slope = self._derivative(x, length * u)
         return global_means(torch.stack([v, slope / length]).square().sum(2), total)
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
-        """What the principle makes small, of the global batch."""
+        """The quantity that the principle minimises."""
         speed, rough = self.moments(batch, step)
         match self.principle:
             case "velocities":
@@ -93,8 +102,11 @@ class StreamModule(StageModule):
         return rough / speed
 
 
-def chosen(principle: str, velocities: KnownVelocities | None) -> str:
-    """The principle meant; raises ``InputError`` for an unknown one, or if none are known."""
+def resolved_principle(principle: str, velocities: KnownVelocities | None) -> str:
+    """The principle that an option means, ``auto`` resolved.
+
+    Raises ``InputError`` for an unknown one and for ``velocities`` where none are known.
+    """
     if principle not in PRINCIPLES:
         expected = ", ".join(PRINCIPLES)
         raise InputError(f"flow.principle={principle} is unknown; expected one of {expected}")
@@ -109,12 +121,15 @@ def chosen(principle: str, velocities: KnownVelocities | None) -> str:
 
 
 def warn_of_asymmetry(field: Stream, states: Float[Tensor, "n dim"]) -> None:
-    """Say it where the score is no gradient, so that the field keeps no law exactly."""
-    (x,) = noised_batches(states[:MEASURED], field.sigma)
-    found = asymmetry(field.score, x, field.sigma)
-    if found > ROUNDING:
+    """Warn where the score of a stream field is no gradient: the field is then not exact.
+
+    ``states`` are standardised; the first ``ASYMMETRY_STATES`` of them are noised and looked at.
+    """
+    (x,) = noised_batches(states[:ASYMMETRY_STATES], field.sigma)
+    relative = asymmetry(field.score, x, field.sigma)
+    if relative > ROUNDED_ASYMMETRY:
         log.warning(
             "flow=stream is exact where the score is a gradient; |J - J^T| / |J| of this score's "
             "Jacobian is %.2g; expected score.conservative=true",
-            found,
+            relative,
         )

@@ -1,4 +1,4 @@
-"""How the trainer's checkpoints reach the disk."""
+"""Trainers: one without logs or files, and checkpoints that reach the disk whole."""
 
 import logging
 from pathlib import Path
@@ -11,10 +11,10 @@ from eqflow.runtime import store
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint in one step.
+    """Plugin of the trainer that replaces a checkpoint in one step.
 
-    The trainer's own way goes through the system's temporary folder: from another disk that is a
-    copy, and a process killed meanwhile leaves half a file.
+    Lightning writes by way of the system's temporary folder. If that is on another disk the file is
+    copied, and a process killed meanwhile would leave half a checkpoint.
     """
 
     def save_checkpoint(
@@ -24,8 +24,11 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def quiet_trainer(steps: int, progress: bool = False, **options: Any) -> pl.Trainer:
-    """Of ``steps`` on one device, without logs or files; ``options`` are the trainer's own."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # what devices there are
+    """A trainer of ``steps`` on one device that writes no logs and no files.
+
+    ``progress`` shows a progress bar; other ``options`` are those of Lightning's ``Trainer``.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it would list devices
     return pl.Trainer(
         devices=1,
         max_steps=steps,

@@ -1,4 +1,4 @@
-"""What known velocities add to the loss of a field."""
+"""The error of a velocity field at states of known velocity, as a term of its loss."""
 
 import torch
 from jaxtyping import Float
@@ -9,16 +9,16 @@ from eqflow.errors import InputError
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, generator
 
-MOST = 1024
-"""KnownVelocities that a step takes; of more, random ones."""
+VELOCITIES_PER_STEP = 1024
+"""Number of known velocities that a training step uses, drawn at random if there are more."""
 
 
 class KnownVelocityLoss(nn.Module):
-    """``weight E |v - w|^2 / E |w|^2`` at states of known velocity; zero without velocities.
+    """``weight E|v - w|^2 / E|w|^2`` over states of known velocity ``w``; zero without any.
 
-    Known velocities come at unit speed, ``E |w|^2 / d = 1``: the field's own speed is free,
-    and fixed after training. Its buffers are a function of the data: checkpoints need no copy.
-    Raises ``InputError`` for ``weight < 0``.
+    ``velocities`` (standardised) are scaled to unit speed, ``E|w|^2 / d = 1``: the field's own
+    speed is fixed after training. Checkpoints do not hold them: they are part of the data. Raises
+    ``InputError`` for ``weight < 0``.
     """
 
     x: Tensor
@@ -37,15 +37,15 @@ class KnownVelocityLoss(nn.Module):
 
     @property
     def counts(self) -> bool:
-        """Whether there are velocities, and they have a weight."""
+        """Whether there are known velocities that have a weight."""
         return len(self.x) > 0 and self.weight > 0
 
     def forward(self, field: VelocityField, step: int) -> Float[Tensor, ""]:
         if not self.counts:
             return self.x.new_zeros(())
         x, v = self.x, self.v
-        if len(x) > MOST:
+        if len(x) > VELOCITIES_PER_STEP:
             draw = generator(self.seed, Draws.VELOCITIES, step)
-            some = torch.randint(len(x), (MOST,), generator=draw).to(x.device)
-            x, v = x[some], v[some]
+            drawn = torch.randint(len(x), (VELOCITIES_PER_STEP,), generator=draw).to(x.device)
+            x, v = x[drawn], v[drawn]
         return self.weight * (field(x) - v).square().sum() / v.square().sum()
