@@ -13,6 +13,7 @@ from eqflow.runtime import Draws, generator
 from eqflow.score import EmpiricalScore, Score
 from eqflow.stationarity import (
     MAX_EXACT_DIM,
+    dot,
     functions_for,
     hotelling,
     hutchinson,
@@ -40,7 +41,7 @@ def residuals(
     v = field(x)
     moments = {
         "relative": strong_moments(field, x, empirical, probes),
-        "relative_floor": (_dot(v, error).square(), _dot(v, v)),
+        "relative_floor": (dot(v, error).square(), dot(v, v)),
         "relative_own_score": strong_moments(field, x, score(x, sigma), probes),
     }
     return {f"residual/{name}": _ratio(r2, v2) for name, (r2, v2) in moments.items()}
@@ -59,8 +60,8 @@ def image_residuals(
     for some in x.split(IMAGES):
         probes = rademacher(some.cpu().expand(PROBES, *some.shape), draw).to(some)
         v, div = hutchinson(field, some, probes)
-        r2.append(_square(div + _dot(v, score(some, sigma))))
-        v2.append(_dot(v, v))
+        r2.append(_square(div + dot(v, score(some, sigma))))
+        v2.append(dot(v, v))
     squares, speeds = torch.cat(r2).double(), torch.cat(v2).double()
     ratio = _ratio(squares, speeds)
     # of a ratio of means, to first order
@@ -88,10 +89,6 @@ def empirical_score(
     x = held_out(snapshots, sigma, protocol)[0]
     first, second = (EmpiricalScore(half)(x, sigma) for half in snapshots.train.chunk(2))
     return EmpiricalScore(snapshots.train)(x, sigma), (first - second) / 2
-
-
-def _dot(a: Tensor, b: Tensor) -> Float[Tensor, " batch"]:
-    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
 
 
 def _ratio(r2: Tensor, v2: Tensor) -> float:

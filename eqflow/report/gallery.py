@@ -13,7 +13,7 @@ from eqflow.report import chaos, curves, motion, portraits
 from eqflow.report import inference as evidence
 from eqflow.report.curves import History
 from eqflow.report.entry import Entry
-from eqflow.report.equations import Law, laws
+from eqflow.report.equations import FittedEquations, fitted_equations
 from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Row
@@ -90,16 +90,20 @@ def _pairs(run: Sequence[Entry], scene: Scene) -> Figure | None:
 
 def _evidence(run: Sequence[Entry], scene: Scene) -> dict[str, Figure]:
     """How far the data decide the law of the run, its own or the first beside it."""
-    law = next(iter(laws(run)), None)
-    if law is None:
+    fitted = next(iter(fitted_equations(run)), None)
+    if fitted is None:
         return {}
-    drawn = {"spectrum": evidence.spectrum(law), "selection": evidence.selection(law)}
-    predicted = _predicted(law, scene)
+    drawn = {"spectrum": evidence.spectrum(fitted), "selection": evidence.selection(fitted)}
+    predicted = _predicted(fitted, scene)
     return drawn | ({"predicted": predicted} if predicted else {})
 
 
-def _predicted(law: Law, scene: Scene) -> Figure | None:
-    velocities, dim = scene.velocities(law.entry), law.entry.velocity.dim
-    if velocities is None or dim > evidence.COORDINATES or "truth/cos" not in law.entry.numbers:
+def _predicted(fitted: FittedEquations, scene: Scene) -> Figure | None:
+    velocities, dim = scene.velocities(fitted.entry), fitted.entry.velocity.dim
+    if (
+        velocities is None
+        or dim > evidence.MAX_PREDICTED_DIM
+        or "truth/cos" not in fitted.entry.numbers
+    ):
         return None
-    return evidence.predicted(law, *velocities, variable_names(dim))
+    return evidence.predicted(fitted, *velocities, variable_names(dim))

@@ -17,7 +17,7 @@ from eqflow.model import FlowModel
 from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.entry import Numbers, entries
-from eqflow.report.equations import laws
+from eqflow.report.equations import fitted_equations
 from eqflow.report.gallery import draw, films
 from eqflow.report.html import write_page
 from eqflow.report.scene import Scene
@@ -60,7 +60,7 @@ def write_report(
         config=config,
         snapshots=snapshots,
         levels=list(levels(run)),
-        laws=laws(run),
+        fitted=fitted_equations(run),
         verdict=verdict(run),
         noise=NOISE,
         headings=headings,

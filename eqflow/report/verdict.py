@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from eqflow.report.alignment import aligned, kept_textures
 from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
-from eqflow.report.equations import laws
+from eqflow.report.equations import fitted_equations
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
 NOISE = 1.5
@@ -55,7 +55,11 @@ FLOORS = {
 
 def verdict(run: Sequence[Entry]) -> str:
     """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
-    sentences = [*(law.verdict for law in laws(run[:1])), aligned(run), _preserved(run)]
+    sentences = [
+        *(fitted.verdict for fitted in fitted_equations(run[:1])),
+        aligned(run),
+        _preserved(run),
+    ]
     return " ".join(filter(None, [*sentences, kept_textures(run)]))
 
 
