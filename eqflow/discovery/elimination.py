@@ -1,4 +1,4 @@
-"""Elimination of terms: from a full fit of a library to a sparse one (method section 6).
+"""Elimination of terms: from a full fit of a library to a sparse one (method section 5).
 
 The sparse fit is the one with the least information criterion ``J + k log N``, with ``k`` unknowns
 and ``N`` independent observations, that rounds of search and refit lead to.

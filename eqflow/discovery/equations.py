@@ -25,8 +25,8 @@ class Coefficient(NamedTuple):
     equation: str
     term: str
     value: float
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,15 +115,9 @@ class Equations:
     def rows(self) -> list[Coefficient]:
         """All coefficients that are not zero, equation by equation."""
         terms = self.terms.names(self.variables)
-        low, high = self.intervals or (None, None)
+        numbers = (self.coefficients, *(self.intervals or ()))
         return [
-            Coefficient(
-                f"d{self.variables[j]}/dt",
-                terms[a],
-                self.coefficients[a, j].item(),
-                None if low is None else low[a, j].item(),
-                None if high is None else high[a, j].item(),
-            )
+            Coefficient(f"d{self.variables[j]}/dt", terms[a], *(v[a, j].item() for v in numbers))
             for j, a in self.coefficients.T.nonzero().tolist()
         ]
 
@@ -136,10 +130,7 @@ class Equations:
             raise InputError(f"factor={factor} found; expected a positive number")
         bounds = self.intervals and (factor * self.intervals[0], factor * self.intervals[1])
         return replace(
-            self,
-            coefficients=factor * self.coefficients,
-            intervals=bounds,
-            unit=factor * self.unit,
+            self, coefficients=factor * self.coefficients, intervals=bounds, unit=factor * self.unit
         )
 
     def readable(self) -> "Equations":

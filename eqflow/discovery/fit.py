@@ -100,9 +100,11 @@ class Discovery:
         self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
-        self.function_count, self.final_function_count, drawn = self._function_counts(functions)
+        count, final_count, drawn = self._function_counts(functions)
         self.functions = self._drawn_functions(drawn, seed)
-        self.held_out_functions = self._drawn_functions(functions, seed + 1)
+        tests = self._drawn_functions(functions, seed + 1)
+        parts = (self.sample, self.held_out, self.functions, tests, count, final_count)
+        self._clean_fitter = CandidateFitter(*parts)
 
     def _drawn_functions(self, count: int, seed: int) -> RandomWaves:
         """Test functions; those of images are directed if the terms are."""
@@ -163,16 +165,9 @@ class Discovery:
 
     def _fitter(self, noise_std: float, total: Sums | None = None) -> CandidateFitter:
         """Fitter of candidates, for images up to their symmetries, which there always are."""
-        fitter = CandidateFitter(
-            self.sample,
-            self.held_out,
-            self.functions,
-            self.held_out_functions,
-            self.function_count,
-            self.final_function_count,
-            total=None if noise_std else total,
-            noisy=self._noisy_terms(noise_std) if noise_std else None,
-        )
+        fitter = replace(self._clean_fitter, total=total)
+        if noise_std:
+            fitter = replace(self._clean_fitter, noisy=self._noisy_terms(noise_std))
         return replace(fitter, symmetries=self._symmetries(fitter)) if self.images else fitter
 
     def _symmetries(self, fitter: CandidateFitter) -> tuple[Generator, ...]:

@@ -85,11 +85,12 @@ def minimise(
     """
     support = torch.arange(len(xi), device=xi.device) if support is None else support
     here, damping = _at(form, xi, ridge), 1e-3
+    free = None if orthogonal_to is None else complement((form.metric @ orthogonal_to)[support])
     for _ in range(steps):
         hessian, gradient, _ = _expansion(form, here, support)
         for _ in range(6):
-            step = _newton(form, here.xi, support, hessian, gradient, damping, orthogonal_to)
-            there = _at(form, here.xi.index_add(0, support, -step), ridge)
+            damped = fixed_speed(form, here.xi, support, hessian, damping)
+            there = _at(form, here.xi.index_add(0, support, -_step(damped, gradient, free)), ridge)
             if there.statistic < here.statistic:
                 break
             damping = max(30 * damping, 1e-3)
@@ -126,20 +127,11 @@ def _expansion(form: Form, at: _Point, support: Tensor) -> tuple[Tensor, Tensor,
     return form.effective_size * white.T @ white, form.effective_size * white.T @ moments, white
 
 
-def _newton(
-    form: Form,
-    xi: Tensor,
-    support: Tensor,
-    hessian: Tensor,
-    gradient: Tensor,
-    damping: float,
-    orthogonal_to: Tensor | None,
-) -> Tensor:
-    damped = fixed_speed(form, xi, support, hessian, damping)
-    if orthogonal_to is None:
-        return torch.linalg.solve(damped, gradient)
-    free = complement((form.metric @ orthogonal_to)[support])
-    return free @ torch.linalg.solve(free.T @ damped @ free, free.T @ gradient)
+def _step(hessian: Tensor, gradient: Tensor, free: Tensor | None) -> Tensor:
+    """Newton step, in the space that the columns of ``free`` span if they are given."""
+    if free is None:
+        return torch.linalg.solve(hessian, gradient)
+    return free @ torch.linalg.solve(free.T @ hessian @ free, free.T @ gradient)
 
 
 def complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:

@@ -47,22 +47,9 @@ class RawCoefficients:
     values: Float[Tensor, " support"]
     errors: Float[Tensor, "draws support"]
 
-    def signed(self, sign: float) -> "RawCoefficients":
-        """Coefficients of the field times ``sign``."""
-        return replace(self, values=sign * self.values, errors=sign * self.errors)
-
-    def bounds(self) -> tuple[Float[Tensor, " support"], Float[Tensor, " support"]]:
-        """Ends of the intervals that hold 95 % of the bootstrap."""
-        low, high = (self.values + self.errors.quantile(q, dim=0) for q in INTERVAL_QUANTILES)
-        return low, high
-
 
 def infer(
-    field: Library,
-    fitter: CandidateFitter,
-    pairs: list[Pair],
-    symmetries: list[str],
-    seed: int = 0,
+    field: Library, fitter: CandidateFitter, pairs: list[Pair], symmetries: list[str], seed: int = 0
 ) -> Findings:
     """Set the coefficients of ``field`` to those of the last candidate, and infer what they tell.
 
@@ -75,15 +62,14 @@ def infer(
         candidate = fitter.refit_on_all(candidate)
     form, minimum = candidate.form, candidate.minimum
     errors = draws(influence(form, minimum), form.count, groups=fitter.groups(form), seed=seed)
+    direction = _direction_cosine(candidate, errors)
     raw = _raw_coefficients(field, fitter, candidate, errors)
     sense = _orientation(field, fitter, raw, seed)
-    raw = raw.signed(sense.sign)
-
-    def filled(values: Float[Tensor, " support"]) -> Float[Tensor, "terms dim"]:
-        return torch.zeros_like(field.coefficients).index_put(tuple(raw.place), values)
-
-    field.coefficients.copy_(filled(raw.values))
-    low, high = (filled(bound).tolist() for bound in raw.bounds())
+    values, errors = sense.sign * raw.values, sense.sign * raw.errors
+    bounds = [values + errors.quantile(q, dim=0) for q in INTERVAL_QUANTILES]
+    empty, place = torch.zeros_like(field.coefficients), tuple(raw.place)
+    field.coefficients.copy_(empty.index_put(place, values))
+    low, high = (empty.index_put(place, bound).tolist() for bound in bounds)
     return Findings(
         degree=_degree(field, full),
         degrees=[_row(field, *pair) for pair in pairs],
@@ -94,7 +80,7 @@ def infer(
         error=fields.error,
         dimension=fields.dimension if accepted else 0,
         gap=fields.gap,
-        direction=_direction_cosine(candidate, errors),
+        direction=direction,
         divergence=sense.sign * sense.divergence,
         divergence_error=sense.error,
         oriented=sense.determined,

@@ -1,4 +1,4 @@
-"""Selection of the smallest library that passes the held-out test (method section 6)."""
+"""Selection of the smallest library that passes the held-out test (method section 5)."""
 
 from collections.abc import Sequence
 

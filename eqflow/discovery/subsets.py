@@ -1,4 +1,4 @@
-"""Search for the unknowns to keep, with the statistic taken as quadratic (method section 6).
+"""Search for the unknowns to keep, with the statistic taken as quadratic (method section 5).
 
 Setting the unknowns ``R`` to zero raises the statistic by ``x_R . (V_RR)^-1 x_R``, their Wald
 statistic, where ``x`` is the minimum and ``V`` the inverse of half the second derivative there. On
