@@ -2,8 +2,7 @@
 
 ``J(xi) = N g . C(xi)^-1 g`` weighs the moments ``g = G xi`` by the inverse of their covariance at
 the same field ``xi`` (method section 5). It does not change with the speed of the field, and has
-local
-minima: :mod:`eqflow.discovery.initial` says where to start.
+local minima: :mod:`eqflow.discovery.initial` says where to start.
 
 Reference: Hansen, Heaton & Yaron (1996), Finite-sample properties of some alternative GMM
 estimators (the continuously updated one).

@@ -22,7 +22,7 @@ MAX_RANK = 60
 
 
 SAFE_RANK = 10
-"""Number of moments for which five observations each suffice; each further one needs fifty."""
+"""Number of moments for which five observations each suffice; more moments need fifty each."""
 
 
 MIN_UNITS = 5
