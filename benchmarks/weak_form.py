@@ -100,9 +100,9 @@ def measure(n: int, dim: int, degree: int | str, threads: int) -> Row:
     before, x = peak(), lorenz(n, dim)
     seconds, memory = lap(partial(whole, x, degree)), peak() - before
     part, _ = discovery(x, degree)
-    choose = partial(select, part._trial(0.0), part.libraries)
+    choose = partial(select, part._fitter(0.0), part.libraries)
     chosen, selection = harness.timed(choose, perf_counter)
-    count = len(chosen[-1][1].found.xi)
+    count = len(chosen[-1][1].minimum.xi)
     return Row(n, dim, degree, count, selection, seconds, memory, before)
 
 

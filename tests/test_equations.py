@@ -82,11 +82,11 @@ def test_printing_is_the_text_with_its_note():
 
 
 def test_rows_are_the_coefficients_that_are_left():
-    found = {}
+    sides = {}
     for row in lorenz().rows():
-        found.setdefault(row.equation[1:-3], {})[row.term] = row.value
+        sides.setdefault(row.equation[1:-3], {})[row.term] = row.value
         assert row.low is row.high is None
-    assert found == LORENZ
+    assert sides == LORENZ
 
 
 def test_rows_carry_their_intervals():
@@ -111,8 +111,8 @@ def test_right_hand_sides_are_the_field(make):
 
 def test_the_right_hand_sides_of_lorenz_are_lorenz():
     x = 10 * torch.randn(30, 3)
-    found = values(lorenz().right_hand_sides(), x)
-    torch.testing.assert_close(found, Lorenz63().velocity(x), rtol=1e-12, atol=1e-12)
+    actual = values(lorenz().right_hand_sides(), x)
+    torch.testing.assert_close(actual, Lorenz63().velocity(x), rtol=1e-12, atol=1e-12)
 
 
 def test_symbolic_equations_are_differential_equations():

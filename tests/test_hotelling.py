@@ -5,7 +5,7 @@ import torch
 from scipy.stats import f, kstest
 
 from eqflow.errors import InputError
-from eqflow.stationarity import FourierFunctions, hotelling, vanishing, weights
+from eqflow.stationarity import FourierFunctions, hotelling, moment_weights, zero_mean_test
 from eqflow.stationarity.hotelling import MAX_RANK, MIN_UNITS
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -15,7 +15,7 @@ ALPHA = 0.001
 
 
 def sprott_a(x):
-    """A field that keeps the standard normal law."""
+    """A field that keeps the standard normal distribution."""
     x, y, z = x.unbind(1)
     return torch.stack([y, y * z - x, 1 - y * y], 1)
 
@@ -33,7 +33,7 @@ def correlated(n, mean=0.0):
 
 @pytest.mark.parametrize("units", [25, 200])
 def test_p_values_of_gaussian_moments_are_uniform(units):
-    p_values = [vanishing(correlated(units)).p_value for _ in range(1000)]
+    p_values = [zero_mean_test(correlated(units)).p_value for _ in range(1000)]
     assert kstest(p_values, "uniform").pvalue > ALPHA
 
 
@@ -42,7 +42,7 @@ def test_p_value_is_the_tail_of_hotellings_distribution():
     mean = h.mean(0)
     statistic = 60 * mean @ torch.linalg.solve(torch.cov(h.T), mean)
     expected = f.sf(float(statistic) * (60 - 4) / (4 * 59), 4, 60 - 4)
-    assert vanishing(h).p_value == pytest.approx(expected, rel=1e-9)
+    assert zero_mean_test(h).p_value == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -53,7 +53,7 @@ def test_p_values_allow_for_the_errors_of_a_fit(copies):
 
     def p_value(fit):
         off = correlated(200) + root @ torch.randn(2)
-        return vanishing(off.repeat(copies, 1), groups, fit=fit).p_value
+        return zero_mean_test(off.repeat(copies, 1), groups, fit=fit).p_value
 
     assert kstest([p_value(root) for _ in range(1000)], "uniform").pvalue > ALPHA
     assert kstest([p_value(None) for _ in range(1000)], "uniform").pvalue < ALPHA
@@ -61,7 +61,7 @@ def test_p_values_allow_for_the_errors_of_a_fit(copies):
 
 @pytest.mark.parametrize("mean", [0.0, 0.2])
 def test_effect_size_is_unbiased(mean):
-    sizes = torch.tensor([vanishing(correlated(30, mean)).effect_size for _ in range(2000)])
+    sizes = torch.tensor([zero_mean_test(correlated(30, mean)).effect_size for _ in range(2000)])
     error = sizes.std() / len(sizes) ** 0.5
     assert abs(sizes.mean() - 4 * mean**2) < 3.3 * error  # alpha = 0.001
 
@@ -127,13 +127,13 @@ def test_moments_are_those_of_the_velocity_along_each_gradient():
     functions, v = functions_of(z.detach(), 8), sprott_a(z.detach())
     phi = functions.angles(z).cos()
     moments = [(torch.autograd.grad(p.sum(), z, retain_graph=True)[0] * v).sum(1) for p in phi.T]
-    expected = vanishing(torch.stack(moments, 1) * weights(functions))
+    expected = zero_mean_test(torch.stack(moments, 1) * moment_weights(functions))
     assert hotelling(v, z.detach(), functions).p_value == pytest.approx(expected.p_value, rel=1e-8)
 
 
 def test_weights_scale_smooth_functions_to_unit_gradient_and_rough_ones_to_less():
     functions = FourierFunctions(torch.tensor([[0.01, 0, 0], [0, 30.0, 40.0]]), torch.zeros(2))
-    unit = weights(functions) * functions.frequencies.norm(dim=1)
+    unit = moment_weights(functions) * functions.frequencies.norm(dim=1)
     torch.testing.assert_close(unit, torch.tensor([1, 1 / 50.0]), rtol=1e-3, atol=0)
 
 
@@ -141,14 +141,14 @@ def test_weights_scale_smooth_functions_to_unit_gradient_and_rough_ones_to_less(
     ("units", "rank"), [(5, 1), (49, 9), (50, 10), (500, 10), (1000, 20), (9000, MAX_RANK)]
 )
 def test_rank_follows_the_number_of_observations(units, rank):
-    assert vanishing(torch.randn(units, 80)).rank == rank
+    assert zero_mean_test(torch.randn(units, 80)).rank == rank
 
 
 def test_rank_can_be_lowered_but_not_raised():
     h = torch.randn(1000, 80)
-    assert vanishing(h, rank=3).rank == 3
-    assert vanishing(h, rank=50).rank == 20
-    assert vanishing(h[:, :7]).rank == 7
+    assert zero_mean_test(h, rank=3).rank == 3
+    assert zero_mean_test(h, rank=50).rank == 20
+    assert zero_mean_test(h[:, :7]).rank == 7
 
 
 @pytest.mark.parametrize("groups", [None, torch.arange(MIN_UNITS - 1).repeat_interleave(100)])

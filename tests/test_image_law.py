@@ -1,4 +1,4 @@
-"""Laws of images: test functionals, moments by blocks, search of the terms, recovery."""
+"""Equations of images: test functionals, moments by blocks, search of the terms, recovery."""
 
 from dataclasses import replace
 from itertools import product
@@ -57,11 +57,11 @@ def test_moments_are_the_rates_of_the_functionals_along_the_field(directed):
     field = Library((2, 8, 12), 2, coupling=1)
     functions = LocalFunctions.of(z, 30, directed=directed)
     xi = draws(len(field.terms), 2, seed=1)
-    each = moments(z, field.theta, functions).each
-    assert each.shape[:2] == (4, 16)
-    found = torch.einsum("nbmac,ac->nbm", each, xi).mean(1)
+    blocks = moments(z, field.theta, functions).blocks
+    assert blocks.shape[:2] == (4, 16)
+    actual = torch.einsum("nbmac,ac->nbm", blocks, xi).mean(1)
     velocity = torch.einsum("nahw,ac->nchw", field.theta(z), xi)
-    for image, v, rates in zip(z, velocity, found, strict=True):
+    for image, v, rates in zip(z, velocity, actual, strict=True):
         expected = jvp(lambda z: value(z, functions), (image,), (v,))[1]
         torch.testing.assert_close(rates, expected, rtol=1e-10, atol=1e-12)
 
@@ -82,13 +82,13 @@ def test_the_rotation_of_two_channels_keeps_white_noise():
     z = draws(200, 2, 16, 16)
     field = Library((2, 16, 16), 1, operators=[])
     sample = ImageSample(z, field.theta)
-    each = sample.moments(LocalFunctions.of(z, 40)).each.mean(1)
+    h = sample.moments(LocalFunctions.of(z, 40)).blocks.mean(1)
     names = field.terms.names(field.variables)
-    u, v = (each[:, :, names.index(name)] for name in "uv")
+    u, v = (h[:, :, names.index(name)] for name in "uv")
     rotation, decay = v[..., 0] - u[..., 1], u[..., 0] + v[..., 1]
-    for h, vanishes in ((rotation, True), (decay, False)):
-        error = h.std(0) / len(h) ** 0.5
-        assert bool((h.mean(0).abs() < 4 * error).all()) is vanishes
+    for rate, vanishes in ((rotation, True), (decay, False)):
+        error = rate.std(0) / len(rate) ** 0.5
+        assert bool((rate.mean(0).abs() < 4 * error).all()) is vanishes
 
 
 @pytest.mark.parametrize(("copies", "expected"), [(1, 1.0), (5, 5.0)])
@@ -111,11 +111,11 @@ def test_the_quadratic_model_leads_from_nearby_to_the_minimum():
     """Nine tenths of what the statistic is above its least value go in one step."""
     z = draws(2000, 2)
     form = WeakForm(z, Polynomial(2, 2)(z), FourierFunctions.of(z, 60))
-    found = minimise(form, form.normalised(draws(12, seed=1)), steps=40, tolerance=1e-6)
-    moved = replace(found, xi=found.xi + 0.03 * draws(12, seed=2))
+    minimum = minimise(form, form.normalised(draws(12, seed=1)), steps=40, tolerance=1e-6)
+    moved = replace(minimum, xi=minimum.xi + 0.03 * draws(12, seed=2))
 
     def excess(xi: torch.Tensor) -> float:
-        return minimise(form, xi, steps=0).statistic - found.statistic
+        return minimise(form, xi, steps=0).statistic - minimum.statistic
 
     assert excess(moved.xi) > 1
     assert excess(Quadratic.around(form, moved).centre) < 0.1 * excess(moved.xi)
@@ -138,15 +138,15 @@ def test_a_move_costs_what_the_new_support_does(seed):
 
 def test_searches_mostly_end_at_the_best_of_all_supports():
     """Of 20 problems with correlated unknowns."""
-    found = 0
+    hits = 0
     for seed in range(20):
         model, price = quadratic(seed), 0.5
         masks = [torch.tensor(m) for m in product([True, False], repeat=7) if any(m)]
         best = min(price_of(model, mask, price) for mask in masks)
         single = [torch.arange(7) == k for k in range(7)]
         ends = [model.search(kept, price) for kept in (torch.ones(7).bool(), *single)]
-        found += min(price_of(model, end, price) for end in ends) < best + 1e-9
-    assert found >= 19
+        hits += min(price_of(model, end, price) for end in ends) < best + 1e-9
+    assert hits >= 19
 
 
 def test_operators_multiply_waves_by_their_symbols():
@@ -179,7 +179,7 @@ def chaos() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def law(chaos) -> eqflow.EquilibriumFlow:
+def flow(chaos) -> eqflow.EquilibriumFlow:
     return discovered(chaos, 3)
 
 
@@ -189,11 +189,11 @@ def discovered(x: torch.Tensor, degree: int | str) -> eqflow.EquilibriumFlow:
 
 
 @pytest.mark.slow
-def test_chaotic_patterns_give_back_their_equations(chaos, law):
+def test_chaotic_patterns_give_back_their_equations(chaos, flow):
     """Exactly the seven true terms; coefficients within 3 % up to the common factor, seed 0."""
-    rows = law.equations().rows()
+    rows = flow.equations().rows()
     assert {name: {row.term for row in rows if row.equation == name} for name in TRUE} == TRUE
-    found = {(row.equation[1], row.term): row.value for row in rows}
+    values = {(row.equation[1], row.term): row.value for row in rows}
     truth = {
         ("u", "1"): 0.026,
         ("u", "u"): -0.026,
@@ -203,10 +203,10 @@ def test_chaotic_patterns_give_back_their_equations(chaos, law):
         ("v", "u v^2"): 1.0,
         ("v", "lap(v)"): 0.05,
     }
-    rate = np.median([found[key] / truth[key] for key in truth])
+    rate = np.median([values[key] / truth[key] for key in truth])
     for key, true in truth.items():
-        assert found[key] / rate == pytest.approx(true, rel=0.03)
-    findings = law.stationarity()
+        assert values[key] / rate == pytest.approx(true, rel=0.03)
+    findings = flow.stationarity()
     assert findings.dimension == 1
     assert findings.oriented
     assert findings.escaped == 0
@@ -223,13 +223,13 @@ def test_a_linear_library_is_refused_by_patterns(chaos):
 
 
 @pytest.mark.slow
-def test_a_law_of_images_is_saved_and_takes_any_canvas(law, chaos, tmp_path):
-    law.save(tmp_path / "flow")
+def test_equations_of_images_are_saved_and_take_any_canvas(flow, chaos, tmp_path):
+    flow.save(tmp_path / "flow")
     again, x = eqflow.load(tmp_path / "flow"), chaos[:2]
     wide = torch.cat([x, x], 3)
-    torch.testing.assert_close(again.velocity(x), law.velocity(x))
-    torch.testing.assert_close(again.velocity(wide), torch.cat([law.velocity(x)] * 2, 3))
-    assert again.equations().text() == law.equations().text()
+    torch.testing.assert_close(again.velocity(x), flow.velocity(x))
+    torch.testing.assert_close(again.velocity(wide), torch.cat([flow.velocity(x)] * 2, 3))
+    assert again.equations().text() == flow.equations().text()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 def turning(x):
-    """Keeps every law of independent standard normal pixels: it is linear and antisymmetric."""
+    """Linear and antisymmetric: it keeps independent standard normal pixels."""
     return x.roll(1, -1) - x.roll(-1, -1)
 
 

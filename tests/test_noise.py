@@ -4,12 +4,17 @@ import pytest
 import torch
 
 from eqflow.discovery.gmm import minimise
-from eqflow.discovery.initial import starts
+from eqflow.discovery.initial import initial_fields
 from eqflow.discovery.noise import NoisyPolynomial, NoisyWeakForm, check_noise, profile_noise
-from eqflow.discovery.noise.polynomial import LARGEST
-from eqflow.discovery.noise.weak import noisy_sums
+from eqflow.discovery.noise.polynomial import MAX_NOISE_STD
 from eqflow.errors import InputError
-from eqflow.stationarity import FourierFunctions, WeakForm, hotelling, vanishing, weights
+from eqflow.stationarity import (
+    FourierFunctions,
+    WeakForm,
+    hotelling,
+    moment_weights,
+    zero_mean_test,
+)
 from eqflow.systems import Lorenz63
 from eqflow.terms import Expressions, Polynomial, Trigonometric
 
@@ -112,12 +117,12 @@ def test_without_noise_the_form_is_the_plain_one(dim, degree, cross):
         (noisy.jacobian, plain.jacobian),
         (noisy.normalised(xi), plain.normalised(xi)),
         (noisy.moments(xi), plain.moments(xi)),
-        (noisy.along(u[:, 0]), plain.along(u[:, 0])),
+        (noisy.moments_along(u[:, 0]), plain.moments_along(u[:, 0])),
         (noisy.covariance(xi)[0], plain.covariance(xi)[0]),
-        (noisy.noise(root), plain.noise(root)),
+        (noisy.sampling_covariance(root), plain.sampling_covariance(root)),
     ]
-    for found, expected in pairs:
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * expected.abs().max())
+    for actual, expected in pairs:
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10 * expected.abs().max())
 
 
 def test_the_correction_vanishes_with_the_noise():
@@ -134,7 +139,7 @@ def test_the_correction_vanishes_with_the_noise():
 def test_moments_are_the_sum_of_those_of_the_unknowns(dim, degree, cross):
     _, form = forms(dim, degree, cross, 0.3)
     xi, units = torch.randn(form.unknowns), torch.eye(form.mix.shape[1])
-    along = torch.stack([form.along(u) for u in units], 2)
+    along = torch.stack([form.moments_along(u) for u in units], 2)
     moments = torch.einsum("nkm,k->nm", along, xi)
     close = {"rtol": 1e-9, "atol": 1e-9 * moments.abs().max()}
     torch.testing.assert_close(form.moments(xi) @ form.mix, moments, **close)
@@ -145,19 +150,10 @@ def test_moments_are_the_sum_of_those_of_the_unknowns(dim, degree, cross):
 def test_noise_is_the_covariance_of_the_moments_of_the_unknowns(dim, degree, cross):
     _, form = forms(dim, degree, cross, 0.3)
     root = torch.randn(form.mix.shape[1], 5)
-    expected = sum(torch.cov(form.along(u).T, correction=0) for u in root.T)
-    torch.testing.assert_close(form.noise(root), expected, rtol=1e-9, atol=1e-9 * expected.max())
-
-
-def test_sums_over_parts_of_the_data_add_up():
-    z, noisy = torch.randn(500, 2), library(Polynomial(2, 2), 0.2)
-    functions = FourierFunctions.of(z, 30)
-    parts = [noisy_sums(part, noisy, functions) for part in z.split(200)]
-    total = type(parts[0])(*(sum(part) for part in zip(*parts, strict=True)))
-    whole, sample = NoisyWeakForm(z, noisy, functions), NoisyWeakForm(z, noisy, functions, total)
-    assert sample.total == 500
-    for name in ("jacobian", "gram", "rms"):
-        torch.testing.assert_close(getattr(sample, name), getattr(whole, name))
+    expected = sum(torch.cov(form.moments_along(u).T, correction=0) for u in root.T)
+    torch.testing.assert_close(
+        form.sampling_covariance(root), expected, rtol=1e-9, atol=1e-9 * expected.max()
+    )
 
 
 def test_part_of_a_library_is_the_library_of_lower_degree():
@@ -181,7 +177,7 @@ def test_unit_speed_is_finite_where_the_estimated_gram_matrix_is_indefinite():
 # refusals
 
 
-@pytest.mark.parametrize("noise_std", [-0.1, LARGEST + 0.01, 3.0, float("nan")])
+@pytest.mark.parametrize("noise_std", [-0.1, MAX_NOISE_STD + 0.01, 3.0, float("nan")])
 def test_noise_out_of_bounds_is_refused(noise_std):
     with pytest.raises(
         InputError, match=rf"flow\.training\.noise_std={noise_std} .*from 0 to 0\.5"
@@ -224,7 +220,7 @@ def test_corrected_moments_of_the_true_field_pass_the_test_and_uncorrected_ones_
     noisy = NoisyPolynomial(terms, mean, std, added / sqrt(1 + added**2))
     form = NoisyWeakForm(z, noisy, functions)
     xi = fitted(form, velocity, x, form.rms)
-    corrected = vanishing(form.moments(xi) * weights(functions))
+    corrected = zero_mean_test(form.moments(xi) * moment_weights(functions))
     naive = hotelling((terms(y) / form.rms) @ xi.view(-1, 3), z, functions)
     assert corrected.p_value > 0.01
     assert corrected.rank == naive.rank
@@ -252,7 +248,9 @@ def test_the_correction_recovers_lorenz_from_noisy_states(lorenz):
     functions, s = FourierFunctions.of(z, 80), 0.1 / sqrt(1 + 0.1**2)
     form = NoisyWeakForm(z, NoisyPolynomial(terms, mean, std, s), functions)
     naive = WeakForm(z, terms(y), functions)
-    cosines = [cosine(x, std, minimise(f, starts(f, 1)[0]).xi, f.rms) for f in (form, naive)]
+    cosines = [
+        cosine(x, std, minimise(f, initial_fields(f, 1)[0]).xi, f.rms) for f in (form, naive)
+    ]
     assert cosines[0] > 0.99 > 0.97 > cosines[1]
 
 
@@ -264,4 +262,4 @@ def test_the_profile_finds_the_size_of_the_noise(lorenz):
     assert profile.low < profile.noise_std < profile.high
     assert profile.high - profile.low < 0.02
     assert abs(profile.noise_std - truth) < profile.high - profile.low
-    assert cosine(x, std, profile.found.xi, profile.rms) > 0.99
+    assert cosine(x, std, profile.minimum.xi, profile.rms) > 0.99

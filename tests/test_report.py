@@ -14,7 +14,7 @@ from eqflow.fields import Library, VelocityField, build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
 from eqflow.report import Display, chaos, overview, portraits, write_report
-from eqflow.report.equations import Law
+from eqflow.report.equations import FittedEquations
 from eqflow.report.style import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
@@ -192,10 +192,10 @@ def test_own_law_is_shown(tmp_path, dim, truth):
     drawn = {path.stem for path in figures}
     assert drawn >= {"spectrum", "selection", "distributions"}
     assert ("predicted" in drawn) == (truth and dim <= 6)
-    law = Law(compared("own", "library", field, metrics, findings), findings)
+    law = FittedEquations(compared("own", "library", field, metrics, findings), findings)
     for text in (law.verdict, *law.equations.text().splitlines(), law.equations.latex()):
         assert text in html.unescape(page)
-    assert page.count("A law with 2 terms of degree 1 was recovered") == 1
+    assert page.count("Equations with 2 terms of degree 1 were recovered") == 1
     assert all(text in page for text in (f"2 of {dim * (dim + 1)}", "77.7", "0.99987"))
     assert "[3.8, 4.2]" in page  # 2 +- 0.1, where 0.5 is written as 1
 
@@ -214,15 +214,15 @@ def test_law_beside_lives_at_its_own_level(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({}, "A law with 2 terms of degree 1 was recovered: held-out"),
-        ({"p_value": 1e-9}, "is rejected on held-out snapshots (p-value <0.0001,"),
+        ({}, "Equations with 2 terms of degree 1 were recovered: held-out"),
+        ({"p_value": 1e-9}, "are rejected on held-out snapshots (p-value <0.0001,"),
         (
             {"dimension": 3},
-            "No single law was determined: the fields that keep the distribution span",
+            "The equations are not determined: the fields that keep the distribution span",
         ),
         (
             {"direction": 0.5},
-            "the bootstrap's fields point in different directions. One with 2 terms",
+            "the bootstrap's fields point in different directions. Those shown have 2 terms",
         ),
     ],
 )

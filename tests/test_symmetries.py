@@ -1,20 +1,20 @@
-"""Known symmetries: exact generators, their test, and laws beside them."""
+"""Known symmetries: exact generators, their test, and equations beside them."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from eqflow.report.entry import Entry
 
 from data_modules.planar import Ring
-from eqflow.data import Standardiser
+from eqflow.data import Standardiser, split
 from eqflow.discovery import Discovery, Findings
 from eqflow.discovery.gmm import minimise
-from eqflow.discovery.initial import starts
+from eqflow.discovery.initial import initial_fields
 from eqflow.discovery.subsets import Quadratic
 from eqflow.discovery.symmetries import generators, orthogonal
+from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import Library
-from eqflow.report.equations import Law
+from eqflow.report.equations import FittedEquations
 from eqflow.stationarity import FourierFunctions, WeakForm
 from eqflow.stationarity.images.functions import LocalFunctions
 from eqflow.systems import GrayScott, Schedule
@@ -28,7 +28,7 @@ def normal(*size: int, seed: int = 0) -> torch.Tensor:
 
 
 def waves(n: int, channels: int, side: int = 16, seed: int = 0) -> torch.Tensor:
-    """Gaussian fields, smooth, with the same law at every place and under reflection."""
+    """Gaussian fields, smooth, distributed alike at every place and under reflection."""
     k = torch.fft.fftfreq(side).double() * side
     size = torch.exp(-(k[:, None] ** 2 + k**2) / 18)
     x = torch.fft.ifft2(torch.fft.fft2(normal(n, channels, side, side, seed=seed)) * size).real
@@ -55,8 +55,8 @@ def test_generators_are_the_motions_themselves():
     assert [along_x.name, along_y.name, turn.name] == [*TRANSLATIONS, "rotation of u and v"]
     values = terms(units.raw(z))
 
-    def velocity(one):
-        return torch.einsum("nahw,ac->nchw", values, one.coefficients)
+    def velocity(generator):
+        return torch.einsum("nahw,ac->nchw", values, generator.coefficients)
 
     torch.testing.assert_close(velocity(along_x), slope(z, -1))
     torch.testing.assert_close(velocity(along_y), slope(z, -2))
@@ -68,27 +68,27 @@ def test_generators_are_the_motions_themselves():
     assert not generators(Operators(2, ["lap"]), ["u", "v"], *parts)
 
 
-def test_fields_without_others_are_orthogonal_to_them():
+def test_fields_less_their_projections_are_orthogonal():
     z = normal(500, 2)
     form = WeakForm(z, Polynomial(2, 2)(z), FourierFunctions.of(z, 20))
-    fields, apart = normal(3, 12, seed=1), normal(12, 2, seed=2)
-    left = orthogonal(form, fields, apart)
+    fields, others = normal(3, 12, seed=1), normal(12, 2, seed=2)
+    left = orthogonal(form, fields, others)
     zero = torch.zeros(3, 2).double()
-    torch.testing.assert_close(left @ form.metric @ apart, zero, rtol=0, atol=1e-10)
-    torch.testing.assert_close(orthogonal(form, left, apart), left)
+    torch.testing.assert_close(left @ form.metric @ others, zero, rtol=0, atol=1e-10)
+    torch.testing.assert_close(orthogonal(form, left, others), left)
 
 
-def test_a_search_never_puts_a_held_unknown_back():
+def test_a_search_never_puts_a_pivot_back():
     z = normal(2000, 2)
     form = WeakForm(z, Polynomial(2, 2)(z), FourierFunctions.of(z, 60))
-    held = torch.tensor([3, 4])
-    free = torch.tensor([k for k in range(12) if k not in held])
-    start = starts(form)[0].index_fill(0, held, 0)
-    model = Quadratic.around(form, minimise(form, start, free), held)
+    pivots = torch.tensor([3, 4])
+    free = torch.tensor([k for k in range(12) if k not in pivots])
+    start = initial_fields(form)[0].index_fill(0, pivots, 0)
+    model = Quadratic.around(form, minimise(form, start, free), pivots)
     everything = torch.ones(12, dtype=torch.bool)
     for kept in (everything, torch.arange(12) == 7):
-        assert not model.search(kept, 0.5)[held].any()
-    assert model.rise(torch.isin(torch.arange(12), held)) < 1e-12
+        assert not model.search(kept, 0.5)[pivots].any()
+    assert model.rise(torch.isin(torch.arange(12), pivots)) < 1e-12
 
 
 def test_only_directed_functions_see_fields_that_a_reflection_reverses():
@@ -103,25 +103,27 @@ def test_only_directed_functions_see_fields_that_a_reflection_reverses():
 
 
 def test_translations_are_all_that_keeps_a_gaussian_field():
-    _, found = discover(waves(80, 1), operators=["lap", "dx", "dy"])
-    assert found.symmetries == TRANSLATIONS
-    assert found.dimension == 2
-    assert not found.apart
-    assert found.reason.endswith("the translation along x and the translation along y among them")
+    _, findings = discover(waves(80, 1), operators=["lap", "dx", "dy"])
+    assert findings.symmetries == TRANSLATIONS
+    assert findings.dimension == 2
+    assert not findings.modulo_symmetries
+    assert findings.reason.endswith(
+        "the translation along x and the translation along y among them"
+    )
 
 
 def test_the_free_schroedinger_equation_is_found_beside_the_phase():
     """``psi_t = i lap psi`` keeps a complex Gaussian field; given orthogonal to ``i psi``."""
     x = waves(100, 2)
-    field, found = discover(x, operators=["lap"])
-    assert found.symmetries == ["rotation of u and v"]
-    assert (found.dimension, found.reason) == (2, "")
-    assert "the law shown is orthogonal to them" in found.note
+    field, findings = discover(x, operators=["lap"])
+    assert findings.symmetries == ["rotation of u and v"]
+    assert (findings.dimension, findings.reason) == (2, "")
+    assert "the field shown is orthogonal to them" in findings.note
     z = field.standardiser.standard(x)
     v, phase = field(z), torch.stack([-z[:, 1], z[:, 0]], 1)
-    law = torch.stack([-laplacian(z[:, 1]), laplacian(z[:, 0])], 1)
-    law -= phase * (law * phase).sum() / phase.square().sum()
-    assert cosine(v, law) > 0.99
+    truth = torch.stack([-laplacian(z[:, 1]), laplacian(z[:, 0])], 1)
+    truth -= phase * (truth * phase).sum() / phase.square().sum()
+    assert cosine(v, truth) > 0.99
     assert cosine(v, phase) < 0.05
 
 
@@ -129,38 +131,41 @@ def cosine(v: torch.Tensor, w: torch.Tensor) -> float:
     return abs(float((v * w).sum() / (v.norm() * w.norm())))
 
 
-def test_the_law_of_a_ring_is_its_rotation():
+def test_the_equations_of_a_ring_are_its_rotation():
     x = Ring.draw(2000, torch.Generator().manual_seed(0)).double()
-    _, found = discover(x, "auto")
-    assert found.symmetries == ["rotation of x and y"]
-    assert (found.degree, found.dimension, found.reason) == (1, 1, "")
-    assert "a symmetry of the distribution: the rotation of x and y" in found.note
-    assert found.numbers()["spectrum/symmetries"] == 1
+    _, findings = discover(x, "auto")
+    assert findings.symmetries == ["rotation of x and y"]
+    assert (findings.degree, findings.dimension, findings.reason) == (1, 1, "")
+    assert "a symmetry of the distribution: the rotation of x and y" in findings.note
+    assert findings.numbers()["spectrum/symmetries"] == 1
     # a conserved radius makes of it as many solutions as there are terms for
     assert discover(x, 3)[1].reason.startswith("the fields that keep the distribution span 2")
 
 
-def test_a_law_beside_symmetries_has_one_dimension_more():
-    field, found = discover(normal(300, 2))
-    beside = replace(found, p_value=0.5, dimension=3, symmetries=TRANSLATIONS, apart=True)
+def test_equations_beside_symmetries_have_one_dimension_more():
+    field, findings = discover(normal(300, 2))
+    beside = replace(
+        findings, p_value=0.5, dimension=3, symmetries=TRANSLATIONS, modulo_symmetries=True
+    )
     assert beside.reason == ""
     assert "the translation along x and the translation along y may be added" in beside.note
-    law = Law(Entry("", "library", field, {}), beside)
-    assert "only the translation along x and the translation along y keep" in law.verdict
-    assert law.facts["symmetries"] == ", ".join(TRANSLATIONS)
-    for other in (replace(beside, dimension=4), replace(beside, apart=False)):
+    reference = Reference(split(normal(300, 2), 20, 50), 0.0, Protocol())
+    fitted = FittedEquations(ComparedField("own", "library", field, reference), beside)
+    assert "only the translation along x and the translation along y keep" in fitted.verdict
+    assert fitted.facts["symmetries"] == ", ".join(TRANSLATIONS)
+    for other in (replace(beside, dimension=4), replace(beside, modulo_symmetries=False)):
         assert "span" in other.reason
 
 
 @pytest.mark.slow
-def test_chaotic_patterns_give_their_law_and_the_translations():
+def test_chaotic_patterns_give_their_equations_and_the_translations():
     """Four of the terms are gradients: none is kept. Seed 0."""
     schedule = Schedule(settle=3000)
     system = GrayScott("chaos")
     x = system.sample(150, seed=0, grid=(64, 64), schedule=schedule).states
-    field, found = discover(x, 3, operators=["lap", "dx", "dy"])
-    assert found.symmetries == TRANSLATIONS
-    assert found.dimension == 3
+    field, findings = discover(x, 3, operators=["lap", "dx", "dy"])
+    assert findings.symmetries == TRANSLATIONS
+    assert findings.dimension == 3
     names = field.terms.names(field.variables)
     gradients = [a for a, name in enumerate(names) if name.startswith("d")]
     assert len(gradients) == 4
@@ -172,7 +177,7 @@ def test_chaotic_patterns_give_their_law_and_the_translations():
 
 
 def test_images_are_only_turned_where_that_keeps_them():
-    """Where the second channel is a function of the first, turning them breaks the law."""
+    """The second channel is a function of the first: turning them changes the distribution."""
     u = waves(60, 1)
-    _, found = discover(torch.cat([u, u**2], 1), operators=["lap"])
-    assert found.symmetries == []
+    _, findings = discover(torch.cat([u, u**2], 1), operators=["lap"])
+    assert findings.symmetries == []

@@ -1,6 +1,7 @@
 """The evaluate stage: the run's field, those beside it and the nulls, all by the same calls."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -41,8 +42,8 @@ class Evaluation:
         self.fields = [self._compared("own", *own, model.findings)]
         if model.field.members > 1:
             self.fields.append(self._compared("member", *own))
-        self.fields += [self._other("beside", family) for family in self._comparable(cfg.beside)]
-        self.fields += [self._other("null", family) for family in self._comparable(cfg.nulls)]
+        self.fields += [self._other("beside", family) for family in self._comparable([*cfg.beside])]
+        self.fields += [self._other("null", family) for family in self._comparable([*cfg.nulls])]
 
     def measured(self) -> list[ComparedField]:
         """All fields with their numbers."""
@@ -68,7 +69,7 @@ class Evaluation:
             field, numbers=numbers | (field.findings.numbers() if field.findings else {})
         )
 
-    def _comparable(self, families: list[str]) -> list[str]:
+    def _comparable(self, families: Sequence[str]) -> list[str]:
         """Not the run's own, nor a function of the score where the own field has none."""
         own = self.fields[0]
         return [

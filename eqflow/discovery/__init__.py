@@ -1,4 +1,4 @@
-"""From snapshots to equations of motion."""
+"""From snapshots to equations of motion: fit of a library, selection of its terms, inference."""
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
 from eqflow.discovery.equations import Coefficient, Equations

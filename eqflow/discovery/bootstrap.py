@@ -1,7 +1,7 @@
-"""Sampling error of a library field: the one-step bootstrap.
+"""Sampling errors of the coefficients of a library, by a one-step bootstrap (method section 6).
 
-Refitting to each resample is replaced by one Gauss-Newton step from the fit, which is linear in the
-resampled moments: draws cost one matrix product.
+A refit to every resample is replaced by one Gauss-Newton step from the fit. It is linear in the
+resampled moments, so that all draws together cost one matrix product.
 """
 
 import torch
@@ -9,19 +9,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.data import summed
-from eqflow.discovery.gmm import Minimum, speed_fixed
+from eqflow.discovery.gmm import Minimum, fixed_speed
 from eqflow.runtime import Draws, generator
 from eqflow.stationarity import Form
 
 
-def influence(form: Form, found: Minimum) -> Float[Tensor, "n support"]:
-    """Change of the unknowns, times ``n``, that each state of the sample makes."""
-    covariance, h = form.covariance(found.xi)
-    covariance.diagonal().add_(found.ridge)
+def influence(form: Form, minimum: Minimum) -> Float[Tensor, "n support"]:
+    """Change of the unknowns, times ``n``, by each of the ``n`` observations of a form."""
+    covariance, h = form.covariance(minimum.xi)
+    covariance.diagonal().add_(minimum.ridge)
     root = torch.linalg.cholesky(covariance)
     white = torch.linalg.solve_triangular(root, form.mix.T, upper=False)
-    fixed = speed_fixed(form, found.xi, found.support, found.hessian) / form.total
-    return -(h - h.mean(0)) @ torch.linalg.solve(fixed, found.slopes.T @ white).T
+    fixed = fixed_speed(form, minimum.xi, minimum.support, minimum.hessian, damping=0.0)
+    step = torch.linalg.solve(fixed / form.effective_size, minimum.slopes.T @ white)
+    return -(h - h.mean(0)) @ step.T
 
 
 def draws(
@@ -31,9 +32,11 @@ def draws(
     groups: Int[Tensor, " n"] | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "count k"]:
-    """Bootstrap errors of means over ``total`` states with these effects.
+    """Bootstrap errors of means over ``total`` observations, from the ``effects`` of ``n`` of them.
 
-    Exponential weights of mean one (Rubin 1981) are drawn for snapshots, or whole ``groups``.
+    Exponential weights of mean one are drawn for each observation, or for each of ``groups``.
+
+    Reference: Rubin (1981), The Bayesian bootstrap.
     """
     size, effects = len(effects), summed(effects, groups)
     draw = generator(seed, Draws.BOOTSTRAP)

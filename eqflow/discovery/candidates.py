@@ -1,4 +1,8 @@
-"""A library fitted on one sample and tested on another (method sections 5 and 6)."""
+"""Candidates: libraries fitted to one part of the snapshots and tested on the rest.
+
+The fit has the least statistic of the weak form (method section 5); the held-out test is that of
+stationarity, with other test functions (method section 6).
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,216 +12,237 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.discovery.elimination import eliminate
-from eqflow.discovery.gmm import Minimum, minimise, spread
-from eqflow.discovery.initial import least
+from eqflow.discovery.gmm import Minimum, covariance_root, minimise
+from eqflow.discovery.initial import global_minimum
 from eqflow.discovery.noise import NoisyPolynomial, NoisyWeakForm
-from eqflow.discovery.sample import ImageSample, Sample
+from eqflow.discovery.sample import ImageSample, VectorSample
 from eqflow.discovery.symmetries import Generator, directions, orthogonal
-from eqflow.stationarity import Form, FourierFunctions, Stationarity, Sums, vanishing, weights
-from eqflow.stationarity.images.functions import LocalFunctions
+from eqflow.stationarity import (
+    Form,
+    FourierFunctions,
+    RandomWaves,
+    Stationarity,
+    Sums,
+    moment_weights,
+    zero_mean_test,
+)
 
 ACCEPTANCE_LEVEL = 0.01
-"""Level of the test that accepts a library: a true one is passed over once in a hundred times."""
+"""Level of the held-out test: the right library is rejected once in a hundred times."""
 
 
-FIRST = 160
-"""States for each unknown on which the starting directions are compared."""
+PILOT_STATES_PER_UNKNOWN = 160
+"""Snapshots for each unknown in the pilot form, on which initial fields are compared."""
 
 
-FEWEST = 100
-"""Test functions with few snapshots or unknowns."""
+MIN_FUNCTIONS = 100
+"""Number of test functions of the pilot form, and of a fit to few snapshots."""
 
 
-MOMENTS = 5
-"""Test functions for each unknown, where the least number is not enough."""
+FUNCTIONS_PER_UNKNOWN = 5
+"""Least number of test functions for each unknown: fewer could be met by a large library on any
+data."""
 
 
-MOST = 600
-"""Test functions that an accepted law is fitted with at last, where snapshots are many."""
+MAX_FINAL_FUNCTIONS = 600
+"""Largest number of test functions of the refit to all snapshots."""
 
 
-SCARCE = 40
-"""Snapshots for each of these functions, where they are few."""
+SNAPSHOTS_PER_FINAL_FUNCTION = 40
+"""Least number of snapshots for each test function of the refit to all snapshots."""
 
 
-FINE = 1e-6
-"""Ridge of the last fit: close to its minimum the precision counts."""
+FINAL_RIDGE = 1e-6
+"""Ridge on the covariance of the moments in the refit, which starts close to its minimum."""
 
 
-HOPELESS = 6.0
-"""Statistic per moment beyond which a fit is given up. It is about 1 for a law that holds, and up
-to 4 where speeds are so uneven that few snapshots decide."""
+MAX_STATISTIC_PER_MOMENT = 6.0
+"""Statistic per moment above which a fit is given up.
+
+It is about 1 for the right library, and up to 4 where speeds are so uneven that few snapshots
+decide."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A library that was tried: the ``columns`` of its terms, the fit and its held-out test."""
+    """A fit of the terms ``columns`` of a library, with its weak form and its held-out test."""
 
     columns: Int[Tensor, " terms"]
     form: Form
-    found: Minimum
+    minimum: Minimum
     test: Stationarity
 
     @property
     def accepted(self) -> bool:
-        """Whether held-out snapshots are compatible with the fit, and those it was fitted to.
+        """Whether neither the held-out snapshots nor those it was fitted to contradict it.
 
-        The test looks at few moments; a fit that is hopeless on many is none, whatever it says.
+        The test looks at few moments. A fit whose many moments are far too large is rejected
+        whatever the test says.
         """
         return self.test.p_value >= ACCEPTANCE_LEVEL and not self.hopeless
 
     @property
     def hopeless(self) -> bool:
-        """Whether the fit is so bad that nothing can be made of it."""
-        return self.found.statistic > HOPELESS * self.found.moments
+        """Whether the statistic per moment is above ``MAX_STATISTIC_PER_MOMENT``."""
+        return self.minimum.statistic > MAX_STATISTIC_PER_MOMENT * self.minimum.moment_count
+
+    def rescaling(self, form: Form) -> Float[Tensor, " unknowns"]:
+        """Factors from its unknowns to those in another form, with terms scaled by another rms."""
+        return (form.rms / self.form.rms).repeat_interleave(form.dim)
+
+    def unknowns(self, form: Form) -> Float[Tensor, " unknowns"]:
+        """Its unknowns in another form of its library."""
+        return self.rescaling(form) * self.minimum.xi
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """Fits libraries on one sample and tests them on another with other test functions.
+class CandidateFitter:
+    """Fits candidates on one sample and tests them on another.
 
-    Of ``functions`` a library gets the first ``fewest``, or ``MOMENTS`` for each unknown if those
-    are more: a large library could meet few moments whatever the data. The last fit of a law takes
-    ``most``. ``total`` are the sums over
-    all states, with all functions and terms. With ``noisy`` terms, states are measured with noise,
-    and the moments are corrected for it. Laws are searched for up to multiples of the
-    ``symmetries``: their pivots are zero.
+    Attributes:
+        sample: Snapshots that are fitted to.
+        held_out: Snapshots of the test.
+        functions: Test functions of the fits, in the order in which they are taken.
+        held_out_functions: Test functions of the held-out test.
+        function_count: Number of test functions of a fit, if ``FUNCTIONS_PER_UNKNOWN`` ask for no
+            more.
+        final_function_count: Number of test functions of the refit to all snapshots.
+        total: Sums over all snapshots to fit to, for all functions and terms; those over the sample
+            by default.
+        noisy: Estimates of the terms from states with measurement noise, if there is any.
+        symmetries: Symmetries up to multiples of which equations are fitted.
     """
 
-    sample: Sample | ImageSample
-    held_out: Sample | ImageSample
-    functions: FourierFunctions | LocalFunctions
-    others: FourierFunctions | LocalFunctions
-    fewest: int
-    most: int
+    sample: VectorSample | ImageSample
+    held_out: VectorSample | ImageSample
+    functions: RandomWaves
+    held_out_functions: RandomWaves
+    function_count: int
+    final_function_count: int
     total: Sums | None = None
     noisy: NoisyPolynomial | None = None
     symmetries: tuple[Generator, ...] = ()
 
     @cached_property
-    def whole(self) -> Sample | ImageSample:
-        """The sample, then what was held out."""
+    def all_snapshots(self) -> VectorSample | ImageSample:
+        """The sample, followed by the held-out snapshots."""
         return self.sample.joined(self.held_out, self.functions)  # type: ignore[arg-type]
 
     @property
-    def scarce(self) -> bool:
+    def few_observations(self) -> bool:
         """Whether the held-out test has few observations: images, each of which counts as one."""
         return isinstance(self.held_out, ImageSample)
 
-    def form(self, columns: Tensor) -> Form:
-        """The weak form of some of the terms."""
-        functions = self._functions(columns, self.fewest)
+    def form(self, columns: Int[Tensor, " terms"]) -> Form:
+        """Weak form of the terms ``columns`` on the sample."""
+        functions = self._functions(columns, self.function_count)
         return self._form(self.sample, columns, functions, self.total)
 
-    def first(self, columns: Tensor) -> Form:
-        """The weak form on the states, and with the functions, that starts are compared on."""
-        states = self.sample[: FIRST * self._unknowns(columns)]
-        return self._form(states, columns, self._functions(columns, FEWEST))
+    def pilot_form(self, columns: Int[Tensor, " terms"]) -> Form:
+        """Weak form with fewer snapshots and functions, on which initial fields are compared."""
+        states = self.sample.first(PILOT_STATES_PER_UNKNOWN * self._unknown_count(columns))
+        return self._form(states, columns, self._functions(columns, MIN_FUNCTIONS))
 
     def _form(
         self,
-        sample: Sample | ImageSample,
+        sample: VectorSample | ImageSample,
         columns: Tensor,
-        functions: FourierFunctions | LocalFunctions,
+        functions: RandomWaves,
         total: Sums | None = None,
-        rms: Float[Tensor, " terms"] | None = None,
+        rms: Tensor | None = None,
     ) -> Form:
         if self.noisy is not None:
             assert isinstance(functions, FourierFunctions)
-            return NoisyWeakForm(sample.z, self.noisy[columns], functions, rms=rms)
+            return NoisyWeakForm(sample.z, self.noisy[columns], functions, rms)
         part = total and total.part(len(functions), columns)
         return sample.form(columns, functions, part, rms)  # type: ignore[arg-type]
 
-    def _functions(self, columns: Tensor, fewest: int) -> FourierFunctions | LocalFunctions:
-        return self.functions.first(max(fewest, MOMENTS * self._unknowns(columns)))
+    def _functions(self, columns: Tensor, count: int) -> RandomWaves:
+        return self.functions.first(
+            max(count, FUNCTIONS_PER_UNKNOWN * self._unknown_count(columns))
+        )
 
-    def groups(self, form: Form) -> Tensor | None:
-        """The groups of a form's observations, where it was made of the first ones of all."""
-        groups = self.whole.observation_groups
-        return None if groups is None else groups[: form.size]
-
-    def _unknowns(self, columns: Tensor) -> int:
+    def _unknown_count(self, columns: Tensor) -> int:
         return len(columns) * self.sample.dim
 
-    def fit(self, columns: Tensor) -> Candidate:
-        """Least statistic of a library, from the best of several starts on ``FIRST`` states.
+    def groups(self, form: Form) -> Int[Tensor, " observations"] | None:
+        """Groups of the observations of a form that was made of the first snapshots of all."""
+        groups = self.all_snapshots.observation_groups
+        return None if groups is None else groups[: form.sample_size]
 
-        A library that is hopeless there is not fitted any better.
+    def fit(self, columns: Int[Tensor, " terms"]) -> Candidate:
+        """Full candidate of the terms ``columns``.
+
+        It is the least of several minima on the pilot form, refitted on the sample unless it is
+        hopeless.
         """
-        form = self.first(columns)
-        apart, held = directions(self.symmetries, columns, form), self._held(columns)
-        start = least(form, apart).xi
+        form = self.pilot_form(columns)
+        symmetric, pivots = directions(self.symmetries, columns, form), self._pivots(columns)
+        start = global_minimum(form, symmetric).xi
         form.set_effective_size(start)
         free = None
-        if apart is not None:
-            start = start - apart @ torch.linalg.solve(apart[held], start[held])
-            free = (~torch.isin(torch.arange(len(start)), held)).nonzero()[:, 0].to(start.device)
-        first = self.candidate(columns, form, minimise(form, start, free, steps=0))
-        if first.hopeless:
-            return first
+        if symmetric is not None:
+            start = start - symmetric @ torch.linalg.solve(symmetric[pivots], start[pivots])
+            free = (~torch.isin(torch.arange(len(start)), pivots)).nonzero()[:, 0].to(start.device)
+        pilot = self.candidate(columns, form, minimise(form, start, free, steps=0))
+        if pilot.hopeless:
+            return pilot
         form = self.form(columns)
         form.set_effective_size(start)
-        return self.candidate(columns, form, minimise(form, first.found.xi, free))
+        return self.candidate(columns, form, minimise(form, pilot.minimum.xi, free))
 
-    def _held(self, columns: Tensor) -> Tensor:
-        """The unknowns that are zero in all laws: the pivots of symmetries."""
-        return torch.tensor([one.held(columns) for one in self.symmetries], dtype=torch.long)
+    def _pivots(self, columns: Tensor) -> Int[Tensor, " o"]:
+        pivots = [generator.pivot_unknown(columns) for generator in self.symmetries]
+        return torch.tensor(pivots, dtype=torch.long)
 
-    def fixed(self, one: Generator) -> Candidate:
-        """A symmetry as a law of the terms that it needs, with its test."""
-        columns = one.columns
+    def symmetry_candidate(self, generator: Generator) -> Candidate:
+        """The motion along a symmetry as a candidate of its own terms."""
+        columns = generator.columns
         form = self.form(columns)
-        xi = form.normalised(one.unknowns(columns, form.rms))
+        xi = form.normalised(generator.unknowns(columns, form.rms))
         form.set_effective_size(xi)
         return self.candidate(columns, form, minimise(form, xi, xi.nonzero()[:, 0], steps=0))
 
-    def refined(self, one: Candidate, form: Form, apart: Float[Tensor, "unknowns o"]) -> Candidate:
-        """A fit continued on another form of its library, orthogonal to ``apart`` there."""
-        xi, apart = _in_units(form, one), _scale(form, one)[:, None] * apart
-        xi = orthogonal(form, xi, apart)
-        return self.candidate(one.columns, form, minimise(form, xi, apart=apart))
+    def refit_orthogonal(
+        self, candidate: Candidate, form: Form, others: Float[Tensor, "unknowns o"]
+    ) -> Candidate:
+        """Refit of a candidate on another form of its library, orthogonal to ``others``."""
+        others = candidate.rescaling(form)[:, None] * others
+        xi = orthogonal(form, candidate.unknowns(form), others)
+        return self.candidate(candidate.columns, form, minimise(form, xi, orthogonal_to=others))
 
-    def candidate(self, columns: Tensor, form: Form, found: Minimum) -> Candidate:
-        """A fit together with its test on the held-out snapshots."""
-        return Candidate(columns, form, found, self._test(columns, form, found))
-
-    def _test(self, columns: Tensor, form: Form, found: Minimum) -> Stationarity:
-        held_out = self._form(self.held_out, columns, self.others, rms=form.rms)
-        weight = weights(self.others)
-        moments = weight * held_out.moments(found.xi)
-        slopes = weight[:, None] * held_out.plain_jacobian[:, found.support]
-        return vanishing(
-            moments, self.held_out.observation_groups, fit=slopes @ spread(form, found)
+    def candidate(self, columns: Int[Tensor, " terms"], form: Form, minimum: Minimum) -> Candidate:
+        """A fit together with its held-out test, which allows for the errors of the fit."""
+        held_out = self._form(self.held_out, columns, self.held_out_functions, rms=form.rms)
+        weights = moment_weights(self.held_out_functions)
+        slopes = weights[:, None] * held_out.plain_jacobian[:, minimum.support]
+        test = zero_mean_test(
+            weights * held_out.moments(minimum.xi),
+            self.held_out.observation_groups,
+            fit=slopes @ covariance_root(form, minimum),
         )
+        return Candidate(columns, form, minimum, test)
 
-    def sparse(self, full: Candidate) -> Candidate:
-        """The law left by backward elimination, if the test does not prefer the full one."""
-        held = self._held(full.columns)
-        found = eliminate(full.form, full.found, held if len(held) else None)
-        law = self.candidate(full.columns, full.form, found)
-        return law if law.accepted or not full.accepted else full
+    def eliminate(self, full: Candidate) -> Candidate:
+        """Sparse candidate left by elimination, unless the test accepts only the full one."""
+        pivots = self._pivots(full.columns)
+        minimum = eliminate(full.form, full.minimum, pivots if len(pivots) else None)
+        sparse = self.candidate(full.columns, full.form, minimum)
+        return sparse if sparse.accepted or not full.accepted else full
 
-    def finished(self, law: Candidate) -> Candidate:
-        """A law fitted again to all snapshots, those held out too, with ``most`` functions.
+    def refit_on_all(self, candidate: Candidate) -> Candidate:
+        """Refit of the support of a candidate to all snapshots, with a small ridge.
 
-        Its test stays that of the fit that had not seen them.
+        Its test stays that of the fit which had not seen the held-out snapshots.
         """
-        total, count = None, self.fewest
+        total, count = None, self.function_count
         if self.noisy is None:
-            seen = self.total or self.sample.sums(self.functions)  # type: ignore[arg-type]
-            here = self.held_out.sums(self.functions)  # type: ignore[arg-type]
-            total, count = seen.plus(here), self.most
-        states, functions = self.whole[: self.whole.reservoir], self.functions.first(count)
-        form = self._form(states, law.columns, functions, total)
-        start, support = _in_units(form, law), law.found.support
+            fitted = self.total or self.sample.sums(self.functions)  # type: ignore[arg-type]
+            held_out = self.held_out.sums(self.functions)  # type: ignore[arg-type]
+            total, count = fitted.plus(held_out), self.final_function_count
+        states = self.all_snapshots.first(self.all_snapshots.reservoir)
+        form = self._form(states, candidate.columns, self.functions.first(count), total)
+        start, support = candidate.unknowns(form), candidate.minimum.support
         form.set_effective_size(start)
-        return replace(law, form=form, found=minimise(form, start, support, ridge=FINE, steps=3))
-
-
-def _in_units(form: Form, one: Candidate) -> Float[Tensor, " unknowns"]:
-    return _scale(form, one) * one.found.xi
-
-
-def _scale(form: Form, one: Candidate) -> Float[Tensor, " unknowns"]:
-    """From the units of a fit's unknowns to those of another form of its library."""
-    return (form.rms / one.form.rms).repeat_interleave(form.dim)
+        minimum = minimise(form, start, support, ridge=FINAL_RIDGE, steps=3)
+        return replace(candidate, form=form, minimum=minimum)

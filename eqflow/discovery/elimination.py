@@ -1,111 +1,115 @@
-"""From a library field to a sparse law: backward elimination of terms (method section 5)."""
+"""Elimination of terms: from a full fit of a library to a sparse one (method section 5).
+
+The sparse fit is the one with the least information criterion ``J + k log N``, with ``k`` unknowns
+and ``N`` independent observations, that rounds of search and refit lead to.
+"""
 
 from dataclasses import dataclass
 from math import log
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, minimise, speed_fixed
+from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
 from eqflow.discovery.subsets import Quadratic
 from eqflow.stationarity import Form
+
+MIN_IMPROVEMENT = 0.1
+"""Decrease of the information criterion for which another round is made."""
+
+
+SINGLE_UNKNOWN_STARTS = 8
+"""Number of largest unknowns, each of which alone is a support that a search starts from."""
+
+
+REFITTED_SUPPORTS = 4
+"""Number of supports that are refitted in each round, those with the least expected criterion."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A law on the way down: its ``support``, its coefficients and the rise of ``J`` so far."""
+    """A field on the path of elimination: support, coefficients and rise of ``J`` so far."""
 
-    support: Tensor
+    support: Int[Tensor, " support"]
     values: Float[Tensor, " support"]
     rise: float
 
 
-def path(form: Form, found: Minimum) -> list[Step]:
-    """Laws with ever fewer terms, the least significant one (Wald) removed each time.
+def path(form: Form, minimum: Minimum) -> list[Step]:
+    """Fields with ever fewer unknowns, the one with the least Wald statistic removed each time.
 
-    ``J`` is taken as quadratic around the minimum; :func:`eliminate` checks by fitting again.
+    ``J`` is taken as quadratic around the minimum.
     """
-    support, values, rise = found.support, found.xi[found.support], 0.0
-    fixed = speed_fixed(form, found.xi, support, found.hessian)
-    fixed.diagonal().add_(1e-10 * found.hessian.diagonal())
-    spread = torch.linalg.inv(fixed)
+    support, values, rise = minimum.support, minimum.xi[minimum.support], 0.0
+    covariance = torch.linalg.inv(fixed_speed(form, minimum.xi, support, minimum.hessian))
     steps = [Step(support, values, rise)]
     while len(support) > 1:
-        wald = values**2 / spread.diagonal().clamp_min(1e-300)
+        wald = values**2 / covariance.diagonal().clamp_min(1e-300)
         k = int(wald.argmin())
         kept = torch.arange(len(values), device=values.device) != k
         rise += float(wald[k])
-        column = spread[:, k] / spread[k, k]
+        column = covariance[:, k] / covariance[k, k]
         values = (values - column * values[k])[kept]
-        spread = (spread - torch.outer(column, spread[k]))[kept][:, kept]
+        covariance = (covariance - torch.outer(column, covariance[k]))[kept][:, kept]
         support = support[kept]
         steps.append(Step(support, values, rise))
     return steps
 
 
-LEAST = 0.1
-"""Fall of the criterion that makes another round worth while."""
+def information_criterion(form: Form, minimum: Minimum) -> float:
+    """Schwarz's information criterion ``J + k log N``, up to a constant."""
+    return minimum.statistic + len(minimum.support) * log(form.effective_size)
 
 
-SEEDS = 8
-"""Fields of a single term that a search starts from, those that move the states most."""
+def eliminate(
+    form: Form, minimum: Minimum, pivots: Int[Tensor, " p"] | None = None, rounds: int = 6
+) -> Minimum:
+    """The sparse fit that at most ``rounds`` of search and refit lead to from a full one.
 
-
-REFITTED = 4
-"""Supports that are fitted again in each round, those that promise most."""
-
-
-def eliminate(form: Form, found: Minimum, held: Tensor | None = None, rounds: int = 6) -> Minimum:
-    """The law with the least ``J + unknowns log N`` that rounds of search and refit lead to.
-
-    Unknowns that are ``held`` are zero and stay so. Where no refit bears a search out, the
-    removals along the path are tried, and undone by halves.
+    The unknowns ``pivots`` are zero and remain so. If no refit confirms what a search expects, the
+    supports along the :func:`path` are refitted, and removals undone by halves.
     """
     for _ in range(rounds):
-        better = _searched(form, found, held) or _smaller(form, found)
+        better = _searched(form, minimum, pivots) or _shortened(form, minimum)
         if better is None:
             break
-        found = better
-    return found
+        minimum = better
+    return minimum
 
 
-def criterion(form: Form, found: Minimum) -> float:
-    """Schwarz's criterion, up to a constant: ``J + unknowns log N``."""
-    return found.statistic + len(found.support) * log(form.total)
-
-
-def _searched(form: Form, found: Minimum, held: Tensor | None) -> Minimum | None:
-    """The best of the fits to the supports that searches from several places end at."""
-    model, price = Quadratic.around(form, found, held), log(form.total)
-    supports = {tuple(model.search(kept, price).tolist()) for kept in _seeds(form, found)}
-    masks = [torch.tensor(support, device=found.xi.device) for support in supports]
-    starts = sorted(masks, key=lambda kept: model.rise(~kept) + price * int(kept.sum()))
-    fits = [
+def _searched(form: Form, minimum: Minimum, pivots: Tensor | None) -> Minimum | None:
+    """The best refit to the supports that searches end at; None if it does not improve."""
+    model, price = Quadratic.around(form, minimum, pivots), log(form.effective_size)
+    supports = {tuple(model.search(kept, price).tolist()) for kept in _masks(minimum)}
+    masks = [torch.tensor(support, device=minimum.xi.device) for support in supports]
+    masks = sorted(masks, key=lambda kept: model.rise(~kept) + price * int(kept.sum()))
+    refits = [
         minimise(form, model.without(torch.where(~kept)[0]), torch.where(kept)[0])
-        for kept in starts[:REFITTED]
+        for kept in masks[:REFITTED_SUPPORTS]
     ]
-    best = min(fits, key=lambda fit: criterion(form, fit))
-    return best if criterion(form, best) < criterion(form, found) - LEAST else None
+    best = min(refits, key=lambda refit: information_criterion(form, refit))
+    limit = information_criterion(form, minimum) - MIN_IMPROVEMENT
+    return best if information_criterion(form, best) < limit else None
 
 
-def _seeds(form: Form, found: Minimum) -> list[Tensor]:
-    """Masks of unknowns: those of the fit, all, and single ones."""
-    none = torch.zeros(len(found.xi), dtype=torch.bool, device=found.xi.device)
-    single = found.xi.abs().argsort(descending=True)[:SEEDS]
-    seeds = [none.index_fill(0, found.support, True), ~none]
-    return seeds + [none.index_fill(0, k[None], True) for k in single]
+def _masks(minimum: Minimum) -> list[Tensor]:
+    """Masks of the unknowns that searches start from: those of the fit, all, single ones."""
+    none = torch.zeros(len(minimum.xi), dtype=torch.bool, device=minimum.xi.device)
+    single = minimum.xi.abs().argsort(descending=True)[:SINGLE_UNKNOWN_STARTS]
+    masks = [none.index_fill(0, minimum.support, True), ~none]
+    return masks + [none.index_fill(0, k[None], True) for k in single]
 
 
-def _smaller(form: Form, found: Minimum) -> Minimum | None:
-    steps = path(form, found)
-    price = [step.rise + len(step.support) * log(form.total) for step in steps]
+def _shortened(form: Form, minimum: Minimum) -> Minimum | None:
+    steps = path(form, minimum)
+    price = [step.rise + len(step.support) * log(form.effective_size) for step in steps]
     last = price.index(min(price))
     while last > 0:
         step = steps[last]
-        xi = torch.zeros_like(found.xi).index_put((step.support,), step.values)
+        xi = torch.zeros_like(minimum.xi).index_put((step.support,), step.values)
         refit = minimise(form, xi, step.support)
-        if criterion(form, refit) < criterion(form, found):
+        if information_criterion(form, refit) < information_criterion(form, minimum):
             return refit
         last //= 2
     return None

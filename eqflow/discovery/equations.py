@@ -1,4 +1,4 @@
-"""A library field as equations: to read, to typeset and to go on with in computer algebra."""
+"""Equations of motion of a library field: as text, as LaTeX and as sympy expressions."""
 
 import re
 from collections.abc import Sequence
@@ -16,26 +16,34 @@ if TYPE_CHECKING:
     import sympy
 
 Bounds = tuple[Float[Tensor, "terms dim"], Float[Tensor, "terms dim"]]
+"""Lower and upper ends of the intervals of all coefficients."""
 
 
 class Coefficient(NamedTuple):
-    """One coefficient and its interval; the bounds are None where no interval is known."""
+    """A coefficient of a term in an equation, with its interval; None where none is known."""
 
     equation: str
     term: str
     value: float
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Equations:
-    """``dx_j/dt = sum_a coefficients[a, j] theta_a(x)``, raw states, zero coefficients left out.
+    """Equations ``dx_j/dt = sum_a coefficients[a, j] theta_a(x)`` of raw states.
 
-    ``intervals`` are the lower and upper bounds of the coefficients. Snapshots leave the speed
-    free (method section 1): time is counted in units of ``unit`` transit times, which
-    :meth:`scaled` changes. ``note`` is printed beneath, for what is known of the orientation.
-    Raises ``InputError`` unless every variable has a name of its own.
+    Terms with a coefficient of zero are left out. Raises ``InputError`` unless every variable has a
+    name of its own.
+
+    Args:
+        terms: The terms ``theta_a``.
+        coefficients: Raw units per unit of time.
+        variables: Names of the ``x_j``.
+        intervals: Lower and upper ends of the coefficients' intervals, if known.
+        note: Sentences printed beneath the equations.
+        unit: Unit of time in transit times. Snapshots leave the speed free (method section 1), and
+            :meth:`scaled` changes the unit.
 
     >>> from eqflow.terms import Polynomial
     >>> xi = torch.tensor([[0.0, 1.0], [0.0, -2.0], [0.5, 0.0]])
@@ -63,7 +71,7 @@ class Equations:
         return self.text()
 
     def text(self) -> str:
-        """One line for each variable, four digits, then the unit of time and the note."""
+        """A line for each variable, with four digits, then the unit of time and the note."""
         terms = self.terms.names(self.variables)
         right = [_sum(column, terms, " ") for column in self._columns()]
         left = [f"d{variable}/dt" for variable in self.variables]
@@ -72,7 +80,7 @@ class Equations:
         return "\n".join([*lines, self._time(), *filter(None, [self.note])])
 
     def latex(self) -> str:
-        """An ``aligned`` environment, for a displayed formula."""
+        """The equations as an ``aligned`` environment, for a displayed formula."""
         import sympy
 
         symbols = real_symbols(self.variables)
@@ -83,7 +91,7 @@ class Equations:
         return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
     def right_hand_sides(self) -> dict["sympy.Symbol", "sympy.Expr"]:
-        """Each variable's symbol and its right-hand side, in full precision.
+        """Right-hand side of every variable, by its symbol, in full precision.
 
         ``sympy.lambdify(list(sides), list(sides.values()))`` is the field as a function.
         """
@@ -97,7 +105,7 @@ class Equations:
         }
 
     def sympy(self) -> list["sympy.Eq"]:
-        """``Eq(Derivative(x(t), t), ...)`` for each variable, as functions of time."""
+        """Differential equations ``Eq(Derivative(x(t), t), ...)``, one for each variable."""
         import sympy
 
         time, sides = sympy.Symbol("t", real=True), self.right_hand_sides()
@@ -105,22 +113,16 @@ class Equations:
         return [sympy.Eq(paths[x].diff(time), side.xreplace(paths)) for x, side in sides.items()]
 
     def rows(self) -> list[Coefficient]:
-        """Every coefficient that is not zero, with its interval, equation by equation."""
+        """All coefficients that are not zero, equation by equation."""
         terms = self.terms.names(self.variables)
-        low, high = self.intervals or (None, None)
+        numbers = (self.coefficients, *(self.intervals or ()))
         return [
-            Coefficient(
-                f"d{self.variables[j]}/dt",
-                terms[a],
-                self.coefficients[a, j].item(),
-                None if low is None else low[a, j].item(),
-                None if high is None else high[a, j].item(),
-            )
+            Coefficient(f"d{self.variables[j]}/dt", terms[a], *(v[a, j].item() for v in numbers))
             for j, a in self.coefficients.T.nonzero().tolist()
         ]
 
     def scaled(self, factor: float) -> "Equations":
-        """The same paths with every rate times ``factor``: the unit of time grows by as much.
+        """The same paths in a unit of time that is longer by ``factor``, as all rates are.
 
         Raises ``InputError`` for a factor that is not positive and finite.
         """
@@ -128,17 +130,14 @@ class Equations:
             raise InputError(f"factor={factor} found; expected a positive number")
         bounds = self.intervals and (factor * self.intervals[0], factor * self.intervals[1])
         return replace(
-            self,
-            coefficients=factor * self.coefficients,
-            intervals=bounds,
-            unit=factor * self.unit,
+            self, coefficients=factor * self.coefficients, intervals=bounds, unit=factor * self.unit
         )
 
     def readable(self) -> "Equations":
-        """Scaled so that as many coefficients as possible are 1 or -1, to within 5 %, one exactly.
+        """Equations in the unit of time in which most coefficients are 1 or -1, to within 5 %.
 
-        That is the unit of time in which equations are usually written; Lorenz's come out with
-        10, 28 and 8/3.
+        One of them is then exactly so. Equations are usually written in such a unit: those of
+        Lorenz come out with 10, 28 and 8/3.
         """
         sizes = self.coefficients[self.coefficients != 0].abs().log()
         if not len(sizes):

@@ -1,38 +1,56 @@
-"""What a fit of a library found, in plain values, and whether that makes a law."""
+"""What a fit of a library says of its equations, and whether the snapshots determine them."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
 
 RECOVERY_LEVEL = 0.05
-"""Held-out p-value that a law must have to be called recovered; to be chosen it needs less."""
+"""Held-out p-value above which equations are called recovered; to be selected they need less."""
 
 
 MAX_ESCAPED = 0.01
-"""Share of the states that may leave the data when a law that is called recovered is simulated."""
+"""Share of states that may leave the data when recovered equations are simulated."""
 
 
 MIN_GAP = 2.0
-"""Gap that a law must have to be called recovered."""
+"""Gap of the identifiability spectrum that recovered equations must have."""
 
 
 MIN_DIRECTION_COSINE = 0.95
-"""Cosine to the fit that 95 % of the bootstrap's fields must reach for a law to be determined."""
+"""Cosine to the fit that 95 % of the bootstrap's fields must reach if equations are recovered."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was tried and how far the data decide, in plain values (method section 6).
+    """Results of the fit of a library, in plain values (method section 6).
 
-    ``degrees`` has a row for each library tried, ``path`` the terms left and the rise of the
-    statistic along the elimination. ``low`` and ``high``, (terms, dim), are 95 % intervals of the
-    coefficients in raw units, given the terms that were kept; ``direction`` is the cosine to the
-    fit that 95 % of the bootstrap's fields reach. ``escaped`` is the share of held-out states that
-    leave the data when the law is simulated. ``noise_std`` is the size of the measurement
-    noise that was corrected for, between ``noise_low`` and ``noise_high`` where it was estimated
-    (95 %), and ``blurred`` the cosine to the fit of a fit that takes no notice of it.
-    ``symmetries`` name the known motions that keep the distribution; ``apart`` says whether the law
-    is one beside them, which is given orthogonal to them.
+    Attributes:
+        degree: Degree of the selected library.
+        degrees: A row for each library that was fitted: its degree, unknowns, terms that were kept,
+            statistic per moment, held-out p-value and effect size.
+        path: Terms left, and the rise of the statistic, along the elimination of the full fit.
+        p_value: P-value of the held-out test.
+        effect_size: Effect size of the held-out test.
+        spectrum: Statistics per moment of the identifiability spectrum.
+        error: Standard error of a value of the spectrum that is 1.
+        dimension: Dimension of the space of fields that keep the distribution.
+        gap: Gap of the spectrum behind them.
+        direction: Cosine to the fit that 95 % of the bootstrap's fields reach.
+        divergence: Mean divergence of the field, in inverse transit times.
+        divergence_error: Its standard error.
+        oriented: Whether contraction determines the sign.
+        escaped: Share of held-out states that leave the data when the equations are simulated.
+        low: Lower ends of the coefficients' 95 % intervals in raw units, (terms, dim), given the
+            terms that were kept.
+        high: Upper ends of these intervals.
+        noise_std: Size of the measurement noise that was corrected for, in each feature's standard
+            deviation.
+        noise_low: Lower end of its 95 % interval, if it was estimated.
+        noise_high: Upper end of this interval.
+        blurred: Cosine to the fit of a fit without the correction.
+        symmetries: Names of the known symmetries of the distribution.
+        modulo_symmetries: Whether the field is one beside the symmetries, orthogonal to them.
     """
 
     degree: int
@@ -56,17 +74,14 @@ class Findings:
     noise_high: float = 0.0
     blurred: float = 1.0
     symmetries: list[str] = field(default_factory=list)
-    apart: bool = False
+    modulo_symmetries: bool = False
 
     def numbers(self) -> dict[str, float]:
-        """What goes into the table of measures."""
+        """The numbers of ``metrics.json``, by their names there."""
+        intervals = zip(chain(*self.low), chain(*self.high), strict=True)
         return {
             "selection/degree": self.degree,
-            "selection/terms": sum(
-                low != high
-                for row in zip(self.low, self.high, strict=True)
-                for low, high in zip(*row, strict=True)
-            ),
+            "selection/terms": sum(low != high for low, high in intervals),
             "selection/p_value": self.p_value,
             "spectrum/dimension": self.dimension,
             "spectrum/gap": self.gap,
@@ -80,14 +95,16 @@ class Findings:
 
     @property
     def reason(self) -> str:
-        """Why no law is determined; empty where one is."""
+        """Why the equations do not count as recovered; empty if they do."""
         if self.p_value < ACCEPTANCE_LEVEL:
             return "no library that was tried keeps the distribution"
         if self.p_value < RECOVERY_LEVEL:
             return f"the held-out test leaves it in doubt, p = {self.p_value:.2g}"
-        if self.dimension != (1 + len(self.symmetries) if self.apart else 1):
-            fields = f"the fields that keep the distribution span {self.dimension} dimensions"
-            return fields + (f", with {self.moves} among them" if self.symmetries else "")
+        if self.dimension != (1 + len(self.symmetries) if self.modulo_symmetries else 1):
+            span = f"the fields that keep the distribution span {self.dimension} dimensions"
+            return span + (
+                f", with {self.symmetries_in_words} among them" if self.symmetries else ""
+            )
         if self.gap < MIN_GAP:
             return "another field keeps the distribution nearly as well"
         if self.direction < MIN_DIRECTION_COSINE:
@@ -97,32 +114,33 @@ class Findings:
         return ""
 
     @property
-    def moves(self) -> str:
-        """The symmetries in words; empty if there are none."""
+    def symmetries_in_words(self) -> str:
+        """Names of the symmetries as part of a sentence; empty if there are none."""
         return " and ".join(f"the {name}" for name in self.symmetries)
 
     @property
     def symmetric(self) -> bool:
-        """Whether the only field that keeps the distribution is a symmetry of it."""
-        return not self.apart and self.dimension == len(self.symmetries) == 1
+        """Whether the only field that keeps the distribution is one of its symmetries."""
+        return not self.modulo_symmetries and self.dimension == len(self.symmetries) == 1
 
     @property
     def note(self) -> str:
-        """The statements on doubt, sign and symmetries that go beneath the equations."""
+        """Sentences on doubts, the sign and symmetries, printed beneath the equations."""
         doubt = f"Not recovered: {self.reason}." if self.reason else ""
-        return " ".join(filter(None, [doubt, self._sign, self._frame]))
+        return " ".join(filter(None, [doubt, self._sign, self._freedom]))
 
     @property
     def _sign(self) -> str:
-        evidence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
+        divergence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
         if self.oriented:
-            return f"The sign follows from contraction ({evidence} per transit time)."
-        return f"The sign is undetermined: no contraction is seen ({evidence} per transit time)."
+            return f"The sign follows from contraction ({divergence} per transit time)."
+        return f"The sign is undetermined: no contraction is seen ({divergence} per transit time)."
 
     @property
-    def _frame(self) -> str:
+    def _freedom(self) -> str:
+        symmetries = self.symmetries_in_words
         if self.symmetric:
-            return f"The law is a symmetry of the distribution: {self.moves}."
-        if not self.apart:
+            return f"The equations are a symmetry of the distribution: {symmetries}."
+        if not self.modulo_symmetries:
             return ""
-        return f"Multiples of {self.moves} may be added: the law shown is orthogonal to them."
+        return f"Multiples of {symmetries} may be added: the field shown is orthogonal to them."

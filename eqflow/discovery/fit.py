@@ -1,6 +1,6 @@
-"""From snapshots to equations: fit a library field, choose its terms.
+"""From snapshots to equations: fit a library, select its terms, infer how far they are determined.
 
-Everything is fitted on one part of the snapshots and tested on the rest (method sections 5, 6).
+Everything is fitted to one part of the snapshots and tested on the rest (method sections 5 and 6).
 """
 
 from dataclasses import replace
@@ -10,42 +10,48 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.data import Standardiser, boundary
-from eqflow.discovery.candidates import FEWEST, MOMENTS, MOST, SCARCE, Candidate, Trial
+from eqflow.discovery.candidates import (
+    FUNCTIONS_PER_UNKNOWN,
+    MAX_FINAL_FUNCTIONS,
+    MIN_FUNCTIONS,
+    SNAPSHOTS_PER_FINAL_FUNCTION,
+    CandidateFitter,
+)
 from eqflow.discovery.findings import Findings
 from eqflow.discovery.inference import infer
 from eqflow.discovery.noise import NoiseProfile, NoisyPolynomial, check_noise, profile_noise
-from eqflow.discovery.sample import ImageSample, Sample
-from eqflow.discovery.selection import select
-from eqflow.discovery.spectrum import known
+from eqflow.discovery.sample import ImageSample, VectorSample
+from eqflow.discovery.selection import Pair, select
+from eqflow.discovery.spectrum import preserved_symmetries
 from eqflow.discovery.symmetries import Generator, generators, has_gradients
 from eqflow.errors import InputError
 from eqflow.fields import Library
-from eqflow.stationarity import FourierFunctions, Sums, sums
+from eqflow.stationarity import FourierFunctions, RandomWaves, Sums, sums
 from eqflow.stationarity.images.form import moments
 from eqflow.stationarity.images.functions import LocalFunctions
 
-HELD_OUT = 0.3
+HELD_OUT_SHARE = 0.3
 """Share of the snapshots that a fit does not see."""
 
 
-ENOUGH = 10
-"""Snapshots for each unknown that a larger library must have to be tried of itself."""
+MIN_OBSERVATIONS_PER_UNKNOWN = 10
+"""Observations for each unknown with which a library larger than the first is tried."""
 
 
-PROBED = 0.1
-"""Size of the noise that an estimate of it starts from."""
+INITIAL_NOISE_STD = 0.1
+"""Size of the noise that its estimate starts from."""
 
 
-CHECKED = 256
-"""Snapshots whose terms are looked at together."""
+CHECKED_AT_ONCE = 256
+"""Number of snapshots whose terms are checked together."""
 
 
-SINGULAR = 1e-13
-"""Relative size of an eigenvalue of the terms' second moments that counts as zero."""
+SINGULAR_EIGENVALUE = 1e-13
+"""Relative size below which an eigenvalue of the terms' second moments counts as zero."""
 
 
 def check_options(field: Library, functions: int = 250, noise_std: float | None = 0.0) -> None:
-    """Refuse options of a fit that need no data to be seen as wrong."""
+    """Raise ``InputError`` for options of a fit that are wrong whatever the snapshots."""
     if not isinstance(functions, int) or functions < 1:
         raise InputError(f"flow.training.functions={functions}: expected an integer >= 1")
     if noise_std != 0 and len(field.shape) == 3:
@@ -54,17 +60,25 @@ def check_options(field: Library, functions: int = 250, noise_std: float | None 
             "images; expected 0"
         )
     if noise_std != 0:
-        check_noise(field.terms, PROBED if noise_std is None else noise_std)
+        check_noise(field.terms, INITIAL_NOISE_STD if noise_std is None else noise_std)
 
 
 class Discovery:
-    """Fit of a library field to standardised snapshots, shuffled, ``(n, *shape)``.
+    """Fit of a library to standardised snapshots, with selection of terms and inference.
 
-    ``groups`` label snapshots that are correlated, side by side: the fit sees all of a group or
-    nothing. ``noise_std`` is the size of the measurement
-    noise, as a fraction of each feature's standard deviation in the snapshots; None has it
-    estimated. With noise, no more than ``RESERVOIR`` snapshots are used. Raises ``InputError`` for
-    fewer snapshots than unknowns and for terms that are not finite or not independent on the data.
+    Raises ``InputError`` for fewer snapshots than unknowns, and for terms that are not finite, or
+    not independent, on the snapshots.
+
+    Args:
+        field: Library whose coefficients are set by :meth:`run`.
+        z: Standardised snapshots in random order, ``(n, *shape)``.
+        standardiser: Mean and standard deviation of the raw snapshots.
+        groups: Number of the group of each snapshot; those of a group are correlated and stand side
+            by side, and are fitted to or held out together.
+        functions: Number of test functions.
+        noise_std: Size of the measurement noise in each feature's standard deviation; None has it
+            estimated. With noise, no more snapshots are used than a sample's ``reservoir``.
+        seed: Seed of the test functions and the bootstrap.
     """
 
     def __init__(
@@ -78,119 +92,132 @@ class Discovery:
         seed: int = 0,
     ) -> None:
         check_options(field, functions, noise_std)
-        self.noise_std = noise_std
-        self.field, self.seed = field, seed
+        self.field, self.noise_std, self.seed = field, noise_std, seed
         field.standardiser.load_state_dict(standardiser.state_dict())
         self.images = z.ndim == 4
-        most = (ImageSample if self.images else Sample).reservoir
-        self.fitted = boundary(len(z) - min(int(HELD_OUT * len(z)), most), groups)
+        most = (ImageSample if self.images else VectorSample).reservoir
+        self.fitted = boundary(len(z) - min(int(HELD_OUT_SHARE * len(z)), most), groups)
         self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)
-        self.fewest, self.most, count = self._sizes(functions)
-        self.functions = self._drawn(count, seed)
-        self.others = self._drawn(functions, seed + 1)
+        count, final_count, drawn = self._function_counts(functions)
+        self.functions = self._drawn_functions(drawn, seed)
+        tests = self._drawn_functions(functions, seed + 1)
+        parts = (self.sample, self.held_out, self.functions, tests, count, final_count)
+        self._clean_fitter = CandidateFitter(*parts)
 
-    def _drawn(self, count: int, seed: int) -> FourierFunctions | LocalFunctions:
-        """Test functions; those of images tell directions apart if the terms do."""
+    def _drawn_functions(self, count: int, seed: int) -> RandomWaves:
+        """Test functions; those of images are directed if the terms are."""
         if not self.images:
             return FourierFunctions.of(self.sample.z, count, seed=seed)
         directed = has_gradients(self.field.terms)
         return LocalFunctions.of(self.sample.z, count, seed=seed, directed=directed)
 
-    def _sizes(self, functions: int) -> tuple[int, int, int]:
-        """Test functions of a fit, of the last one, and how many are drawn."""
-        unknowns = len(self.libraries[-1]) * self.field.channels
+    def _function_counts(self, functions: int) -> tuple[int, int, int]:
+        """Number of test functions of a fit, of the refit to all snapshots, and of those drawn."""
+        needed = FUNCTIONS_PER_UNKNOWN * len(self.libraries[-1]) * self.field.channels
         if self.images:  # most of the cost is that of the pixels
-            return functions, functions, max(functions, MOMENTS * unknowns)
-        fewest = min(functions, max(FEWEST, self.fitted // 10))
-        most = max(fewest, min(MOST, self.fitted // SCARCE))
-        return fewest, most, max(most, MOMENTS * unknowns)
+            return functions, functions, max(functions, needed)
+        count = min(functions, max(MIN_FUNCTIONS, self.fitted // 10))
+        final = min(MAX_FINAL_FUNCTIONS, self.fitted // SNAPSHOTS_PER_FINAL_FUNCTION)
+        return count, max(count, final), max(count, final, needed)
 
     @property
     def tested(self) -> tuple[int, ...]:
-        """Shape of the sums that moments are made of."""
+        """Shape of the sums ``Sums.tested``."""
         more = (self.field.channels,) if self.images else ()
         return len(self.functions), len(self.field.terms), *more
 
     @property
     def sampled(self) -> bool:
-        """Whether all is in the sample, whose moments of images are kept: no pass is needed."""
+        """Whether the sample, whose moments of images are kept, holds all snapshots to fit to.
+
+        Then no pass over the snapshots is needed.
+        """
         return self.images and len(self.sample) == self.fitted
 
     def sums(self, z: Float[Tensor, "n *shape"]) -> Sums:
-        """What a batch of standardised states adds to the moments."""
+        """Sums over a batch of standardised states, from which the moments follow."""
         functions = self.functions.to(z.device)
         if isinstance(functions, LocalFunctions):
             return moments(z, self.field.theta, functions).sums()
+        assert isinstance(functions, FourierFunctions)
         return sums(z.double(), self.field.theta(z.double()), functions)
 
     def run(self, total: Sums | None = None) -> Findings:
-        """Choose the terms, set the field's coefficients and say how far the data decide.
+        """Select the terms, set the field's coefficients and infer how far they are determined.
 
-        ``total`` are the sums over the first ``fitted`` snapshots, those of the sample if left out.
+        ``total`` are the sums over the first ``fitted`` snapshots; those over the sample by
+        default.
         """
         if self.noise_std is not None:
-            trial = self._trial(self.noise_std, total)
-            return self._findings(trial, select(trial, self.libraries))
-        tried: list[tuple[Candidate, Candidate]] = []
+            fitter = self._fitter(self.noise_std, total)
+            return self._findings(fitter, select(fitter, self.libraries))
+        pairs: list[Pair] = []
         for columns in self.libraries:
-            profile = self._profiled(columns)
-            trial = self._trial(profile.noise_std)
-            tried += select(trial, [columns])
-            if tried[-1][1].accepted:
+            profile = self._noise_profile(columns)
+            fitter = self._fitter(profile.noise_std)
+            pairs += select(fitter, [columns])
+            if pairs[-1][1].accepted:
                 break
-        found = self._findings(trial, tried)
-        return replace(found, noise_low=profile.low, noise_high=profile.high)
+        findings = self._findings(fitter, pairs)
+        return replace(findings, noise_low=profile.low, noise_high=profile.high)
 
-    def _trial(self, noise_std: float, total: Sums | None = None) -> Trial:
-        """What laws are tried on; those of images beside symmetries, which are always there."""
-        parts = (self.sample, self.held_out, self.functions, self.others, self.fewest, self.most)
-        trial = Trial(*parts, noisy=self._noisy(noise_std)) if noise_std else Trial(*parts, total)
-        return replace(trial, symmetries=self._preserved(trial)) if self.images else trial
+    def _fitter(self, noise_std: float, total: Sums | None = None) -> CandidateFitter:
+        """Fitter of candidates, for images up to their symmetries, which there always are."""
+        fitter = replace(self._clean_fitter, total=total)
+        if noise_std:
+            fitter = replace(self._clean_fitter, noisy=self._noisy_terms(noise_std))
+        return replace(fitter, symmetries=self._symmetries(fitter)) if self.images else fitter
 
-    def _preserved(self, trial: Trial) -> tuple[Generator, ...]:
-        """The symmetries that keep the distribution, of those that the terms can express."""
+    def _symmetries(self, fitter: CandidateFitter) -> tuple[Generator, ...]:
+        """Symmetries of the distribution that the terms can express."""
         units, rows = self.field.standardiser, self.sample.z.transpose(0, 1).flatten(1).double()
-        noise = trial.noisy.noise_std if trial.noisy else 0.0
+        noise = fitter.noisy.noise_std if fitter.noisy else 0.0
         second = torch.cov(rows) - noise**2 * torch.eye(len(rows)).to(rows)
-        what, mean, std = self.field, units.mean.flatten(), units.std.flatten()
-        return known(trial, generators(what.terms, what.variables, mean, std, second))
+        names, mean, std = self.field.variables, units.mean.flatten(), units.std.flatten()
+        expressed = generators(self.field.terms, names, mean, std, second)
+        return preserved_symmetries(fitter, expressed)
 
-    def _noisy(self, noise_std: float) -> NoisyPolynomial:
+    def _noisy_terms(self, noise_std: float) -> NoisyPolynomial:
         units = self.field.standardiser
         return NoisyPolynomial(self.field.terms, units.mean, units.std, noise_std)
 
-    def _profiled(self, columns: Tensor) -> NoiseProfile:
-        """The size of the noise under which a library fits best."""
-        library, functions = self._noisy(PROBED)[columns], self.functions.first(FEWEST)
+    def _noise_profile(self, columns: Tensor) -> NoiseProfile:
+        library = self._noisy_terms(INITIAL_NOISE_STD)[columns]
+        functions = self.functions.first(MIN_FUNCTIONS)
         assert isinstance(functions, FourierFunctions)
         return profile_noise(self.sample.z, library, functions)
 
-    def _findings(self, trial: Trial, tried: list[tuple[Candidate, Candidate]]) -> Findings:
-        moves = trial.symmetries if self.images else self._preserved(trial)
-        if trial.symmetries and not tried[-1][1].accepted:  # they alone may keep the distribution
-            trial = replace(trial, symmetries=())
-            tried = select(trial, self.libraries)
-        return infer(self.field, trial, tried, [one.name for one in moves], self.seed)
+    def _findings(self, fitter: CandidateFitter, pairs: list[Pair]) -> Findings:
+        symmetries = fitter.symmetries if self.images else self._symmetries(fitter)
+        if fitter.symmetries and not pairs[-1][1].accepted:
+            # nothing beside the symmetries keeps the distribution: perhaps they alone do
+            fitter = replace(fitter, symmetries=())
+            pairs = select(fitter, self.libraries)
+        names = [generator.name for generator in symmetries]
+        return infer(self.field, fitter, pairs, names, self.seed)
 
-    def _sample(self, z: Tensor, groups: Tensor | None, start: int = 0) -> Sample | ImageSample:
-        mine = None if groups is None else groups[start : start + len(z)]
-        for chunk in z.split(CHECKED):
-            self.field.terms.check_finite(self.field.standardiser.raw(chunk.double()))
+    def _sample(
+        self, z: Tensor, groups: Tensor | None, start: int = 0
+    ) -> VectorSample | ImageSample:
+        groups = None if groups is None else groups[start : start + len(z)]
+        for part in z.split(CHECKED_AT_ONCE):
+            self.field.terms.check_finite(self.field.standardiser.raw(part.double()))
         if self.images:
-            return ImageSample(z, self.field.theta, mine)
-        return Sample(z.double(), self.field.theta(z.double()), mine)
+            return ImageSample(z, self.field.theta, groups)
+        return VectorSample(z.double(), self.field.theta(z.double()), groups)
 
     def _affordable(self, libraries: list[Tensor]) -> list[Tensor]:
-        """The libraries with fewer unknowns than snapshots and with independent terms."""
+        """The libraries with fewer unknowns than observations and with independent terms."""
         for place, columns in enumerate(libraries):
             unknowns = len(columns) * self.field.channels
             reason = ""
-            observations = self.fitted * self.sample.observations
-            if place and observations < ENOUGH * unknowns:
+            per_snapshot = self.sample.observations_per_snapshot
+            observations = self.fitted * per_snapshot
+            if place and observations < MIN_OBSERVATIONS_PER_UNKNOWN * unknowns:
                 return libraries[:place]
-            if unknowns >= min(observations, len(self.sample) * self.sample.observations):
+            if unknowns >= min(observations, len(self.sample) * per_snapshot):
                 reason = f"{unknowns} unknowns and {self.fitted} snapshots to fit them found"
             elif _singular(self.sample.gram[columns][:, columns]):
                 reason = f"{len(columns)} terms that are not independent on the snapshots found"
@@ -207,4 +234,4 @@ class Discovery:
 def _singular(gram: Float[Tensor, "terms terms"]) -> bool:
     rms = gram.diagonal().sqrt()
     sizes = torch.linalg.eigvalsh(gram / torch.outer(rms, rms))
-    return bool(sizes[0] < SINGULAR * sizes[-1])
+    return bool(sizes[0] < SINGULAR_EIGENVALUE * sizes[-1])

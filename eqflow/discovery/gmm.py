@@ -1,48 +1,59 @@
-"""The field of a library whose weak-form statistic is least (method section 5).
+"""Least weak-form statistic of a library, by the generalised method of moments (GMM).
 
 ``J(xi) = N g . C(xi)^-1 g`` weighs the moments ``g = G xi`` by the inverse of their covariance at
-the same ``xi``: it does not change with speed (continuously updated GMM; Hansen, Heaton & Yaron
-1996). It has local minima: see ``starts``.
+the same field ``xi`` (method section 5). It does not change with the speed of the field, and has
+local minima: :mod:`eqflow.discovery.initial` says where to start.
+
+Reference: Hansen, Heaton & Yaron (1996), Finite-sample properties of some alternative GMM
+estimators (the continuously updated one).
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.stationarity import Form
 
-RIDGE = 1e-2
-"""Added to the covariance, whose entries are of order one.
+COVARIANCE_RIDGE = 1e-2
+"""Ridge on the covariance of the moments, whose entries are of order one.
 
-Without it the least variances of the moments, which are the worst known, would weigh most, and
-local minima abound; it costs little precision, and makes the statistic a little too small."""
+Without it the smallest variances, which are the least well known, would weigh most, and there would
+be many local minima. It costs little precision and makes the statistic slightly too small."""
+
+
+JITTER = 1e-10
+"""Share of the diagonal that is added to a second derivative before it is inverted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """A library field at a least value of the statistic.
+    """A library field at which the statistic ``J`` is least, and the expansion of ``J`` around it.
 
-    ``xi`` holds all unknowns at unit speed, zero outside ``support``; ``statistic`` is ``J`` there,
-    of ``moments`` moments; ``hessian`` is half its second derivative on the support;
-    ``gradient`` half its first. ``slopes`` are the derivatives of the moments, whitened with
-    ``ridge``, and ``function`` is what shows best what is left, ``C^-1 g``.
+    Attributes:
+        xi: All unknowns, at unit speed; zero outside the ``support``.
+        support: Indices of the unknowns that were free.
+        statistic: ``J`` of ``moment_count`` moments.
+        hessian: Half the second derivative of ``J`` in the support, by Gauss-Newton.
+        gradient: Half the gradient of ``J`` in the support.
+        slopes: Derivatives of the moments, whitened by their covariance with the ``ridge``.
     """
 
     xi: Float[Tensor, " unknowns"]
-    support: Tensor
+    support: Int[Tensor, " support"]
     statistic: float
-    moments: int
+    moment_count: int
     hessian: Float[Tensor, "support support"]
     gradient: Float[Tensor, " support"]
     slopes: Float[Tensor, "m support"]
-    function: Float[Tensor, " m"]
     ridge: float
 
 
 @dataclass(frozen=True, eq=False)
 class _Point:
+    """A field ``xi`` at unit speed, its moments and the root of their covariance."""
+
     xi: Tensor
     h: Tensor
     g: Tensor
@@ -54,23 +65,31 @@ class _Point:
 def minimise(
     form: Form,
     xi: Float[Tensor, " unknowns"],
-    support: Tensor | None = None,
-    ridge: float = RIDGE,
+    support: Int[Tensor, " support"] | None = None,
+    ridge: float = COVARIANCE_RIDGE,
     steps: int = 10,
     tolerance: float = 0.05,
-    apart: Float[Tensor, "unknowns o"] | None = None,
+    orthogonal_to: Float[Tensor, "unknowns o"] | None = None,
 ) -> Minimum:
-    """Descend from ``xi`` by damped Gauss-Newton steps on the unknowns of ``support``.
+    """Minimum of ``J`` reached from the field ``xi`` by damped Gauss-Newton steps.
 
-    With ``apart``, among the fields orthogonal to these, as ``xi`` must be.
+    Args:
+        form: Moments of the library.
+        xi: Field to start from, zero outside the support.
+        support: Unknowns that are free, all by default.
+        ridge: Ridge on the covariance of the moments.
+        steps: Largest number of steps; with 0 the expansion is that at ``xi``.
+        tolerance: Decrease of ``J`` by a step at which to stop.
+        orthogonal_to: Fields that the minimum is orthogonal to in ``E[v . w]``, as ``xi`` must be.
     """
     support = torch.arange(len(xi), device=xi.device) if support is None else support
     here, damping = _at(form, xi, ridge), 1e-3
+    free = None if orthogonal_to is None else complement((form.metric @ orthogonal_to)[support])
     for _ in range(steps):
         hessian, gradient, _ = _expansion(form, here, support)
         for _ in range(6):
-            step = _newton(form, here.xi, support, hessian, gradient, damping, apart)
-            there = _at(form, here.xi.index_add(0, support, -step), ridge)
+            damped = fixed_speed(form, here.xi, support, hessian, damping)
+            there = _at(form, here.xi.index_add(0, support, -_step(damped, gradient, free)), ridge)
             if there.statistic < here.statistic:
                 break
             damping = max(30 * damping, 1e-3)
@@ -79,9 +98,8 @@ def minimise(
         gain, here, damping = here.statistic - there.statistic, there, damping / 30
         if gain < tolerance:
             break
-    hessian, gradient, slopes = _expansion(form, here, support)
     return Minimum(
-        here.xi, support, here.statistic, len(here.u), hessian, gradient, slopes, here.u, ridge
+        here.xi, support, here.statistic, len(here.u), *_expansion(form, here, support), ridge
     )
 
 
@@ -91,63 +109,56 @@ def _at(form: Form, xi: Tensor, ridge: float) -> _Point:
     covariance.diagonal().add_(ridge)
     g, root = form.jacobian @ xi, torch.linalg.cholesky(covariance)
     u = torch.cholesky_solve(g[:, None], root)[:, 0]
-    return _Point(xi, h, g, root, u, form.total * float(g @ u))
+    return _Point(xi, h, g, root, u, form.effective_size * float(g @ u))
 
 
 def _expansion(form: Form, at: _Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Half the second derivative, half the gradient and the whitened slopes of the moments.
+    """Half the second derivative, half the gradient and the whitened derivatives of the moments.
 
-    The slopes are those of ``g`` less what the change of the covariance explains of them, without
-    which estimates would be biased towards fields with small moments.
+    The derivatives are those of ``g`` less what the change of the covariance explains of them,
+    without which estimates would be biased towards fields with small moments.
     """
-    along = form.along(at.u)[:, support]
-    shared = form.mix.T @ (at.h.T @ along / form.size) - torch.outer(at.g, along.mean(0))
+    along = form.moments_along(at.u)[:, support]
+    shared = form.mix.T @ (at.h.T @ along / form.sample_size) - torch.outer(at.g, along.mean(0))
     slopes = form.jacobian[:, support] - shared
     white = torch.linalg.solve_triangular(at.root, slopes, upper=False)
     moments = torch.linalg.solve_triangular(at.root, at.g[:, None], upper=False)[:, 0]
-    return form.total * white.T @ white, form.total * white.T @ moments, white
+    return form.effective_size * white.T @ white, form.effective_size * white.T @ moments, white
 
 
-def expansion(
-    form: Form, xi: Float[Tensor, " unknowns"], ridge: float
-) -> tuple[Float[Tensor, "unknowns unknowns"], Float[Tensor, " unknowns"]]:
-    """Half the second derivative and half the gradient of the statistic in all unknowns."""
-    everything = torch.arange(len(xi), device=xi.device)
-    return _expansion(form, _at(form, xi, ridge), everything)[:2]
-
-
-def _newton(
-    form: Form,
-    xi: Tensor,
-    support: Tensor,
-    hessian: Tensor,
-    gradient: Tensor,
-    damping: float,
-    apart: Tensor | None,
-) -> Tensor:
-    damped = speed_fixed(form, xi, support, hessian)
-    damped.diagonal().add_(damping * hessian.diagonal())
-    if apart is None:
-        return torch.linalg.solve(damped, gradient)
-    free = complement((form.metric @ apart)[support])
-    return free @ torch.linalg.solve(free.T @ damped @ free, free.T @ gradient)
+def _step(hessian: Tensor, gradient: Tensor, free: Tensor | None) -> Tensor:
+    """Newton step, in the space that the columns of ``free`` span if they are given."""
+    if free is None:
+        return torch.linalg.solve(hessian, gradient)
+    return free @ torch.linalg.solve(free.T @ hessian @ free, free.T @ gradient)
 
 
 def complement(columns: Float[Tensor, "n k"]) -> Float[Tensor, "n n-k"]:
-    """An orthonormal basis of what is orthogonal to ``columns``."""
+    """Orthonormal basis of the vectors orthogonal to all ``columns``."""
     return torch.linalg.qr(columns, mode="complete").Q[:, columns.shape[1] :]
 
 
-def spread(form: Form, found: Minimum) -> Float[Tensor, "support support"]:
-    """A root ``R`` of the sampling covariance ``R R^T`` of the unknowns, at given speed."""
-    precision = speed_fixed(form, found.xi, found.support, found.hessian)
-    precision.diagonal().add_(1e-10 * found.hessian.diagonal())
-    eye = torch.eye(len(precision)).to(precision)
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T
+def fixed_speed(
+    form: Form,
+    xi: Float[Tensor, " unknowns"],
+    support: Int[Tensor, " support"],
+    hessian: Float[Tensor, "support support"],
+    damping: float = JITTER,
+) -> Float[Tensor, "support support"]:
+    """Second derivative of ``J`` at fixed speed, which ``J`` itself leaves free.
 
-
-def speed_fixed(form: Form, xi: Tensor, support: Tensor, hessian: Tensor) -> Tensor:
-    """The second derivative with the direction of pure speed, which is free, held fast."""
+    Its largest diagonal entry is added along the direction in which the speed of ``xi`` changes,
+    and ``damping`` times its diagonal, so that it can be inverted.
+    """
     along = (form.gram @ xi.view(-1, form.dim)).flatten()[support]
     along = along / along.norm()
-    return hessian + hessian.diagonal().max() * torch.outer(along, along)
+    fixed = hessian + hessian.diagonal().max() * torch.outer(along, along)
+    fixed.diagonal().add_(damping * hessian.diagonal())
+    return fixed
+
+
+def covariance_root(form: Form, minimum: Minimum) -> Float[Tensor, "support support"]:
+    """Root ``R`` of the sampling covariance ``R R^T`` of the unknowns at fixed speed."""
+    precision = fixed_speed(form, minimum.xi, minimum.support, minimum.hessian)
+    eye = torch.eye(len(precision)).to(precision)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T

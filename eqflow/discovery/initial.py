@@ -1,6 +1,7 @@
-"""Where to start: the statistic has local minima, so the least of several descents is taken.
+"""Initial fields of the minimisation, from generalised eigenproblems (method section 5).
 
-Starts come from generalised eigenproblems, which have no local minima.
+The statistic has local minima, so it is minimised from several fields and the least result is
+taken. Eigenproblems have no local minima.
 """
 
 import torch
@@ -10,18 +11,21 @@ from torch import Tensor
 from eqflow.discovery.gmm import Minimum, complement, minimise
 from eqflow.stationarity import Form
 
-SMOOTH = 0.1
-"""Ridge under which the statistic has few local minima, for the way to the lowest."""
+SMOOTHING_RIDGE = 0.1
+"""Ridge on the covariance with which the statistic has few local minima."""
 
 
-def least(form: Form, apart: Float[Tensor, "unknowns o"] | None = None) -> Minimum:
-    """The least statistic from several starts, among fields orthogonal to ``apart`` if given."""
-    near = [
-        minimise(form, xi, ridge=SMOOTH, steps=4, tolerance=1, apart=apart)
-        for xi in _distinct(form, starts(form, apart=apart))
+def global_minimum(form: Form, orthogonal_to: Float[Tensor, "unknowns o"] | None = None) -> Minimum:
+    """Least of the minima reached from several initial fields.
+
+    With ``orthogonal_to``, among the fields that are orthogonal to these in ``E[v . w]``.
+    """
+    coarse = [
+        minimise(form, xi, ridge=SMOOTHING_RIDGE, steps=4, tolerance=1, orthogonal_to=orthogonal_to)
+        for xi in _distinct(form, initial_fields(form, orthogonal_to=orthogonal_to))
     ]
-    best = min(near, key=lambda found: found.statistic)
-    return minimise(form, best.xi, tolerance=0.5, apart=apart)
+    best = min(coarse, key=lambda minimum: minimum.statistic)
+    return minimise(form, best.xi, tolerance=0.5, orthogonal_to=orthogonal_to)
 
 
 def _distinct(form: Form, fields: list[Tensor]) -> list[Tensor]:
@@ -32,43 +36,44 @@ def _distinct(form: Form, fields: list[Tensor]) -> list[Tensor]:
     return kept
 
 
-def starts(
-    form: Form, count: int = 3, apart: Float[Tensor, "unknowns o"] | None = None
+def initial_fields(
+    form: Form, count: int = 3, orthogonal_to: Float[Tensor, "unknowns o"] | None = None
 ) -> list[Float[Tensor, " unknowns"]]:
-    """Directions that minimise ``xi . A xi / xi . B xi`` at given weights, to start from.
+    """Fields that minimise ``xi . A xi / xi . B xi`` under fixed weights of the moments.
 
-    ``A`` is the squared moments, ``B`` their sampling noise: unlike in ``xi . A xi / xi . S xi``
-    noise does not favour fields whose moments are small. The weights go from those of an isotropic
-    velocity to those of the field itself. With ``apart``, fields orthogonal to these.
+    ``A`` holds the squared mean moments and ``B`` their sampling covariance. With ``E |v|^2`` in
+    place of ``B``, fields whose moments happen to have small variances would be favoured. The
+    weights are first those of an isotropic velocity, under which the ``count`` lowest fields are
+    taken, then those of each field itself. With ``orthogonal_to``, fields orthogonal to these.
     """
     eye = torch.eye(form.jacobian.shape[0]).to(form.jacobian)
-    first = eigenfields(form, eye, apart)[1][:, :count]
-    return [_refined(form, xi, apart) for xi in first.T]
+    fields = eigenfields(form, eye, orthogonal_to)[1][:, :count]
+    return [_reweighted(form, xi, orthogonal_to) for xi in fields.T]
 
 
-def _refined(form: Form, xi: Tensor, apart: Tensor | None) -> Tensor:
+def _reweighted(form: Form, xi: Tensor, orthogonal_to: Tensor | None) -> Tensor:
     for ridge in (1.0, 0.1):
         covariance = form.covariance(form.normalised(xi))[0]
         variances, axes = torch.linalg.eigh(covariance)
         root = axes * (variances.clamp_min(0) + ridge).rsqrt()
-        xi = eigenfields(form, root, apart)[1][:, 0]
+        xi = eigenfields(form, root, orthogonal_to)[1][:, 0]
     return xi
 
 
 def eigenfields(
-    form: Form, root: Float[Tensor, "m r"], apart: Float[Tensor, "unknowns o"] | None = None
+    form: Form, root: Float[Tensor, "m r"], orthogonal_to: Float[Tensor, "unknowns o"] | None = None
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "unknowns k"]]:
-    """Squared moments in units of their sampling noise, increasing, and the fields that have them.
+    """Eigenvalues ``xi . A xi / xi . B xi``, increasing, and their fields.
 
-    Weights are ``root root^T``. Fields that vanish on the data are left out.
+    The moments are weighted by ``root root^T``. Fields that vanish on the data are left out.
     """
     mean = root.T @ form.jacobian
-    noise = form.noise(root)
+    noise = form.sampling_covariance(root)
     scale = noise.diagonal().clamp_min(1e-300).rsqrt()
     sizes, axes = torch.linalg.eigh(noise * torch.outer(scale, scale))
     kept = sizes > 1e-11 * sizes[-1]
     basis = scale[:, None] * axes[:, kept] * sizes[kept].rsqrt()
-    if apart is not None:
-        basis = basis @ complement(basis.T @ form.metric @ apart)
-    squares, fields = torch.linalg.eigh(form.total * (mean @ basis).T @ (mean @ basis))
+    if orthogonal_to is not None:
+        basis = basis @ complement(basis.T @ form.metric @ orthogonal_to)
+    squares, fields = torch.linalg.eigh(form.effective_size * (mean @ basis).T @ (mean @ basis))
     return squares, basis @ fields

@@ -1,14 +1,14 @@
-"""The snapshots that a library is fitted to, or tested on."""
+"""Snapshots that a library is fitted to, or tested on, with the values of its terms."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.stationarity import Form, FourierFunctions, Sums, WeakForm, sums
+from eqflow.stationarity import FourierFunctions, Sums, WeakForm, sums
 from eqflow.stationarity.images.form import (
     ImageForm,
     Moments,
@@ -19,146 +19,129 @@ from eqflow.stationarity.images.form import (
 )
 from eqflow.stationarity.images.functions import LocalFunctions
 
-RESERVOIR = 20_000
-"""States on which covariances are taken; means are those of all snapshots."""
+SampleType = TypeVar("SampleType", bound="Sample")
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Standardised states and the values of the terms there.
+    """Standardised snapshots ``z`` and the terms ``theta`` of a library there.
 
-    ``groups`` label correlated states; None if all are independent.
+    Snapshots with the same number in ``groups`` are correlated; None if all are independent. No
+    more than ``reservoir`` snapshots are kept: covariances are taken over these, means over all.
     """
 
-    z: Float[Tensor, "n dim"]
-    theta: Float[Tensor, "n terms"]
+    z: Float[Tensor, "n dim *grid"]
+    theta: Any
     groups: Int[Tensor, " n"] | None = None
 
-    reservoir: ClassVar[int] = RESERVOIR
-
-    @property
-    def dim(self) -> int:
-        """Number of equations."""
-        return self.z.shape[1]
-
-    @property
-    def observations(self) -> int:
-        """Observations that a snapshot makes."""
-        return 1
+    reservoir: ClassVar[int]
 
     def __len__(self) -> int:
         return len(self.z)
 
-    def __getitem__(self, rows: slice) -> "Sample":
-        groups = None if self.groups is None else self.groups[rows]
-        return Sample(self.z[rows], self.theta[rows], groups)
+    @property
+    def dim(self) -> int:
+        """Number of equations: of features of a vector, or of channels of an image."""
+        return self.z.shape[1]
 
-    def joined(self, other: "Sample", functions: FourierFunctions) -> "Sample":
-        """The states of both."""
-        groups = None
-        if self.groups is not None and other.groups is not None:
-            groups = torch.cat([self.groups, other.groups])
-        return Sample(torch.cat([self.z, other.z]), torch.cat([self.theta, other.theta]), groups)
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
-    def sums(self, functions: FourierFunctions) -> Sums:
-        """Its part of the moments."""
-        return sums(self.z, self.theta, functions)
+    def first(self: SampleType, count: int) -> SampleType:
+        """The first ``count`` snapshots."""
+        return replace(self, **{name: value[:count] for name, value in self._tensors.items()})
 
-    @cached_property
-    def gram(self) -> Float[Tensor, "terms terms"]:
-        """Means of the products of the terms."""
-        return self.theta.T @ self.theta / len(self.theta)
+    def joined(self: SampleType, other: SampleType, functions: Any) -> SampleType:
+        """The snapshots of both samples, with what is kept of their moments for ``functions``."""
+        parts = {k: torch.cat([v, getattr(other, k)]) for k, v in self._tensors.items()}
+        return replace(self, **parts)
 
-    def form(
-        self,
-        columns: Tensor,
-        functions: FourierFunctions,
-        total: Sums | None = None,
-        rms: Float[Tensor, " terms"] | None = None,
-    ) -> Form:
-        """The weak form of some of the terms."""
-        return WeakForm(self.z, self.theta[:, columns], functions, total, rms)
+
+class VectorSample(Sample):
+    """Standardised vectors; ``theta`` (n, terms) holds the values of the terms."""
+
+    reservoir: ClassVar[int] = 20_000
+    observations_per_snapshot: ClassVar[int] = 1
 
     @property
     def observation_groups(self) -> Int[Tensor, " n"] | None:
-        """The group of every observation."""
+        """Number of the group of every observation; None if all are independent."""
         return self.groups
+
+    @cached_property
+    def gram(self) -> Float[Tensor, "terms terms"]:
+        """Means of the products of two terms."""
+        return self.theta.T @ self.theta / len(self.theta)
+
+    def sums(self, functions: FourierFunctions) -> Sums:
+        """Sums over the snapshots from which the mean moments follow."""
+        return sums(self.z, self.theta, functions)
+
+    def form(
+        self, columns: Int[Tensor, " terms"], functions: FourierFunctions, *options: Any
+    ) -> WeakForm:
+        """Weak form of the terms in ``columns``, with the ``options`` of :class:`WeakForm`."""
+        return WeakForm(self.z, self.theta[:, columns], functions, *options)
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSample:
-    """Standardised images, and ``theta``, which gives the values of the terms there.
+class ImageSample(Sample):
+    """Standardised images; ``theta`` is the function that gives the values of the terms.
 
-    ``groups`` label correlated images; None if all are independent.
+    The moments of all terms are computed once for each seed of the test functionals, and kept in
+    ``cache``.
     """
 
-    z: Float[Tensor, "n channels height width"]
     theta: Theta
-    groups: Int[Tensor, " n"] | None = None
-    found: dict[int, Moments] = field(default_factory=dict, repr=False)
+    cache: dict[int, Moments] = field(default_factory=dict, repr=False)
 
     reservoir: ClassVar[int] = 512
 
     @property
-    def dim(self) -> int:
-        """Number of equations."""
-        return self.z.shape[1]
-
-    @property
-    def observations(self) -> int:
-        """Observations that a snapshot makes: its blocks."""
+    def observations_per_snapshot(self) -> int:
+        """Number of blocks of an image, each of which is an observation."""
         return block_count((self.z.shape[2], self.z.shape[3]))
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def __getitem__(self, rows: slice) -> "ImageSample":
-        if len(range(*rows.indices(len(self)))) == len(self):
-            return self  # with what was computed of it
-        groups = None if self.groups is None else self.groups[rows]
-        parts = {seed: Moments(*(p[rows] for p in found)) for seed, found in self.found.items()}
-        return ImageSample(self.z[rows], self.theta, groups, parts)
-
-    def moments(self, functions: LocalFunctions) -> Moments:
-        """Moments against functions, computed once for each seed of theirs."""
-        found = self.found.get(functions.seed)
-        if found is None or found.each.shape[2] < len(functions):
-            found = self.found[functions.seed] = moments(self.z, self.theta, functions)
-        return found._replace(each=found.each[:, :, : len(functions)])
-
-    def joined(self, other: "ImageSample", functions: LocalFunctions) -> "ImageSample":
-        """Both samples, with the moments against ``functions``."""
-        groups = None
-        if self.groups is not None and other.groups is not None:
-            groups = torch.cat([self.groups, other.groups])
-        pairs = zip(self.moments(functions), other.moments(functions), strict=True)
-        found = {functions.seed: Moments(*map(torch.cat, pairs))}
-        return ImageSample(torch.cat([self.z, other.z]), self.theta, groups, found)
-
-    def sums(self, functions: LocalFunctions) -> Sums:
-        """Its part of the moments."""
-        return self.moments(functions).sums()
-
-    @cached_property
-    def gram(self) -> Float[Tensor, "terms terms"]:
-        """Means of the products of the terms."""
-        each = [second_moments(self.theta(x[None].double())) for x in self.z]
-        return torch.stack(each).mean(0)
-
-    def form(
-        self,
-        columns: Tensor,
-        functions: LocalFunctions,
-        total: Sums | None = None,
-        rms: Float[Tensor, " terms"] | None = None,
-    ) -> ImageForm:
-        """The weak form of some of the terms."""
-        each, gram = self.moments(functions)
-        some = Moments(each[:, :, :, columns], gram[:, columns][:, :, columns])
-        return ImageForm(some, self.observation_groups, total, rms)
 
     @property
     def observation_groups(self) -> Int[Tensor, " observations"]:
-        """The group of every block, or its image where there are none."""
+        """Number of the group of every block, or of its image if images are independent."""
         images = torch.arange(len(self.z), device=self.z.device)
-        return (images if self.groups is None else self.groups).repeat_interleave(self.observations)
+        groups = images if self.groups is None else self.groups
+        return groups.repeat_interleave(self.observations_per_snapshot)
+
+    @cached_property
+    def gram(self) -> Float[Tensor, "terms terms"]:
+        """Means of the products of two terms."""
+        return torch.stack([second_moments(self.theta(x[None].double())) for x in self.z]).mean(0)
+
+    def first(self, count: int) -> "ImageSample":
+        if count >= len(self):
+            return self  # with what was computed of it
+        cache = {k: Moments(*(part[:count] for part in v)) for k, v in self.cache.items()}
+        return replace(super().first(count), cache=cache)
+
+    def joined(self, other: "ImageSample", functions: LocalFunctions) -> "ImageSample":
+        pairs = zip(self.moments(functions), other.moments(functions), strict=True)
+        cache = {functions.seed: Moments(*map(torch.cat, pairs))}
+        return replace(super().joined(other, functions), cache=cache)
+
+    def moments(self, functions: LocalFunctions) -> Moments:
+        """Moments of all terms against the functionals."""
+        known = self.cache.get(functions.seed)
+        if known is None or known.blocks.shape[2] < len(functions):
+            known = self.cache[functions.seed] = moments(self.z, self.theta, functions)
+        return known._replace(blocks=known.blocks[:, :, : len(functions)])
+
+    def sums(self, functions: LocalFunctions) -> Sums:
+        """Sums over the images from which the mean moments follow."""
+        return self.moments(functions).sums()
+
+    def form(
+        self, columns: Int[Tensor, " terms"], functions: LocalFunctions, *options: Any
+    ) -> ImageForm:
+        """Weak form of the terms in ``columns``, with the ``options`` of :class:`ImageForm`."""
+        blocks, gram = self.moments(functions)
+        part = Moments(blocks[:, :, :, columns], gram[:, columns][:, :, columns])
+        return ImageForm(part, self.observation_groups, *options)

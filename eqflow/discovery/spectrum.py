@@ -1,9 +1,10 @@
-"""How strongly the data decide: the identifiability spectrum (method section 6).
+"""Identifiability spectrum: how strongly the snapshots determine the equations (method section 6).
 
-Fields orthogonal to one another in the law's inner product, each with the least statistic left:
-those that keep the law span the space of solutions, and the first that does not shows the gap. Each
-is weighted by its own noise: under one weight for all, the fields whose moments happen to be noisy
-would pass for solutions.
+The spectrum lists fields of the library that are orthogonal to one another in ``E[v . w]``, each
+with the least statistic that is left. Those that keep the distribution span the solution space; the
+first that does not shows the gap. Each statistic is weighted by the covariance of its own field:
+under one weight for all, fields whose moments happen to have large variances would pass for
+solutions.
 """
 
 from collections.abc import Sequence
@@ -11,26 +12,28 @@ from dataclasses import dataclass
 
 import torch
 
-from eqflow.discovery.candidates import HOPELESS, Candidate, Trial
+from eqflow.discovery.candidates import MAX_STATISTIC_PER_MOMENT, Candidate, CandidateFitter
 from eqflow.discovery.gmm import minimise
-from eqflow.discovery.initial import least
+from eqflow.discovery.initial import global_minimum
 from eqflow.discovery.symmetries import Generator, directions
 
-LEVEL = 1e-3
-"""Level of the tests in turn: lower than that of one, as there is one for each dimension."""
+DIMENSION_TEST_LEVEL = 1e-3
+"""Level of the held-out test of each field; low, as there is a test for each dimension."""
 
 
-WORSE = 2.0
-"""Statistic, in that of the law, beyond which a field is no solution where the held-out test has
-few observations. Of a hundred moments the ratio of two solutions is 1.0 +- 0.2."""
+MAX_STATISTIC_RATIO = 2.0
+"""Statistic, relative to that of the candidate, above which a field is no solution.
+
+It applies where the held-out test has few observations. With a hundred moments the ratio of the
+statistics of two solutions is 1.0 +- 0.2."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Statistics per moment of successive fields, in units of their sampling noise.
+    """Statistics per moment of successive orthogonal fields.
 
-    A field that keeps the law reads about 1 with an error of ``error``. ``kept`` says which ones
-    are taken for solutions; ``dimension`` counts them up to the first that is not.
+    A field that keeps the distribution has a value of about 1, with a standard error of ``error``.
+    ``kept`` says which fields are taken for solutions.
     """
 
     values: list[float]
@@ -39,12 +42,12 @@ class Spectrum:
 
     @property
     def dimension(self) -> int:
-        """Dimension of the space of fields that keep the law, 0 if none does."""
+        """Dimension of the solution space: the number of fields before the first non-solution."""
         return self.kept.index(False) if False in self.kept else len(self.kept)
 
     @property
     def gap(self) -> float:
-        """Excess of the first field that is no solution over that of the last one that is."""
+        """Excess over 1 of the first field that is no solution, over that of the last that is."""
         last = max(self.dimension, 1)
         if last >= len(self.values):
             return 0.0
@@ -52,41 +55,46 @@ class Spectrum:
         return max(excess[1], 0) / max(excess[0], self.error)
 
 
-def known(trial: Trial, candidates: Sequence[Generator]) -> tuple[Generator, ...]:
-    """Those that keep the law: they pass the test that a spectrum's fields must.
+def preserved_symmetries(
+    fitter: CandidateFitter, symmetries: Sequence[Generator]
+) -> tuple[Generator, ...]:
+    """The symmetries that keep the distribution, by the test that the spectrum's fields must pass.
 
-    On sharp patterns the statistic of ``rough`` ones is about 2 for each moment: it may be more.
+    Approximate generators may have a larger statistic: on sharp patterns theirs is about 2 for each
+    moment.
     """
-    return tuple(one for one in candidates if _keeps(trial.fixed(one), one.rough))
+    return tuple(g for g in symmetries if _keeps(fitter.symmetry_candidate(g), g.approximate))
 
 
-def _keeps(one: Candidate, rough: bool) -> bool:
-    worst = (HOPELESS if rough else WORSE) * one.found.moments
-    return one.test.p_value >= LEVEL and one.found.statistic <= worst
+def _keeps(candidate: Candidate, approximate: bool) -> bool:
+    most = MAX_STATISTIC_PER_MOMENT if approximate else MAX_STATISTIC_RATIO
+    small = candidate.minimum.statistic <= most * candidate.minimum.moment_count
+    return small and candidate.test.p_value >= DIMENSION_TEST_LEVEL
 
 
-def spectrum(trial: Trial, law: Candidate, extra: int = 2) -> Spectrum:
-    """From a law on: fields of its library orthogonal to all before, ``extra`` beyond solutions.
+def spectrum(fitter: CandidateFitter, candidate: Candidate, extra: int = 2) -> Spectrum:
+    """Spectrum from a candidate on, with ``extra`` fields beyond the solutions.
 
-    The trial's symmetries come next: they have passed the test. Statistics are those on the states
-    that starts are compared on. Further fields that may be solutions are fitted to all states, as
-    the law was, before the held-out test.
+    The symmetries of the fitter come next, as they have passed the test. All statistics are those
+    of the pilot form. Further fields that may be solutions are refitted to all states, as the
+    candidate was, before their held-out test.
     """
-    form = trial.first(law.columns)
-    form.set_effective_size(law.found.xi)
-    found = [minimise(form, law.found.xi, law.found.support, tolerance=1)]
-    kept = [law.test.p_value >= LEVEL]
-    moving = directions(trial.symmetries, law.columns, form)
-    if moving is not None:
-        found += [minimise(form, xi, steps=0) for xi in moving.T]
-        kept += [True] * len(trial.symmetries)
-    while kept.count(False) < extra and len(found) < len(law.found.xi) - 1:
-        apart = torch.stack([one.xi for one in found], dim=1)
-        one = trial.candidate(law.columns, form, least(form, apart))
-        found.append(one.found)
-        worse = trial.scarce and one.found.statistic > WORSE * found[0].statistic
-        if not (one.hopeless or worse):
-            one = trial.refined(one, law.form, apart)
-        kept.append(one.test.p_value >= LEVEL and not worse)
-    values = [one.statistic / one.moments for one in found]
-    return Spectrum(values, kept, (2 / found[0].moments) ** 0.5)
+    form = fitter.pilot_form(candidate.columns)
+    form.set_effective_size(candidate.minimum.xi)
+    minima = [minimise(form, candidate.minimum.xi, candidate.minimum.support, tolerance=1)]
+    kept = [candidate.test.p_value >= DIMENSION_TEST_LEVEL]
+    symmetric = directions(fitter.symmetries, candidate.columns, form)
+    if symmetric is not None:
+        minima += [minimise(form, xi, steps=0) for xi in symmetric.T]
+        kept += [True] * len(fitter.symmetries)
+    while kept.count(False) < extra and len(minima) < len(candidate.minimum.xi) - 1:
+        before = torch.stack([minimum.xi for minimum in minima], dim=1)
+        field = fitter.candidate(candidate.columns, form, global_minimum(form, before))
+        minima.append(field.minimum)
+        limit = MAX_STATISTIC_RATIO * minima[0].statistic
+        worse = fitter.few_observations and field.minimum.statistic > limit
+        if not (field.hopeless or worse):
+            field = fitter.refit_orthogonal(field, candidate.form, before)
+        kept.append(field.test.p_value >= DIMENSION_TEST_LEVEL and not worse)
+    values = [minimum.statistic / minimum.moment_count for minimum in minima]
+    return Spectrum(values, kept, (2 / minima[0].moment_count) ** 0.5)

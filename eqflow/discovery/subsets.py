@@ -1,68 +1,72 @@
-"""Which unknowns to keep, where the statistic is taken as quadratic around its least value.
+"""Search for the unknowns to keep, with the statistic taken as quadratic (method section 5).
 
-Setting the unknowns ``R`` to zero raises it by ``x_R . (V_RR)^-1 x_R``, where ``V`` is the inverse
-of half the second derivative (the Wald statistic of ``R``). Unknowns of a library are far from
-independent on an attractor: taken away one by one they mislead, so a search also exchanges them.
+Setting the unknowns ``R`` to zero raises the statistic by ``x_R . (V_RR)^-1 x_R``, their Wald
+statistic, where ``x`` is the minimum and ``V`` the inverse of half the second derivative there. On
+an attractor the unknowns of a library are far from independent, and taking them away one by one
+misleads: the search also puts unknowns back and exchanges them.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, expansion, speed_fixed
+from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
 from eqflow.stationarity import Form
 
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """The statistic around the ``centre`` of least value; ``spread`` is ``V``."""
+    """The quadratic ``(x - centre) . V^-1 (x - centre)`` with ``V`` the ``covariance``."""
 
     centre: Float[Tensor, " unknowns"]
-    spread: Float[Tensor, "unknowns unknowns"]
+    covariance: Float[Tensor, "unknowns unknowns"]
 
     @classmethod
-    def around(cls, form: Form, found: Minimum, held: Tensor | None = None) -> "Quadratic":
-        """At a field, in all unknowns of its library, also those that are not in its support.
+    def around(
+        cls, form: Form, minimum: Minimum, pivots: Int[Tensor, " p"] | None = None
+    ) -> "Quadratic":
+        """Expansion at a field in all unknowns of its library, also those outside its support.
 
-        Those ``held`` are zero in the field and stay zero: no search puts them back.
+        The unknowns ``pivots`` are zero in the field and remain so: no search puts them back.
         """
-        everything = torch.arange(len(found.xi), device=found.xi.device)
-        hessian, gradient = expansion(form, found.xi, found.ridge)
-        precision = speed_fixed(form, found.xi, everything, hessian)
-        precision.diagonal().add_(1e-10 * hessian.diagonal())
-        if held is not None:
-            gradient[held] = 0
+        full = minimise(form, minimum.xi, ridge=minimum.ridge, steps=0)
+        gradient, precision = (
+            full.gradient,
+            fixed_speed(form, minimum.xi, full.support, full.hessian),
+        )
+        if pivots is not None:
+            gradient[pivots] = 0
             largest = precision.diagonal().max()
-            precision[held] = precision[:, held] = 0
-            precision[held, held] = largest
-        spread = torch.linalg.inv(precision)
-        return cls(found.xi - spread @ gradient, spread)
+            precision[pivots] = precision[:, pivots] = 0
+            precision[pivots, pivots] = largest
+        covariance = torch.linalg.inv(precision)
+        return cls(minimum.xi - covariance @ gradient, covariance)
 
     def without(self, removed: Tensor) -> Float[Tensor, " unknowns"]:
-        """The field of least value where the ``removed`` unknowns are zero."""
-        shift = torch.linalg.solve(self.spread[removed][:, removed], self.centre[removed])
-        return (self.centre - self.spread[:, removed] @ shift).index_fill(0, removed, 0)
+        """The minimum among fields whose unknowns ``removed`` (indices) are zero."""
+        shift = torch.linalg.solve(self.covariance[removed][:, removed], self.centre[removed])
+        return (self.centre - self.covariance[:, removed] @ shift).index_fill(0, removed, 0)
 
-    def rise(self, removed: Tensor) -> float:
-        """What setting the ``removed`` unknowns (mask) to zero costs."""
+    def rise(self, removed: Bool[Tensor, " unknowns"]) -> float:
+        """Wald statistic of the unknowns ``removed`` (mask)."""
         x = self.centre[removed]
-        return float(x @ torch.linalg.solve(self.spread[removed][:, removed], x))
+        return float(x @ torch.linalg.solve(self.covariance[removed][:, removed], x))
 
-    def search(self, kept: Tensor, price: float) -> Tensor:
-        """Unknowns to keep: from ``kept`` (mask) on, the best of all single moves while one helps.
+    def search(self, kept: Bool[Tensor, " unknowns"], price: float) -> Bool[Tensor, " unknowns"]:
+        """Local minimum, over the sets of unknowns kept, of the rise plus ``price`` for each.
 
-        A move takes an unknown away, puts one back or exchanges two; what is minimised is the rise
-        plus ``price`` for each unknown.
+        From ``kept`` (mask) on, the best move is made while it gains: to take an unknown away, to
+        put one back or to exchange two.
         """
         for _ in range(4 * len(kept)):
-            moves = self._moves(kept, price)
-            best = int(moves.argmin())
-            if moves.flatten()[best] > -1e-6:
+            gains = self._moves(kept, price)
+            best = int(gains.argmin())
+            if gains.flatten()[best] > -1e-6:
                 break
             kept = kept.clone()
-            for k in divmod(best, len(moves)):
+            for k in divmod(best, len(gains)):
                 if k < len(kept):  # the last row and column stand for no unknown
                     kept[k] = ~kept[k]
         return kept
@@ -70,19 +74,20 @@ class Quadratic:
     def _moves(self, kept: Tensor, price: float) -> Float[Tensor, "k k"]:
         """Change of the criterion by taking ``row`` away and putting ``column`` back."""
         size, (out, inside) = len(kept), (torch.where(mask)[0] for mask in (~kept, kept))
-        inverse = torch.linalg.inv(self.spread[out][:, out])
+        inverse = torch.linalg.inv(self.covariance[out][:, out])
         u = inverse @ self.centre[out]
-        across = self.spread[inside][:, out] @ inverse
-        left = self.centre[inside] - self.spread[inside][:, out] @ u
-        width = self.spread.diagonal()[inside] - (across * self.spread[inside][:, out]).sum(1)
-        back = u.square() / inverse.diagonal()  # what each of those outside costs
+        across = self.covariance[inside][:, out] @ inverse
+        left = self.centre[inside] - self.covariance[inside][:, out] @ u
+        width = self.covariance.diagonal()[inside] - (across * self.covariance[inside][:, out]).sum(
+            1
+        )
+        back = u.square() / inverse.diagonal()  # Wald statistics of the unknowns outside
         moves = self.centre.new_full((size + 1, size + 1), torch.inf)
         moves[inside, size] = left.square() / width.clamp_min(1e-300) - price
         moves[size, out] = price - back
         shifted = left[:, None] + across * u / inverse.diagonal()
         wider = width[:, None] + across.square() / inverse.diagonal()
-        both = shifted.square() / wider.clamp_min(1e-300) - back
-        moves[inside[:, None], out] = both
+        moves[inside[:, None], out] = shifted.square() / wider.clamp_min(1e-300) - back
         if len(inside) == 1:
             moves[inside, size] = torch.inf
         return moves

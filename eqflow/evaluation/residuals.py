@@ -12,6 +12,7 @@ from eqflow.score import Score
 from eqflow.stationarity import (
     MAX_EXACT_DIM,
     Velocity,
+    dot,
     functions_for,
     hotelling,
     hutchinson,
@@ -39,7 +40,7 @@ def residuals(field: VelocityField, score: Score, reference: Reference) -> dict[
     v = field(x)
     moments = {
         "relative": strong_moments(field, x, empirical, probes),
-        "relative_floor": (_dot(v, error).square(), _dot(v, v)),
+        "relative_floor": (dot(v, error).square(), dot(v, v)),
         "relative_own_score": strong_moments(field, x, score(x, reference.sigma), probes),
     }
     return {f"residual/{name}": _ratio(r2, v2) for name, (r2, v2) in moments.items()}
@@ -56,8 +57,8 @@ def image_residuals(field: VelocityField, score: Score, reference: Reference) ->
     for batch in x.split(IMAGE_BATCH):
         probes = rademacher(batch.cpu().expand(IMAGE_PROBES, *batch.shape), draw).to(batch)
         v, div = hutchinson(field, batch, probes)
-        r2.append(_square(div + _dot(v, score(batch, reference.sigma))))
-        v2.append(_dot(v, v))
+        r2.append(_square(div + dot(v, score(batch, reference.sigma))))
+        v2.append(dot(v, v))
     squares, speeds = torch.cat(r2).double(), torch.cat(v2).double()
     ratio = _ratio(squares, speeds)
     # of a ratio of means, to first order
@@ -85,10 +86,6 @@ def _square(r: Float[Tensor, "probes batch"]) -> Float[Tensor, " batch"]:
     """Unbiased square of the mean: the mean product over all pairs of different estimates."""
     n = len(r)
     return (r.sum(0).square() - r.square().sum(0)) / (n * (n - 1))
-
-
-def _dot(a: Tensor, b: Tensor) -> Float[Tensor, " batch"]:
-    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
 
 
 def _ratio(r2: Tensor, v2: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""A library field in words: its equations and how far the data decide them."""
+"""Equations of a library field as the page of a run shows them, and how far they are determined."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,100 +12,104 @@ from eqflow.fields import Library
 from eqflow.report.style import chance, number, percent
 
 
-class Law:
-    """What a page says of an entry that has findings."""
+class FittedEquations:
+    """Equations of an compared that is a fitted library, with its findings."""
 
-    def __init__(self, entry: ComparedField, findings: Findings) -> None:
-        self.entry, self.findings = entry, findings
+    def __init__(self, compared: ComparedField, findings: Findings) -> None:
+        self.compared, self.findings = compared, findings
 
     @cached_property
     def equations(self) -> Equations:
-        """In raw units, with 95 % intervals, in the unit of time people write them in."""
-        field, found = cast(Library, self.entry.field), self.findings
-        bounds = torch.tensor(found.low).double(), torch.tensor(found.high).double()
-        names, xi = field.variables, field.coefficients.detach().cpu()
-        return Equations(field.terms, xi, names, bounds, found.note).readable()
+        """Equations in raw units, with 95 % intervals, in a readable unit of time."""
+        field, findings = cast(Library, self.compared.field), self.findings
+        bounds = torch.tensor(findings.low).double(), torch.tensor(findings.high).double()
+        coefficients = field.coefficients.detach().cpu()
+        parts = (field.terms, coefficients, field.variables, bounds, findings.note)
+        return Equations(*parts).readable()
 
     @property
     def size(self) -> int:
-        """Number of terms, each counted once for every equation it is in."""
+        """Number of terms, counted once for every equation they are in."""
         return int(self.equations.coefficients.count_nonzero())
 
     @property
     def verdict(self) -> str:
-        """One sentence: recovered, or why not."""
-        found, size = self.findings, f"{self.size} terms of degree {self.findings.degree}"
-        test = f"p-value {chance(found.p_value)}, effect size {number(found.effect_size)}"
-        if not found.reason:
+        """Sentence that says whether the equations were recovered, or why not."""
+        findings, size = self.findings, f"{self.size} terms of degree {self.findings.degree}"
+        test = f"p-value {chance(findings.p_value)}, effect size {number(findings.effect_size)}"
+        if not findings.reason:
             return (
-                f"A law with {size} was recovered: held-out snapshots are compatible with it "
-                f"({test}), {self._alone}, and 95 % of the "
-                f"bootstrap's fields reach a cosine of {number(found.direction)} to it."
+                f"Equations with {size} were recovered: held-out snapshots are compatible with "
+                f"them ({test}), {self._alone}, and 95 % of the "
+                f"bootstrap's fields reach a cosine of {number(findings.direction)} to them."
             )
-        if found.p_value < ACCEPTANCE_LEVEL:
+        if findings.p_value < ACCEPTANCE_LEVEL:
             return (
-                f"No law was recovered: {found.reason}; the closest, with {size}, is rejected on "
-                f"held-out snapshots ({test}){self._not_stationary}."
+                f"No equations were recovered: {findings.reason}; the closest, with {size}, are "
+                f"rejected on held-out snapshots ({test}){self._not_stationary}."
             )
-        return f"No single law was determined: {found.reason}. One with {size} is shown ({test})."
+        return (
+            f"The equations are not determined: {findings.reason}. "
+            f"Those shown have {size} ({test})."
+        )
 
     @property
     def _alone(self) -> str:
-        """What else keeps the distribution."""
-        found = self.findings
-        if found.symmetric:
-            return f"it is a symmetry of the distribution, {found.moves}, which nothing else keeps"
-        if found.apart:
-            return f"only {found.moves} keep the distribution beside it, as symmetries must"
-        return "no other field of its library keeps the distribution"
+        findings = self.findings
+        if findings.symmetric:
+            symmetry = findings.symmetries_in_words
+            return f"they are a symmetry of the distribution, {symmetry}, which nothing else keeps"
+        if findings.modulo_symmetries:
+            symmetries = findings.symmetries_in_words
+            return f"only {symmetries} keep the distribution beside them, as symmetries must"
+        return "no other field of their library keeps the distribution"
 
     @property
     def _not_stationary(self) -> str:
-        """Where even the true field fails, the fault is with the snapshots."""
-        fails = self.entry.numbers.get("truth/stationarity/p_value", 1) < ACCEPTANCE_LEVEL
+        """Remark that the snapshots are at fault if the true velocity is rejected too."""
+        fails = self.compared.numbers.get("truth/stationarity/p_value", 1) < ACCEPTANCE_LEVEL
         return ", as is the true velocity: the snapshots are not stationary" if fails else ""
 
     @property
     def facts(self) -> dict[str, str]:
-        """What was measured of the law, by its heading."""
-        found = self.findings
-        tried = next(row for row in found.degrees if row["degree"] == found.degree)
+        """Results of the fit, as text by heading."""
+        findings = self.findings
+        full = next(row for row in findings.degrees if row["degree"] == findings.degree)
         return {
-            "held-out p-value": chance(found.p_value),
-            "effect size": number(found.effect_size),
-            "degree": f"{found.degree}",
-            "terms": f"{self.size} of {tried['unknowns']:g}",
-            "dimension of the solution space": f"{found.dimension}",
-            **({"symmetries": ", ".join(found.symmetries)} if found.symmetries else {}),
-            "gap": number(found.gap),
-            "bootstrap direction": number(found.direction),
-            "leave when simulated": percent(found.escaped),
-            "sign": "determined" if found.oriented else "undetermined",
-            **({"measurement noise": self._noise} if found.noise_std else {}),
+            "held-out p-value": chance(findings.p_value),
+            "effect size": number(findings.effect_size),
+            "degree": f"{findings.degree}",
+            "terms": f"{self.size} of {full['unknowns']:g}",
+            "dimension of the solution space": f"{findings.dimension}",
+            **({"symmetries": ", ".join(findings.symmetries)} if findings.symmetries else {}),
+            "gap": number(findings.gap),
+            "bootstrap direction": number(findings.direction),
+            "leave when simulated": percent(findings.escaped),
+            "sign": "determined" if findings.oriented else "undetermined",
+            **({"measurement noise": self._noise} if findings.noise_std else {}),
         }
 
     @property
     def _noise(self) -> str:
-        """Its size, given or estimated, and what the fit would be without the correction."""
-        found, known = self.findings, "given"
-        if found.noise_low < found.noise_high:
-            known = f"estimated, {percent(found.noise_low)} to {percent(found.noise_high)}"
+        findings, source = self.findings, "given"
+        if findings.noise_low < findings.noise_high:
+            source = f"estimated, {percent(findings.noise_low)} to {percent(findings.noise_high)}"
         return (
-            f"{percent(found.noise_std)} of each feature's std ({known}), corrected for; a fit "
-            f"without the correction has |cos| {number(found.blurred)} to this one"
+            f"{percent(findings.noise_std)} of each feature's std ({source}), corrected for; a fit "
+            f"without the correction has |cos| {number(findings.blurred)} to this one"
         )
 
     @property
     def coefficients(self) -> tuple[list[str], list[tuple[str, list[Coefficient | None]]]]:
-        """Names of the equations, and for each term its coefficient in each of them."""
-        rows, law = self.equations.rows(), self.equations
-        found = {(row.term, row.equation): row for row in rows}
-        headings = [f"d{variable}/dt" for variable in law.variables]
+        """Headings of the equations, and a row for each term with its coefficient in each."""
+        rows, equations = self.equations.rows(), self.equations
+        by_place = {(row.term, row.equation): row for row in rows}
+        headings = [f"d{variable}/dt" for variable in equations.variables]
         kept = {row.term for row in rows}
-        terms = [term for term in law.terms.names(law.variables) if term in kept]
-        return headings, [(term, [found.get((term, h)) for h in headings]) for term in terms]
+        terms = [term for term in equations.terms.names(equations.variables) if term in kept]
+        return headings, [(term, [by_place.get((term, h)) for h in headings]) for term in terms]
 
 
-def laws(run: Sequence[ComparedField]) -> list[Law]:
-    """The laws of a run, its own or beside it."""
-    return [Law(entry, entry.findings) for entry in run if entry.findings]
+def fitted_equations(run: Sequence[ComparedField]) -> list[FittedEquations]:
+    """Equations of the fitted libraries among the entries of a run."""
+    return [FittedEquations(compared, compared.findings) for compared in run if compared.findings]

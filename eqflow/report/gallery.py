@@ -13,7 +13,7 @@ from eqflow.report import chaos, curves, motion, portraits
 from eqflow.report import inference as evidence
 from eqflow.report.curves import History
 from eqflow.report.display import Display
-from eqflow.report.equations import Law, laws
+from eqflow.report.equations import FittedEquations, fitted_equations
 from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Row
@@ -94,16 +94,20 @@ def _pairs(run: Sequence[ComparedField], display: Display) -> Figure | None:
 
 def _evidence(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]:
     """How far the data decide the law of the run, its own or the first beside it."""
-    law = next(iter(laws(run)), None)
-    if law is None:
+    fitted = next(iter(fitted_equations(run)), None)
+    if fitted is None:
         return {}
-    drawn = {"spectrum": evidence.spectrum(law), "selection": evidence.selection(law)}
-    predicted = _predicted(law, display)
+    drawn = {"spectrum": evidence.spectrum(fitted), "selection": evidence.selection(fitted)}
+    predicted = _predicted(fitted, display)
     return drawn | ({"predicted": predicted} if predicted else {})
 
 
-def _predicted(law: Law, display: Display) -> Figure | None:
-    velocities, dim = display.velocities(law.entry), law.entry.field.dim
-    if velocities is None or dim > evidence.COORDINATES or "truth/cos" not in law.entry.numbers:
+def _predicted(fitted: FittedEquations, display: Display) -> Figure | None:
+    velocities, dim = display.velocities(fitted.compared), fitted.compared.field.dim
+    if (
+        velocities is None
+        or dim > evidence.MAX_PREDICTED_DIM
+        or "truth/cos" not in fitted.compared.numbers
+    ):
         return None
-    return evidence.predicted(law, *velocities, variable_names(dim))
+    return evidence.predicted(fitted, *velocities, variable_names(dim))

@@ -14,7 +14,7 @@ from eqflow.evaluation import ComparedField
 from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.display import Display
-from eqflow.report.equations import laws
+from eqflow.report.equations import fitted_equations
 from eqflow.report.gallery import FURTHER_FIGURES, draw, films
 from eqflow.report.html import write_page
 from eqflow.report.style import STYLE, number
@@ -50,7 +50,7 @@ def write_report(
         integrator=display.integrator,
         snapshots=display.snapshots,
         levels=list(levels(run)),
-        laws=laws(run),
+        fitted=fitted_equations(run),
         verdict=verdict(run),
         noise=SAMPLING_NOISE,
         headings=headings,

@@ -12,7 +12,7 @@ from eqflow.evaluation.comparison import (
     spread_of,
 )
 from eqflow.report.alignment import aligned, kept_textures
-from eqflow.report.equations import laws
+from eqflow.report.equations import fitted_equations
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
 SAMPLING_NOISE = 1.5
@@ -58,7 +58,11 @@ FLOOR_MEASURES = {
 
 def verdict(run: Sequence[ComparedField]) -> str:
     """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
-    sentences = [*(law.verdict for law in laws(run[:1])), aligned(run), _preserved(run)]
+    sentences = [
+        *(fitted.verdict for fitted in fitted_equations(run[:1])),
+        aligned(run),
+        _preserved(run),
+    ]
     return " ".join(filter(None, [*sentences, kept_textures(run)]))
 
 

@@ -1,7 +1,8 @@
 """Value, Jacobian and divergence of a velocity field, exact or estimated.
 
-Fields act on each state of a batch alone, so one forward-mode derivative of the whole batch along
-a basis vector gives one column of every state's Jacobian.
+A field acts on each state of a batch alone. One forward-mode derivative (jvp) of the whole batch
+along a basis vector therefore gives one column of the Jacobian of every state. Velocities and
+states may be in any units, as long as they are in the same: the divergence is in inverse time.
 """
 
 from collections.abc import Callable
@@ -16,41 +17,63 @@ from torch.func import jvp, vmap
 from eqflow.errors import InputError
 
 Velocity = Callable[[Tensor], Tensor]
+"""A velocity field: states ``(batch, *shape)`` to their velocities, of the same shape."""
 
 
 _FORWARD_MODE = Lock()  # torch counts forward-mode levels for all threads together
 
 
 MAX_EXACT_DIM = 256
-"""Largest state dimension for which the exact divergence, ``d`` forward passes, is accepted."""
+"""Largest state dimension ``d`` for which the exact divergence, ``d`` forward passes, is taken."""
 
 
 def exact(
     velocity: Velocity, x: Float[Tensor, "batch *shape"]
 ) -> tuple[Float[Tensor, "batch *shape"], Float[Tensor, " batch"]]:
-    """``v(x)`` and ``div v(x)``: the field's own pass if it has one, else ``d`` vectorised jvps.
+    """Velocity ``v(x)`` and exact divergence ``div v(x) = sum_j dv_j / dx_j``.
 
-    Raises ``InputError`` when ``d`` is beyond ``MAX_EXACT_DIM``.
+    The divergence comes from the field's own ``value_and_divergence`` if it has one, and from ``d``
+    vectorised jvps otherwise. Raises ``InputError`` if ``d`` is larger than ``MAX_EXACT_DIM``.
     """
     check_dim(x.shape[1:])
     if hasattr(velocity, "value_and_divergence"):
         return velocity.value_and_divergence(x)
     dim = prod(x.shape[1:])
     basis = torch.eye(dim, dtype=x.dtype, device=x.device).view(dim, 1, *x.shape[1:])
-
-    def column(direction: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = jvp(velocity, (x,), (direction.expand_as(x),))[:2]
-        return v, (dv * direction).flatten(1).sum(1)
-
     with _FORWARD_MODE:
-        v, diagonal = vmap(column, out_dims=(None, 0))(basis)  # type: ignore[arg-type]
+        v, diagonal = vmap(_estimate(velocity, x), out_dims=(None, 0))(basis)  # type: ignore[arg-type]
     return v, diagonal.sum(0)
 
 
-def jacobian(velocity: Velocity, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim dim"]:
-    """``J[:, i, j] = dv_i / dx_j`` at each state, by ``d`` vectorised jvps.
+def hutchinson(
+    velocity: Velocity, x: Float[Tensor, "batch *shape"], probes: Float[Tensor, "n batch *shape"]
+) -> tuple[Float[Tensor, "batch *shape"], Float[Tensor, "n batch"]]:
+    """Velocity ``v(x)`` and one estimate ``eps . J eps`` of ``div v(x)`` for each probe ``eps``.
 
-    Raises ``InputError`` for a velocity that cannot be differentiated, or does not depend on ``x``.
+    The estimates are unbiased for probes with unit covariance. With random signs, see
+    :func:`rademacher`, their variance is ``sum_{i<j} (J_ij + J_ji)^2``.
+
+    Reference: Hutchinson (1989), A stochastic estimator of the trace of the influence matrix.
+    """
+    with _FORWARD_MODE:
+        return vmap(_estimate(velocity, x), out_dims=(None, 0))(probes)  # type: ignore[arg-type]
+
+
+def _estimate(velocity: Velocity, x: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The function ``eps -> v(x), eps . J(x) eps``."""
+
+    def estimate(eps: Tensor) -> tuple[Tensor, Tensor]:
+        v, dv = jvp(velocity, (x,), (eps.expand_as(x),))[:2]
+        return v, (dv * eps).flatten(1).sum(1)
+
+    return estimate
+
+
+def jacobian(velocity: Velocity, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim dim"]:
+    """Jacobian ``J[:, i, j] = dv_i / dx_j`` at each state, by ``d`` vectorised jvps.
+
+    Raises ``InputError`` for a velocity that torch cannot differentiate, or that does not depend on
+    ``x``.
     """
     basis = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
 
@@ -68,33 +91,16 @@ def jacobian(velocity: Velocity, x: Float[Tensor, "batch dim"]) -> Float[Tensor,
         ) from error
 
 
-def hutchinson(
-    velocity: Velocity, x: Float[Tensor, "batch *shape"], probes: Float[Tensor, "n batch *shape"]
-) -> tuple[Float[Tensor, "batch *shape"], Float[Tensor, "n batch"]]:
-    """``v(x)`` and one estimate ``eps . J eps`` of ``div v(x)`` per probe (Hutchinson 1989).
-
-    Unbiased for probes with unit covariance; with Rademacher signs the variance is
-    ``1/2 |J + J^T|_F^2`` off the diagonal.
-    """
-
-    def estimate(eps: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = jvp(velocity, (x,), (eps,))[:2]
-        return v, (dv * eps).flatten(1).sum(1)
-
-    with _FORWARD_MODE:
-        return vmap(estimate, out_dims=(None, 0))(probes)  # type: ignore[arg-type]
-
-
 def rademacher(
     like: Float[Tensor, "*size"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "*size"]:
-    """Independent random signs."""
+    """Independent random signs, with the shape, dtype and device of ``like``."""
     heads = torch.randint(2, like.shape, generator=generator, device=like.device)
     return (2 * heads - 1).to(like.dtype)
 
 
 def check_dim(shape: tuple[int, ...]) -> None:
-    """Refuse an exact divergence in more dimensions than it can afford."""
+    """Raise ``InputError`` if states of this shape are too large for an exact divergence."""
     if prod(shape) > MAX_EXACT_DIM:
         raise InputError(
             f"flow.divergence=exact needs one pass per dimension, found d = {prod(shape)}; "

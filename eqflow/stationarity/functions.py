@@ -1,11 +1,13 @@
-"""Test functions of the weak form: random Fourier features at several length scales.
+"""Test functions of the weak form: random waves at several length scales (method section 5).
 
-``p`` is stationary under ``v`` iff ``E_p[v . grad phi] = 0`` for all smooth ``phi`` (METHOD
-section 5). Here ``phi_m(z) = cos(w_m . z + b_m)``, so ``grad phi_m = slope_m w_m``.
+A distribution ``p`` is stationary under ``v`` exactly if ``E_p[v . grad phi] = 0`` for all smooth
+``phi``. For ``phi_m(z) = cos(w_m . z + b_m)`` the gradient is ``-sin(w_m . z + b_m) w_m``; the
+factor ``-sin(w_m . z + b_m)`` is called the slope of the function.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import log, pi
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,19 +15,45 @@ from torch import Tensor
 
 from eqflow.runtime import Draws, generator
 
-FLATTEST = 1e-3
-"""Smallest variance, relative to a feature's, that a principal direction is resolved at."""
+MIN_PRINCIPAL_VARIANCE = 1e-3
+"""Smallest variance of a principal direction of standardised states that is resolved."""
+
+
+WavesType = TypeVar("WavesType", bound="RandomWaves")
 
 
 @dataclass(frozen=True, eq=False)
-class FourierFunctions:
-    """``phi_m(z) = cos(w_m . z + b_m)`` of standardised states.
+class RandomWaves:
+    """Waves ``cos(w_m . f(z) + b_m)`` of features ``f`` of a standardised state, float64.
 
-    ``frequencies`` has shape ``(functions, dim)``, ``phases`` ``(functions,)``, float64.
+    ``frequencies`` (functions, inputs) are the ``w_m``, ``phases`` (functions,) the ``b_m``.
     """
 
-    frequencies: Float[Tensor, "functions dim"]
+    frequencies: Float[Tensor, "functions inputs"]
     phases: Float[Tensor, " functions"]
+
+    def __len__(self) -> int:
+        return len(self.phases)
+
+    def first(self: WavesType, count: int) -> WavesType:
+        """The first ``count`` functions."""
+        return replace(self, frequencies=self.frequencies[:count], phases=self.phases[:count])
+
+    def to(self: WavesType, device: torch.device | str) -> WavesType:
+        """The same functions on another device."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
+
+    def moments(
+        self, velocity: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
+    ) -> Float[Tensor, "n functions"]:
+        """``v . grad phi_m`` at every standardised state ``z``, float64."""
+        raise NotImplementedError
+
+
+class FourierFunctions(RandomWaves):
+    """Test functions ``phi_m(z) = cos(w_m . z + b_m)`` of standardised vectors ``z``."""
 
     @classmethod
     def of(
@@ -35,47 +63,34 @@ class FourierFunctions:
         scales: tuple[float, float] = (0.3, 4.0),
         seed: int = 0,
     ) -> "FourierFunctions":
-        """``count`` functions whose length scales follow standardised states ``z``.
+        """Draw ``count`` functions whose length scales follow the standardised states ``z``.
 
-        Inverse lengths are log-uniform in ``scales``: every other function counts them in standard
-        deviations of the features, the rest in those of the principal directions, so that thin
-        directions of the data are resolved too.
+        Inverse lengths are log-uniform between the two ``scales``. Every other function counts them
+        in standard deviations of the features, the rest in those of the principal directions, so
+        that directions in which the data are thin are resolved too.
         """
         draw, dim = generator(seed, Draws.TEST_FUNCTIONS), z.shape[1]
         w, t = (torch.randn(count, k, generator=draw, dtype=torch.double) for k in (dim, 1))
         low, high = log(scales[0]), log(scales[1])
-        uniform = torch.special.ndtr(t)
-        w = w * torch.exp(low + (high - low) * uniform)
+        w = w * torch.exp(low + (high - low) * torch.special.ndtr(t))
         w[1::2] = w[1::2] @ _whitening(z.double().cpu())
         phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
         return cls(w.to(z.device), phases.to(z.device))
 
-    def to(self, device: torch.device | str) -> "FourierFunctions":
-        """The same functions on another device."""
-        return FourierFunctions(self.frequencies.to(device), self.phases.to(device))
-
-    def first(self, count: int) -> "FourierFunctions":
-        """The first ``count`` of them."""
-        return FourierFunctions(self.frequencies[:count], self.phases[:count])
-
-    def __len__(self) -> int:
-        return len(self.phases)
-
     def angles(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n functions"]:
-        """``w_m . z + b_m``."""
+        """Arguments ``w_m . z + b_m`` of the waves."""
         return torch.addmm(self.phases, z, self.frequencies.T)
 
     def slopes(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n functions"]:
-        """``-sin(w_m . z + b_m)``: the gradient of ``phi_m`` is this times ``w_m``."""
+        """Slopes ``-sin(w_m . z + b_m)``; the gradient of ``phi_m`` is its slope times ``w_m``."""
         return self.angles(z).sin_().neg_()
 
     def moments(
         self, velocity: Float[Tensor, "n dim"], z: Float[Tensor, "n dim"]
     ) -> Float[Tensor, "n functions"]:
-        """``v . grad phi_m`` of every state, float64."""
         return self.slopes(z.double()) * (velocity.double() @ self.frequencies.T)
 
 
 def _whitening(z: Float[Tensor, "n dim"]) -> Float[Tensor, "dim dim"]:
     variances, directions = torch.linalg.eigh(torch.cov(z.T))
-    return (directions * variances.clamp_min(FLATTEST).rsqrt()) @ directions.T
+    return (directions * variances.clamp_min(MIN_PRINCIPAL_VARIANCE).rsqrt()) @ directions.T

@@ -1,8 +1,9 @@
-"""Test of stationarity of any field on snapshots that were not used to make it.
+"""Hotelling's test of stationarity, on snapshots that were not used to make the field.
 
-Few moments, rotated to the principal directions of their centred covariance: with as many moments
-as a fit uses, the covariance cannot be estimated well enough for a test to hold its level
-(method section 6). How many hold it, and what they notice: ``benchmarks/calibration.py``.
+The test looks at a few moments ``E[v . grad phi]``, rotated to the principal directions of their
+centred covariance: the covariance of as many moments as a fit uses cannot be estimated well enough
+for the test to hold its level (method section 6). ``benchmarks/calibration.py`` measures how many
+moments hold it, and what they detect.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from eqflow.data import summed
 from eqflow.errors import InputError
-from eqflow.stationarity.functions import FourierFunctions
+from eqflow.stationarity.functions import FourierFunctions, RandomWaves
 from eqflow.stationarity.images.functions import LocalFunctions
 
 MAX_RANK = 60
@@ -21,21 +22,22 @@ MAX_RANK = 60
 
 
 SAFE_RANK = 10
-"""Number of moments for which five observations each are enough; more need fifty each."""
+"""Number of moments for which five observations each suffice; more moments need fifty each."""
 
 
 MIN_UNITS = 5
-"""Smallest number of independent snapshots, or of groups."""
+"""Smallest number of observations, independent snapshots or groups, that a test accepts."""
 
 
 @dataclass(frozen=True)
 class Stationarity:
-    """Whether a field keeps the law of snapshots as it is.
+    """Result of a test whether a field keeps the distribution of snapshots.
 
-    ``effect_size`` is the squared mean of the moments over their covariance with its sampling part
-    taken off: what remains with any amount of data. With enough data every field that is only
-    nearly stationary is rejected, so look at both. ``rank`` moments, ``units`` independent
-    snapshots or groups of them.
+    ``effect_size`` estimates ``g . C^-1 g``, the squared mean moments ``g`` in units of their
+    covariance ``C`` over snapshots; its expectation does not depend on the number of snapshots.
+    With enough snapshots every field that is only nearly stationary has a small ``p_value``: the
+    effect size says by how much it misses. The test looked at ``rank`` moments and had ``units``
+    observations, independent snapshots or groups.
     """
 
     p_value: float
@@ -47,41 +49,45 @@ class Stationarity:
 def hotelling(
     velocity: Float[Tensor, "n *shape"],
     z: Float[Tensor, "n *shape"],
-    functions: FourierFunctions | LocalFunctions,
+    functions: RandomWaves,
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
 ) -> Stationarity:
-    """Hotelling's test of ``E[v . grad phi] = 0`` at standardised states ``z``.
+    """Test of ``E[v . grad phi] = 0`` for a field with values ``velocity`` at the states ``z``.
 
-    ``velocity`` are the field's values there; ``groups`` label snapshots that are correlated,
-    several of one run, whose sums count as one observation. Raises ``InputError`` for too few
-    snapshots.
+    States and velocities are standardised. Snapshots with the same number in ``groups`` are
+    correlated, and their sum counts as one observation. ``rank`` limits the number of moments.
+    Raises ``InputError`` for fewer than ``MIN_UNITS`` observations.
+
+    Reference: Hotelling (1931), The generalization of Student's ratio.
     """
-    return vanishing(functions.moments(velocity, z) * weights(functions), groups, rank)
+    return zero_mean_test(functions.moments(velocity, z) * moment_weights(functions), groups, rank)
 
 
-def weights(functions: FourierFunctions | LocalFunctions) -> Float[Tensor, " functions"]:
-    """What the moments of ``functions`` are multiplied by before their principal directions.
+def moment_weights(functions: RandomWaves) -> Float[Tensor, " functions"]:
+    """Weights ``1 / (|w| sqrt(1 + |w|^2))`` of the moments in the test.
 
-    Functions are scaled to unit gradient, and less if they vary within a standard deviation:
-    smooth ones show more of what is wrong. Smoother still, moments become polynomials of the
-    state, with tails too heavy for the test to hold its level.
+    ``1 / |w|`` scales a function to unit gradient. The other factor favours functions that are
+    smooth over a standard deviation, which detect more. Still smoother functions would make the
+    moments polynomials of the state, with tails too heavy for the test to hold its level.
     """
     squares = functions.frequencies.square().sum(1)
     return (squares * (1 + squares)).rsqrt()
 
 
-def vanishing(
+def zero_mean_test(
     moments: Float[Tensor, "n functions"],
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
     fit: Float[Tensor, "functions k"] | None = None,
 ) -> Stationarity:
-    """Hotelling's test of mean zero for the ``moments`` of each snapshot, however estimated.
+    """Hotelling's test of mean zero, for the ``moments`` of each snapshot.
 
-    Moments that are larger come first: see ``weights``. Where the field was fitted to other
-    snapshots, ``fit fit^T`` is the covariance of the mean moments that the errors of the fit make:
-    without it a true law would be rejected too often, the more unknowns it has.
+    The principal directions are those of the moments as they are given, largest first; see
+    :func:`moment_weights`. For a field that was fitted to other snapshots, ``fit fit^T`` is the
+    covariance that the errors of its coefficients give to the mean moments. Without it a true field
+    would be rejected too often, the more so the more unknowns it has. Raises ``InputError`` for
+    fewer than ``MIN_UNITS`` observations.
     """
     h = summed(moments, groups)
     units = len(h)
@@ -94,11 +100,11 @@ def vanishing(
     mean = h.mean(0)
     covariance = (h - mean).T @ (h - mean) / (units - 1)
     variances, axes = (part[..., -rank:] for part in torch.linalg.eigh(covariance))
-    spread = variances.diag()
+    rotated = variances.diag()
     if fit is not None:
         root = axes.T @ fit * (len(moments) / units)  # means are those of sums over groups
-        spread = spread + units * root @ root.T
-    distance = float(mean @ axes @ torch.linalg.solve(spread, axes.T @ mean))
+        rotated = rotated + units * root @ root.T
+    distance = float(mean @ axes @ torch.linalg.solve(rotated, axes.T @ mean))
     return Stationarity(
         p_value=_tail(distance * units, rank, units),
         effect_size=distance * (units - rank - 2) / (units - 1) - rank / units,
@@ -112,15 +118,16 @@ def _largest_rank(units: int) -> int:
 
 
 def _tail(statistic: float, rank: int, units: int) -> float:
-    """P(T^2 > statistic): Hotelling's ``T^2`` as an F variable with (rank, units - rank)."""
+    """Probability that Hotelling's ``T^2`` of ``rank`` moments exceeds ``statistic`` by chance.
+
+    ``T^2 (units - rank) / (rank (units - 1))`` has the F distribution with ``rank`` and
+    ``units - rank`` degrees of freedom.
+    """
     from scipy.stats import f
 
     return float(f.sf(statistic * (units - rank) / (rank * (units - 1)), rank, units - rank))
 
 
-def functions_for(
-    z: Float[Tensor, "n dim *grid"], seed: int = 0
-) -> FourierFunctions | LocalFunctions:
-    """Test functions whose scales follow standardised states, drawn by ``seed``."""
-    kind = FourierFunctions if z.ndim == 2 else LocalFunctions
-    return kind.of(z, seed=seed)
+def functions_for(z: Float[Tensor, "n dim *grid"], seed: int = 0) -> RandomWaves:
+    """Test functions for standardised vectors or images ``z``, drawn by ``seed``."""
+    return (FourierFunctions if z.ndim == 2 else LocalFunctions).of(z, seed=seed)

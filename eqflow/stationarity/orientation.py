@@ -1,4 +1,9 @@
-"""Orientation in time: an attractor attracts, so its mean divergence is negative."""
+"""Direction of time of a field that the condition leaves open (method section 1).
+
+The condition holds for ``-v`` if it holds for ``v``. An attractor attracts: there the mean
+divergence ``E div v`` of the true dynamics is negative, and that fixes the sign. A field that keeps
+a smooth density has ``E div v = 0``, and its orientation is undetermined.
+"""
 
 from dataclasses import dataclass
 
@@ -6,37 +11,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-DECISIVE = 4.0
-"""Standard errors by which the mean divergence must differ from zero."""
+DECISIVE_STANDARD_ERRORS = 4.0
+"""Standard errors by which a mean divergence must differ from zero to fix the sign."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """Mean divergence of a field as it was found, with its standard error.
-
-    Stationarity is blind to the sign of a field. On raw data ``E div v < 0`` where the dynamics
-    contract; a field that keeps a smooth density has ``E div v = 0``, and then the orientation is
-    undetermined (method section 1).
-    """
+    """Mean divergence ``E div v`` of a field, in inverse transit times, and its standard error."""
 
     divergence: float
     error: float
 
     @property
     def determined(self) -> bool:
-        """Whether the data decide."""
-        return abs(self.divergence) > DECISIVE * self.error
+        """Whether the mean divergence differs from zero beyond its error."""
+        return abs(self.divergence) > DECISIVE_STANDARD_ERRORS * self.error
 
     @property
     def sign(self) -> int:
-        """What to multiply the field by: 1 where the data do not decide."""
+        """Factor, 1 or -1, that makes the field contract; 1 if the sign is undetermined."""
         return -1 if self.determined and self.divergence > 0 else 1
 
 
 def orientation(
     divergence: Float[Tensor, " n"], fit: Float[Tensor, " draws"] | None = None
 ) -> Orientation:
-    """From the divergence at states and, for a fitted field, draws of the error of its mean."""
+    """Orientation of a field from its divergence at ``n`` states.
+
+    For a fitted field, ``fit`` holds draws of the error that the fit makes in the mean divergence;
+    their variance is added to that of the mean over states.
+    """
     variance = divergence.var() / len(divergence)
     if fit is not None:
         variance = variance + fit.var()

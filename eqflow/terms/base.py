@@ -1,4 +1,4 @@
-"""What every set of terms offers: values, formulas and names."""
+"""Sets of terms of a library: their values, formulas and names."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     import sympy
 
 MAX_UNKNOWNS = 3000
-"""Largest number of coefficients, terms times variables, that a library may have."""
+"""Largest number of unknowns, terms times variables, that a library may have."""
 
 
 class Terms:
-    """Scalar functions ``theta_a(x)`` of raw states, ``(batch, dim) -> (batch, terms)``.
+    """Set of scalar functions ``theta_a(x)`` of raw states, without parameters.
 
-    Of images, ``(batch, dim, height, width)``, they are functions of each place and its
-    surroundings: the values are images too. There are no parameters. Sets are joined with ``+``.
-    Values keep the dtype and the device of the states.
-    Raises ``InputError`` for more than ``MAX_UNKNOWNS`` coefficients.
+    Called with vectors ``(batch, dim)`` it gives their values ``(batch, terms)``. Called with
+    images ``(batch, dim, height, width)`` it gives images ``(batch, terms, height, width)``: there
+    a term is a function of each place and its surroundings. Values keep the dtype and the device of
+    the states. Sets are joined with ``+``. Raises ``InputError`` for more than ``MAX_UNKNOWNS``
+    unknowns.
+
+    Args:
+        dim: Number of variables, features of a vector or channels of an image.
+        size: Number of terms.
     """
 
     def __init__(self, dim: int, size: int) -> None:
@@ -39,22 +44,21 @@ class Terms:
         return self.size
 
     def __add__(self, other: "Terms") -> "Union":
-
         return Union([self, other])
 
     def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
         raise NotImplementedError
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
-        """The terms as formulas of ``dim`` symbols, in the order of the values."""
+        """Formulas of the terms in ``dim`` symbols, in the order of the values."""
         raise NotImplementedError
 
     def names(self, variables: Sequence[str]) -> list[str]:
-        """The terms as people write them: ``1``, ``x``, ``x y``, ``x^2``, ``sin(x)``."""
+        """Formulas as text, such as ``1``, ``x``, ``x y``, ``x^2`` and ``sin(x)``."""
         return [bracketed(term, plain) for term in self.expressions(real_symbols(variables))]
 
     def check_finite(self, x: Float[Tensor, "batch dim *grid"]) -> None:
-        """Raise ``InputError`` for a term that is infinite or undefined at one of the states."""
+        """Raise ``InputError`` if a term is infinite or undefined at one of the states."""
         bad = (~self(x).isfinite()).reshape(len(x), self.size, -1).any(2).sum(0).tolist()
         for name, states in zip(self.names(variable_names(self.dim)), bad, strict=True):
             if states:
@@ -65,42 +69,45 @@ class Terms:
 
 
 def variable_names(dim: int) -> list[str]:
-    """``x, y, z`` up to three variables, ``x1, x2, ...`` for more."""
+    """Names of the features of a vector: ``x, y, z`` up to three, ``x1, x2, ...`` for more."""
     return list("xyz"[:dim]) if dim <= 3 else [f"x{j + 1}" for j in range(dim)]
 
 
 def channel_names(channels: int) -> list[str]:
-    """``u, v, w`` up to three channels of an image, ``u1, u2, ...`` for more."""
+    """Names of the channels of an image: ``u, v, w`` up to three, ``u1, u2, ...`` for more."""
     return list("uvw"[:channels]) if channels <= 3 else [f"u{j + 1}" for j in range(channels)]
 
 
 def real_symbols(names: Sequence[str]) -> list["sympy.Symbol"]:
-    """One real symbol for each name."""
+    """Real sympy symbols with these names."""
     import sympy
 
     return [sympy.Symbol(name, real=True) for name in names]
 
 
 def plain(expression: "sympy.Expr") -> str:
-    """A formula with spaces for products and ``^`` for powers."""
+    """Text of a formula with spaces for products and ``^`` for powers."""
     return str(expression).replace("**", "^").replace("*", " ")
 
 
 def bracketed(expression: "sympy.Expr", printer: Callable[["sympy.Expr"], str]) -> str:
-    """A formula in print that may follow a coefficient: sums and multiples get brackets."""
+    """Text of a formula that may follow a coefficient: sums and multiples get brackets.
+
+    ``printer`` gives the text of the formula itself, such as :func:`plain` or ``sympy.latex``.
+    """
     bare = expression == 1 or (not expression.is_Add and expression.as_coeff_Mul()[0] == 1)
     return printer(expression) if bare else f"({printer(expression)})"
 
 
 def whole(option: str, value: Any, least: int) -> int:
-    """``value`` if it is a whole number of at least ``least``, else ``InputError``."""
+    """``value`` as an integer; raises ``InputError`` unless it is one and at least ``least``."""
     if not isinstance(value, Integral) or value < least:
         raise InputError(f"{option}={value} found; expected a whole number >= {least}")
     return int(value)
 
 
 class Union(Terms):
-    """The terms of all members in turn; a multiple of an earlier term is left out.
+    """Terms of several sets in turn, without those that are a multiple of an earlier one.
 
     Raises ``InputError`` for members of different dimensions, and for too many terms.
 

@@ -1,4 +1,4 @@
-"""Terms that a user writes down."""
+"""Terms that are formulas written by the user."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Expressions(Terms):
-    """Formulas such as ``x*exp(-y)`` or ``x/(1 + x)`` of ``variable_names(dim)``.
+    """Formulas such as ``x*exp(-y)`` or ``x/(1 + x)`` of the variables ``variable_names(dim)``.
 
-    Raises ``InputError`` for text that is no such formula, for one that is zero or undefined
-    everywhere, and for too many.
+    Raises ``InputError`` for text that is no such formula, for a formula that is zero or undefined
+    everywhere, and for too many terms.
 
     >>> Expressions(2, ["x*exp(-y)", "x/(1 + x)"]).names(["prey", "hunter"])
     ['prey exp(-hunter)', 'prey/(prey + 1)']

@@ -1,4 +1,4 @@
-"""Local linear operators on images, alone and times monomials of the channels."""
+"""Terms of images: local linear operators on channels, alone and times monomials."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ Image = Float[Tensor, "*batch height width"]
 
 
 def laplacian(x: Image) -> Image:
-    """Five-point Laplacian on a periodic grid of spacing one."""
+    """Five-point Laplacian of images on a periodic grid of spacing one."""
     neighbours = sum(x.roll(step, axis) for step in (1, -1) for axis in (-1, -2))
     return neighbours - 4 * x
 
@@ -33,18 +33,22 @@ OPERATORS: dict[str, tuple[Callable[[Image], Image], int, str]] = {
     "dx": (_slope(-1), 1, r"\partial_x"),
     "dy": (_slope(-2), 1, r"\partial_y"),
 }
-"""Name -> the operator on a periodic grid of spacing one, its order, how it is typeset.
+"""Operators by name: the function on a periodic grid of spacing one, its order, its LaTeX.
 
 ``dx`` is along the last axis, ``dy`` along the one before; both are central differences.
 """
 
 
 class Operators(Terms):
-    """``L(x_j)``, then ``m(x) L(x_j)``: operators on each channel, times monomials ``m``.
+    """Terms ``m(x) L(x_j)``: operators ``L`` on every channel, times monomials ``m``.
 
-    ``coupling`` is the highest degree of the monomials; ``spacing`` that of the grid, whose unit is
-    that of lengths in the equations. Raises ``InputError`` for unknown operators and a spacing
-    that is not positive.
+    Raises ``InputError`` for unknown operators and for a spacing that is not positive.
+
+    Args:
+        dim: Number of channels.
+        operators: Names of the operators, see ``OPERATORS``.
+        coupling: Highest degree of the monomials.
+        spacing: Spacing of the grid, in the unit of length of the equations.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class Operators(Terms):
 
 
 def _applied(name: str) -> type["sympy.Function"]:
-    """A sympy function that is printed as ``lap(u)`` and typeset with a nabla."""
+    """Sympy function that is printed by its name, ``lap(u)``, and typeset as an operator."""
     import sympy
 
     def typeset(self: Any, printer: Any, exp: str | None = None) -> str:

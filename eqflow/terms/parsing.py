@@ -1,6 +1,8 @@
-"""Formulas in text, read as syntax alone: no name but a known one is ever looked up or called.
+"""Parser of formulas that users write as text.
 
-The same syntax tree is evaluated in two algebras, of tensors and of symbols.
+A formula is read as a Python syntax tree but never run as code: only known functions and variables
+are looked up. The tree is evaluated in two algebras, of tensors for values and of sympy
+expressions.
 """
 
 import ast
@@ -17,13 +19,16 @@ from eqflow.errors import InputError
 if TYPE_CHECKING:
     import sympy
 
-FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt", "abs")
+ALLOWED_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt", "abs")
+"""Functions that a formula may call."""
 
 
 MAX_POWER = 20
+"""Largest power in a formula, nested powers multiplied."""
 
 
 MAX_LENGTH = 200
+"""Largest number of characters of a formula."""
 
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -35,7 +40,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 class Algebra(NamedTuple):
-    """What the numbers, exponents, variables and functions of a formula stand for."""
+    """Meaning of the numbers, exponents, variables and functions of a formula."""
 
     number: Callable[[float], Any]
     exponent: Callable[[float], Any]
@@ -44,29 +49,29 @@ class Algebra(NamedTuple):
 
 
 def tensors(x: Float[Tensor, "batch dim"], names: Sequence[str]) -> Algebra:
-    """Values at the states ``x``, in their dtype and on their device."""
+    """Algebra of values at the states ``x``, in their dtype and on their device."""
 
     def scalar(value: float) -> Tensor:
         return x.new_tensor(float(value))
 
-    functions = {name: getattr(torch, name) for name in FUNCTIONS}
+    functions = {name: getattr(torch, name) for name in ALLOWED_FUNCTIONS}
     return Algebra(scalar, float, dict(zip(names, x.unbind(1), strict=True)), functions)
 
 
 def formulas(symbols: Sequence["sympy.Expr"], names: Sequence[str]) -> Algebra:
-    """Exact expressions of the symbols: decimal numbers become fractions."""
+    """Algebra of exact sympy expressions of the symbols; decimal numbers become fractions."""
     import sympy
 
     def fraction(value: float) -> sympy.Rational:
         return sympy.Rational(str(value))
 
-    functions = {name: getattr(sympy, name) for name in FUNCTIONS if name != "abs"}
+    functions = {name: getattr(sympy, name) for name in ALLOWED_FUNCTIONS if name != "abs"}
     functions["abs"] = sympy.Abs
     return Algebra(fraction, fraction, dict(zip(names, symbols, strict=True)), functions)
 
 
 def evaluate(node: ast.expr, algebra: Algebra) -> Any:
-    """The value of a syntax tree; raises ``ValueError`` with the first part that is no formula."""
+    """Value of a syntax tree in an algebra; ``ValueError`` quotes what is no formula."""
     match node:
         case ast.Constant(value=value) if _is_number(value):
             return algebra.number(value)
@@ -78,23 +83,26 @@ def evaluate(node: ast.expr, algebra: Algebra) -> Any:
             return evaluate(base, algebra) ** algebra.exponent(_exponent(exponent))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](evaluate(left, algebra), evaluate(right, algebra))
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if (
+            name in ALLOWED_FUNCTIONS
+        ):
             return algebra.functions[name](evaluate(argument, algebra))
     raise ValueError(ast.unparse(node))
 
 
 def parse(text: str, names: Sequence[str]) -> ast.expr:
-    """The syntax tree of a formula of the named variables.
+    """Syntax tree of a formula of the named variables.
 
-    Raises ``InputError`` for all but numbers, variables, ``+ - * / **`` and ``FUNCTIONS``, and for
-    powers, nested ones multiplied, above ``MAX_POWER``.
+    Raises ``InputError`` for anything but numbers, variables, ``+ - * / **`` and
+    ``ALLOWED_FUNCTIONS``, for powers above ``MAX_POWER`` and for more than ``MAX_LENGTH``
+    characters.
     """
     fault = _fault(text, names)
     if fault:
         raise InputError(
             f"flow.field.expressions: {fault} found in {str(text)[:MAX_LENGTH]!r}; expected "
             f"numbers, the variables {', '.join(names)}, + - * / **, constant powers up to "
-            f"{MAX_POWER} and the functions {', '.join(FUNCTIONS)}"
+            f"{MAX_POWER} and the functions {', '.join(ALLOWED_FUNCTIONS)}"
         )
     return ast.parse(text.strip(), mode="eval").body
 
@@ -127,7 +135,7 @@ def _exponent(node: ast.expr) -> float:
 
 
 def _power(node: ast.AST) -> float:
-    """Largest product of nested exponents: numbers stay small in the exact algebra too."""
+    """Largest product of nested exponents, which bounds the numbers of the exact algebra."""
     inner = max((_power(child) for child in ast.iter_child_nodes(node)), default=1.0)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         return inner * max(1.0, abs(_exponent(node.right)))

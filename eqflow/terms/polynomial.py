@@ -1,4 +1,4 @@
-"""Monomials, each made from one of the degree below by one more variable."""
+"""Monomials and trigonometric functions of the variables."""
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -13,19 +13,22 @@ from eqflow.terms.base import Terms, whole
 
 if TYPE_CHECKING:
     import sympy
-from typing import TYPE_CHECKING
 
 
 def count(dim: int, degree: int) -> int:
-    """Number of monomials of ``dim`` variables up to ``degree``, the constant included."""
+    """Number of monomials of ``dim`` variables up to a degree."""
     return comb(dim + degree, degree)
 
 
 class Polynomial(Terms):
-    """Monomials up to ``degree`` by rising degree: ``1, x, y, x^2, x y, y^2, ...``.
+    """Monomials up to a degree, by rising degree: ``1, x, y, x^2, x y, y^2, ...``.
 
-    ``cross=False`` keeps the powers of single variables. Raises ``InputError`` for a degree that
-    is no whole number >= 0, and for too many terms.
+    Raises ``InputError`` for a degree that is no whole number >= 0, and for too many terms.
+
+    Args:
+        dim: Number of variables.
+        degree: Highest total degree.
+        cross: Whether products of different variables are among the terms.
     """
 
     def __init__(self, dim: int, degree: int, cross: bool = True) -> None:
@@ -47,7 +50,7 @@ class Polynomial(Terms):
         return terms
 
     def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
-        # a term is a row while they are multiplied: contiguous rows are several times faster
+        # terms are rows while they are multiplied: contiguous rows are several times faster
         variables = x.transpose(0, 1).contiguous().unbind()
         return torch.stack(self._products(torch.ones_like(variables[0]), variables)).transpose(0, 1)
 
@@ -58,7 +61,7 @@ class Polynomial(Terms):
 
 
 class Trigonometric(Terms):
-    """``sin(k x_j)``, then ``cos(k x_j)``, for ``k = 1 .. harmonics`` and every variable.
+    """Terms ``sin(k x_j)``, then ``cos(k x_j)``, for ``k = 1 .. harmonics`` and every variable.
 
     Raises ``InputError`` for ``harmonics`` that is no whole number >= 1, and for too many terms.
     """

@@ -13,7 +13,13 @@ from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import Network
 from eqflow.runtime import Draws, generator, global_means, normal, rows
-from eqflow.stationarity import FourierFunctions, WeakForm, hutchinson, orientation, rademacher
+from eqflow.stationarity import (
+    FourierFunctions,
+    hutchinson,
+    orientation,
+    rademacher,
+    uncorrelated_functions,
+)
 from eqflow.training.batches import Batch
 from eqflow.training.stage import StageModule
 from eqflow.training.velocities import KnownVelocityLoss
@@ -78,7 +84,7 @@ class WeakModule(StageModule):
         """Draw ``count`` test functions and the combination that makes moments uncorrelated."""
         z = sample.double()
         functions = FourierFunctions.of(z, count, seed=self.seed)
-        mix = WeakForm(z, torch.ones_like(z[:, :1]), functions).mix
+        mix = uncorrelated_functions(functions.slopes(z), functions.frequencies)
         parts = {"frequencies": functions.frequencies, "phases": functions.phases, "mix": mix}
         for name, part in {**parts, "sample": sample}.items():
             # a function of seed and snapshots: checkpoints need no copy

@@ -1,10 +1,11 @@
 """Weak form of a polynomial library on snapshots with measurement noise (method section 5).
 
-Snapshots are ``y = x + s eps``, ``eps ~ N(0, I)``, in units of each feature's standard deviation.
-Noise blurs: ``E f(y) = E exp(s^2/2 Laplacian) f(x)``. So ``exp(-s^2/2 Laplacian) f`` at ``y``, for
-which we write ``f^``, is an unbiased estimate of ``f(x)``. It has a closed form for monomials
-(``polynomial``), for products with derivatives of test functions (``products``) and hence for the
-moments of the weak form (``weak``). A size ``s`` that is not known can be estimated (``profile``).
+Snapshots are ``y = x + s eps`` with ``eps ~ N(0, I)``, in units of each feature's standard
+deviation. The noise blurs means, ``E f(y) = E exp(s^2/2 Laplacian) f(x)``, so that the function
+``f^ = exp(-s^2/2 Laplacian) f`` at ``y`` is an unbiased estimate of ``f(x)``. It has a closed form
+for monomials and for their products with derivatives of test functions (:mod:`.polynomial`), hence
+for the moments of the weak form (:mod:`.weak`). An unknown size ``s`` is estimated
+(:mod:`.profile`).
 """
 
 from eqflow.discovery.noise.polynomial import NoisyPolynomial, check_noise

@@ -1,11 +1,12 @@
 """Unbiased estimates of monomials, and of means of their products, from noisy states.
 
-With ``f^ = exp(-s^2/2 Laplacian) f``, an estimate of ``f`` at the clean state from the noisy one:
+With ``f^ = exp(-s^2/2 Laplacian) f``, the estimate of ``f(x)`` from the noisy state ``y``,
 
-- ``(x^a)^ = s^|a| He_a(y / s)``, and its derivatives are the estimates of those of ``x^a``;
-- ``(f g)^ = sum_e (-s^2)^|e| / e!  d^e f^  d^e g^`` over multi-indices ``e``. The sum ends with the
-  derivatives of a monomial, which are lower monomials: it gives the means of ``x^a x^b`` from
-  those of the products of the estimates.
+- ``(x^a)^ = s^|a| He_a(y / s)`` with the Hermite polynomials ``He_a``, and the derivatives of this
+  estimate are the estimates of the derivatives of ``x^a``;
+- ``(f g)^ = sum_e (-s^2)^|e| / e!  d^e f^  d^e g^`` over multi-indices ``e``. If ``f`` is a
+  monomial the sum is finite. It gives the means of ``x^a x^b`` from those of the products of the
+  estimates.
 """
 
 from copy import copy
@@ -19,25 +20,33 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.terms import Polynomial, Terms
 
-LARGEST = 0.5
-"""Largest noise, relative to a feature's observed standard deviation, that is corrected for."""
+MAX_NOISE_STD = 0.5
+"""Largest noise that is corrected for, in observed standard deviations of a feature."""
 
 
 class Shift(NamedTuple):
-    """``d^e x^a / e! = factor x^(a - e)``, in standardised units, for all ``terms`` ``a >= e``."""
+    """Derivatives ``d^e x^a / e! = factor x^(a - e)`` of one order ``e``, in standardised units.
+
+    ``terms`` are the indices of the monomials ``a >= e``, ``lower`` those of ``a - e``.
+    """
 
     order: tuple[int, ...]
-    terms: Tensor
-    lower: Tensor
-    factor: Tensor
+    terms: Int[Tensor, " k"]
+    lower: Int[Tensor, " k"]
+    factor: Float[Tensor, " k"]
 
 
 class NoisyPolynomial:
-    """Unbiased estimates of the monomials of raw states from noisy standardised states.
+    """Unbiased estimates of the monomials of raw states, from noisy standardised states.
 
-    ``mean`` and ``std`` (dim,) take raw states to standardised ones; ``noise_std`` is the size of
-    the noise there, a fraction of each feature's observed standard deviation. Raises
-    ``InputError`` for terms that are no polynomial and for noise outside ``[0, LARGEST]``.
+    Raises ``InputError`` for terms that are no polynomial, and for noise outside
+    ``[0, MAX_NOISE_STD]``.
+
+    Args:
+        terms: The monomials.
+        mean: Mean of the raw noisy states.
+        std: Standard deviation of the raw noisy states.
+        noise_std: Size ``s`` of the noise, in units of ``std``.
     """
 
     def __init__(
@@ -55,20 +64,20 @@ class NoisyPolynomial:
         self.shifts = _shifts(self.powers, self.std)
 
     def at(self, noise_std: float) -> "NoisyPolynomial":
-        """The same library for noise of another size."""
+        """The same monomials for noise of another size."""
         other = copy(self)
         other.noise_std = float(noise_std)
         return other
 
     def __getitem__(self, columns: Int[Tensor, " k"]) -> "NoisyPolynomial":
-        """Some of the terms; with a monomial all its divisors must be among them."""
+        """Some of the monomials, which must include all divisors of each."""
         part = copy(self)
         part.powers = self.powers[columns]
         part.shifts = _shifts(part.powers, self.std)
         return part
 
     def __call__(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n terms"]:
-        """``prod_j He_{a_j}`` of every monomial, by ``He_{k+1} = y He_k - k s^2 He_{k-1}``."""
+        """Estimates ``prod_j He_{a_j}``, by ``He_{k+1} = y He_k - k s^2 He_{k-1}``."""
         y, variance = (self.mean + self.std * z).T, (self.noise_std * self.std[:, None]) ** 2
         powers = [torch.ones_like(y), y]
         for k in range(1, int(self.powers.max())):
@@ -80,7 +89,7 @@ class NoisyPolynomial:
         return values.T
 
     def gram(self, plain: Float[Tensor, "terms terms"]) -> Float[Tensor, "terms terms"]:
-        """Means of ``x^a x^b`` from the ``plain`` means of the products of the estimates."""
+        """Estimated means of ``x^a x^b``, from the means of the products of the estimates."""
         gram = torch.zeros_like(plain)
         for shift in self.shifts:
             weight = self.weight(shift) * prod(map(factorial, shift.order))
@@ -90,16 +99,16 @@ class NoisyPolynomial:
         return gram
 
     def weight(self, shift: Shift) -> float:
-        """``(-s^2)^|e|``."""
+        """Factor ``(-s^2)^|e|`` of the derivatives of order ``e``."""
         return (-(self.noise_std**2)) ** sum(shift.order)
 
 
 def check_noise(terms: Terms, noise_std: float) -> None:
-    """Refuse noise that cannot be corrected for."""
-    if not 0 <= noise_std <= LARGEST:
+    """Raise ``InputError`` for noise that cannot be corrected for."""
+    if not 0 <= noise_std <= MAX_NOISE_STD:
         raise InputError(
             f"flow.training.noise_std={noise_std} found; expected a fraction of each feature's "
-            f"standard deviation from 0 to {LARGEST}"
+            f"standard deviation from 0 to {MAX_NOISE_STD}"
         )
     if not isinstance(terms, Polynomial):
         raise InputError(
@@ -123,21 +132,22 @@ def _shift(place: dict[tuple[int, ...], int], e: tuple[int, ...], std: Tensor) -
 
 
 class Products(NamedTuple):
-    """The moments of ``x^a d_j`` as a list: ``factor``, a term ``l`` and a derivative ``d^F phi``.
+    """The moments of all unknowns as sums of products of a monomial and a wave's derivative.
 
-    The moments of unknown ``(a, j)`` are the sum of ``factor x_l^ d^F phi`` over its entries.
-    ``orders`` (derivatives, dim) are the multi-indices ``F``.
+    The moment of unknown ``(a, j)``, of the term ``x^a`` in equation ``j``, is the sum of ``factor
+    x_l^ d^F phi`` over the entries with its index in ``unknown``. Each entry has a monomial ``l``,
+    its ``term``, and a ``derivative``, the row of ``F`` in ``orders`` (derivatives, dim).
     """
 
-    orders: Tensor
-    unknown: Tensor
-    term: Tensor
-    derivative: Tensor
-    factor: Tensor
+    orders: Int[Tensor, "derivatives dim"]
+    unknown: Int[Tensor, " entries"]
+    term: Int[Tensor, " entries"]
+    derivative: Int[Tensor, " entries"]
+    factor: Float[Tensor, " entries"]
 
     @classmethod
     def of(cls, library: NoisyPolynomial, rms: Float[Tensor, " terms"]) -> "Products":
-        """Those of a library whose terms are scaled to unit ``rms``."""
+        """Products of a library whose terms are scaled to unit ``rms``."""
         dim = len(library.std)
         place: dict[tuple[int, ...], int] = {}
         entries = []

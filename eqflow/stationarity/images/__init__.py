@@ -1,1 +1,1 @@
-"""The weak form of images on a periodic grid."""
+"""Weak form of images on a periodic grid."""

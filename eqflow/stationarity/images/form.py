@@ -1,8 +1,9 @@
-"""Moments of a library of images, image by image and block by block.
+"""Weak form of a library of images, with the blocks of an image as observations.
 
-The observations that the covariance of the moments is taken from are blocks of an image: images
-alone are often fewer than the moments. Blocks are correlated, so their effective number is smaller
-(:func:`inflation`), and a test counts all those of an image, or of a group of images, as one.
+There are often fewer images than moments, too few for the covariance of the moments. It is
+therefore taken over blocks of images. Blocks of an image are correlated, so that their effective
+number is smaller (:func:`inflation`), and a test counts the blocks of an image, or of a group, as
+one.
 """
 
 from collections.abc import Callable
@@ -19,32 +20,37 @@ from eqflow.stationarity.form import Form, Sums, uncorrelated
 from eqflow.stationarity.images.functions import LocalFunctions
 
 Theta = Callable[[Tensor], Tensor]
+"""Values of the terms at images, ``(n, channels, *grid)`` to ``(n, terms, *grid)``."""
 
 
-BLOCKS = 4
-"""Blocks along each side of an image, fewer where the side is not divisible."""
+BLOCKS_PER_SIDE = 4
+"""Blocks along each side of an image; fewer if they do not divide it."""
 
 
 class Moments(NamedTuple):
-    """``each`` block's moments of every term in every equation; ``gram`` of the terms by image."""
+    """Moments of each block of images, and means of products of terms of each image.
 
-    each: Float[Tensor, "n blocks functions terms channels"]
+    ``blocks[i, b, m, a, j]`` is the moment of term ``a`` in equation ``j`` against functional
+    ``m``.
+    """
+
+    blocks: Float[Tensor, "n blocks functions terms channels"]
     gram: Float[Tensor, "n terms terms"]
 
     def sums(self) -> Sums:
         """Sums over the images."""
-        return Sums(self.each.mean(1).sum(0), self.gram.sum(0), len(self.each))
+        return Sums(self.blocks.mean(1).sum(0), self.gram.sum(0), len(self.blocks))
 
 
 def moments(
     z: Float[Tensor, "n channels height width"], theta: Theta, functions: LocalFunctions
 ) -> Moments:
-    """Moments of standardised images, where ``theta`` gives the terms' values, float64."""
-    found = [_of_one(image.double(), theta, functions) for image in z]
-    return Moments(*map(torch.stack, zip(*found, strict=True)))
+    """Moments of standardised images ``z``, at which ``theta`` gives the terms; float64."""
+    parts = [_of_image(image.double(), theta, functions) for image in z]
+    return Moments(*map(torch.stack, zip(*parts, strict=True)))
 
 
-def _of_one(
+def _of_image(
     z: Float[Tensor, "channels height width"], theta: Theta, functions: LocalFunctions
 ) -> tuple[Tensor, Tensor]:
     values = theta(z[None])[0]
@@ -52,12 +58,12 @@ def _of_one(
     slopes, tested = (_blocks(image) for image in (functions.slopes(z), tested))
     products = slopes @ tested.mT / slopes.shape[2]
     by_feature = products.unflatten(2, (-1, len(values)))
-    each = torch.einsum("bmja,mjc->bmac", by_feature, functions.weights)
-    return each, second_moments(values[None])
+    blocks = torch.einsum("bmja,mjc->bmac", by_feature, functions.weights)
+    return blocks, second_moments(values[None])
 
 
 def second_moments(values: Float[Tensor, "n terms height width"]) -> Float[Tensor, "terms terms"]:
-    """Means of the products of terms over images and places."""
+    """Means of the products of two terms over images and places."""
     rows = values.transpose(0, 1).flatten(1)
     return rows @ rows.T / rows.shape[1]
 
@@ -69,75 +75,76 @@ def _blocks(x: Float[Tensor, "k height width"]) -> Float[Tensor, "blocks k place
 
 
 def block_count(sides: tuple[int, int]) -> int:
-    """Number of blocks of an image."""
+    """Number of blocks of an image with these sides."""
     return prod(map(_parts, sides))
 
 
 def _parts(side: int) -> int:
-    return next(k for k in range(BLOCKS, 0, -1) if side % k == 0)
+    return next(k for k in range(BLOCKS_PER_SIDE, 0, -1) if side % k == 0)
 
 
-def inflation(each: Float[Tensor, "rows k"], groups: Int[Tensor, " rows"]) -> float:
-    """By how much the variance of a mean exceeds that of as many independent rows; at least 1.
+def inflation(rows: Float[Tensor, "n k"], groups: Int[Tensor, " n"]) -> float:
+    """Variance of the mean of correlated rows, relative to that of independent ones; at least 1.
 
-    ``groups`` label the rows that are correlated.
+    Rows with the same number in ``groups`` are correlated. The ratio is averaged over columns.
     """
-    centred = each - each.mean(0)
+    centred = rows - rows.mean(0)
     ratio = summed(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
     return max(1.0, float(ratio.mean()))
 
 
 class ImageForm(Form):
-    """Moments of a library on standardised images; an observation is a block of one.
+    """Moments of a library on standardised images, block by block.
 
-    ``groups`` (n x blocks,) say which blocks are correlated; ``total`` the sums over all images,
-    those of the sample if left out. The combined functions have moments that are uncorrelated on
-    average over the library.
+    The test functionals are combined so that the moments of the terms are uncorrelated over blocks,
+    on average over the library.
+
+    Args:
+        sample: Moments of the blocks of a sample of images.
+        groups: Number of the group of each block, images in turn.
+        total: Sums over all images, from which the mean moments are taken; those over the sample by
+            default.
+        rms: Root mean squares that the terms are divided by; those of the images by default.
     """
 
     def __init__(
         self,
-        found: Moments,
+        sample: Moments,
         groups: Int[Tensor, " observations"],
         total: Sums | None = None,
         rms: Float[Tensor, " terms"] | None = None,
     ) -> None:
-        tested, gram, images = total or found.sums()
+        tested, gram, images = total or sample.sums()
         self.dim = tested.shape[2]
         self.rms = (gram.diagonal() / images).sqrt() if rms is None else rms
         self.gram = gram / images / torch.outer(self.rms, self.rms)
-        self.each = (found.each / self.rms[:, None]).flatten(0, 1).flatten(2)
-        self.size = len(self.each)
-        self.count = self.size * images / len(found.gram)
+        self.blocks = (sample.blocks / self.rms[:, None]).flatten(0, 1).flatten(2)
+        self.sample_size = len(self.blocks)
+        self.count = self.sample_size * images / len(sample.gram)
         self.groups = groups
-        self.total = self.count / inflation(self.each.flatten(1), groups)
+        self.effective_size = self.count / inflation(self.blocks.flatten(1), groups)
         self.plain_jacobian = (tested / images / self.rms[:, None]).flatten(1)
 
     @cached_property
     def mix(self) -> Float[Tensor, "functions m"]:
-        """Coefficients of the combined functions."""
-        by_function = self.each.transpose(0, 1).flatten(1)
-        return uncorrelated(by_function @ by_function.T / self.size, self.dim)
+        by_function = self.blocks.transpose(0, 1).flatten(1)
+        return uncorrelated(by_function @ by_function.T / self.sample_size, self.dim)
 
     @cached_property
-    def turned(self) -> Float[Tensor, "n unknowns functions"]:
-        """The moments with unknowns first: sums over functions are then along rows."""
-        return self.each.mT.contiguous()
+    def _transposed(self) -> Float[Tensor, "n unknowns functions"]:
+        # sums over functions then run along contiguous rows
+        return self.blocks.mT.contiguous()
 
     def set_effective_size(self, xi: Float[Tensor, " unknowns"]) -> None:
-        """Count ``total`` by how much the field's own moments are correlated within an image."""
-        self.total = self.count / inflation(self.moments(xi) @ self.mix, self.groups)
+        self.effective_size = self.count / inflation(self.moments(xi) @ self.mix, self.groups)
 
     def moments(self, xi: Float[Tensor, " unknowns"]) -> Float[Tensor, "n functions"]:
-        """``v . grad phi_m`` of every block, for the plain test functions."""
-        return self.each @ xi
+        return self.blocks @ xi
 
-    def along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
-        """``theta_k . grad f`` of every block, for the combination ``f = u . phi``."""
-        return self.turned @ (self.mix @ u)
+    def moments_along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
+        return self._transposed @ (self.mix @ u)
 
-    def noise(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
-        """``B_kl = cov(theta_k . grad phi, theta_l . grad phi)`` weighted by ``root root^T``."""
-        combined = torch.einsum("nmk,mr->nrk", self.each, self.mix @ root).flatten(0, 1)
+    def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
+        combined = torch.einsum("nmk,mr->nrk", self.blocks, self.mix @ root).flatten(0, 1)
         mean = root.T @ self.jacobian
-        return combined.T @ combined / self.size - mean.T @ mean
+        return combined.T @ combined / self.sample_size - mean.T @ mean

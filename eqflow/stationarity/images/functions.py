@@ -1,11 +1,11 @@
 """Test functionals of images: averages over the grid of waves of local linear features.
 
-``phi_m(z) = mean_r cos(w_m . f(z)(r) + b_m)`` where ``f`` are features of each channel around a
-place ``r``, so that ``v . grad phi_m = mean_r -sin(w_m . f(z)(r) + b_m) w_m . f(v)(r)``
-(method section 5).
+``phi_m(z) = mean_r cos(w_m . f(z)(r) + b_m)``, where ``f(z)(r)`` are features of every channel
+around the place ``r``. The rate of ``phi_m`` along a velocity ``v`` is ``v . grad phi_m = mean_r
+-sin(w_m . f(z)(r) + b_m) w_m . f(v)(r)`` (method section 5).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import log, pi
 
@@ -14,18 +14,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.runtime import Draws, generator
+from eqflow.stationarity.functions import RandomWaves
 from eqflow.terms import OPERATORS
 
 Image = Float[Tensor, "*batch height width"]
 
 
-JOINT = 2
-"""Features that one functional looks at, at most."""
+MAX_JOINT_FEATURES = 2
+"""Largest number of features, drawn at random, that one functional depends on."""
 
 
 @cache
-def _symbols(height: int, width: int, device: torch.device) -> Float[Tensor, "k height half"]:
-    """What multiplies a wave in the Laplacian, and in two averages with the nearest neighbours."""
+def _symbols(height: int, width: int, device: torch.device) -> Float[Tensor, "2 height half"]:
+    """Fourier multipliers of the Laplacian and of two averages over the nearest neighbours."""
     y = 2 * pi * torch.fft.fftfreq(height, dtype=torch.double, device=device)[:, None]
     x = 2 * pi * torch.fft.rfftfreq(width, dtype=torch.double, device=device)
     blur = ((1 + y.cos()) * (1 + x.cos()) / 4) ** 2
@@ -33,10 +34,11 @@ def _symbols(height: int, width: int, device: torch.device) -> Float[Tensor, "k 
 
 
 def features(x: Image, directed: bool = False) -> Float[Tensor, "features *batch height width"]:
-    """Local linear features of images: themselves, Laplacian, blur; float64.
+    """Local linear features of images: the values, their Laplacian and a blur, float64.
 
-    If ``directed`` also both gradients: the others tell nothing of fields that a reflection of
-    the grid reverses, where it keeps the law.
+    With ``directed`` also the two components of the gradient. Without these the functionals are
+    unchanged by a reflection of the grid, and where the reflection keeps the distribution they do
+    not detect fields that it reverses.
     """
     sides = (x.shape[-2], x.shape[-1])
     symbols = _symbols(*sides, x.device).unflatten(0, (-1, *(1,) * (x.ndim - 2)))
@@ -45,16 +47,14 @@ def features(x: Image, directed: bool = False) -> Float[Tensor, "features *batch
 
 
 @dataclass(frozen=True, eq=False)
-class LocalFunctions:
-    """Functionals of standardised images.
+class LocalFunctions(RandomWaves):
+    """Test functionals ``phi_m`` of standardised images.
 
-    ``frequencies`` (functions, features x channels) count features in standard deviations, whose
-    ``mean`` and ``std`` (features, channels) are those of the data; ``phases`` (functions,).
-    ``seed`` tells functions apart; ``directed`` ones look at gradients too.
+    ``frequencies`` (functions, features x channels) multiply features less their ``mean`` and
+    divided by their ``std``, each (features, channels). Functionals of one ``seed`` are the same up
+    to their number; ``directed`` ones look at gradients too.
     """
 
-    frequencies: Float[Tensor, "functions inputs"]
-    phases: Float[Tensor, " functions"]
     mean: Float[Tensor, "features channels"]
     std: Float[Tensor, "features channels"]
     seed: int
@@ -69,41 +69,30 @@ class LocalFunctions:
         seed: int = 0,
         directed: bool = False,
     ) -> "LocalFunctions":
-        """``count`` functionals, each of a few features drawn at random.
+        """Draw ``count`` functionals, each of at most ``MAX_JOINT_FEATURES`` features.
 
-        Frequencies are log-uniform in ``scales``, per standard deviation of a feature in ``z``.
+        Frequencies are log-uniform between the two ``scales``, in inverse standard deviations of a
+        feature over the standardised images ``z``.
         """
         f, draw = features(z.double(), directed), generator(seed, Draws.TEST_FUNCTIONS)
         mean, std = f.mean((1, 3, 4)), f.std((1, 3, 4))
         size, low, high = std.numel(), log(scales[0]), log(scales[1])
         w = torch.randn(count, size, generator=draw, dtype=torch.double)
         order = torch.rand(count, size, generator=draw).argsort(1).argsort(1)
-        chosen = order < torch.randint(1, JOINT + 1, (count, 1), generator=draw)
+        chosen = order < torch.randint(1, MAX_JOINT_FEATURES + 1, (count, 1), generator=draw)
         level = torch.rand(count, 1, generator=draw, dtype=torch.double)
         phases = 2 * pi * torch.rand(count, generator=draw, dtype=torch.double)
         w = w * chosen * torch.exp(low + (high - low) * level)
         return cls(w.to(z.device), phases.to(z.device), mean, std, seed, directed)
 
-    def to(self, device: torch.device | str) -> "LocalFunctions":
-        """The same functionals on another device."""
-        names = ("frequencies", "phases", "mean", "std")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
-
-    def first(self, count: int) -> "LocalFunctions":
-        """The first ``count`` of them."""
-        return replace(self, frequencies=self.frequencies[:count], phases=self.phases[:count])
-
-    def __len__(self) -> int:
-        return len(self.phases)
-
     def features(self, x: Image) -> Float[Tensor, "features *batch height width"]:
-        """What the functionals look at."""
+        """Features of images that the functionals depend on."""
         return features(x, self.directed)
 
     def slopes(
         self, z: Float[Tensor, "channels height width"]
     ) -> Float[Tensor, "functions height width"]:
-        """``-sin(w_m . f + b_m)`` at each place of one image."""
+        """Slopes ``-sin(w_m . f + b_m)`` at each place of one image."""
         scale = (len(self.std), -1, 1, 1)
         f = (self.features(z) - self.mean.view(scale)) / self.std.view(scale)
         angles = torch.addmm(self.phases[:, None], self.frequencies, f.flatten(2).flatten(0, 1))
@@ -111,7 +100,7 @@ class LocalFunctions:
 
     @property
     def weights(self) -> Float[Tensor, "functions features channels"]:
-        """What multiplies the features of a velocity."""
+        """Factors of the features of a velocity in ``v . grad phi_m``."""
         return self.frequencies.view(-1, *self.std.shape) / self.std
 
     def moments(
@@ -119,9 +108,8 @@ class LocalFunctions:
         velocity: Float[Tensor, "n channels height width"],
         z: Float[Tensor, "n channels height width"],
     ) -> Float[Tensor, "n functions"]:
-        """``v . grad phi_m`` of every image, float64."""
-        found = []
+        moments = []
         for v, image in zip(velocity.double(), z.double(), strict=True):
             along = self.weights.flatten(1) @ self.features(v).flatten(2).flatten(0, 1)
-            found.append((self.slopes(image).flatten(1) * along).mean(1))
-        return torch.stack(found)
+            moments.append((self.slopes(image).flatten(1) * along).mean(1))
+        return torch.stack(moments)
