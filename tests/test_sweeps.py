@@ -22,7 +22,7 @@ from runs import ROOT, TINY
 from callbacks import Pruning
 from callbacks.pruning import open_storage
 from eqflow.cli import main
-from eqflow.cli.processes.launch import launch, tuned
+from eqflow.cli.processes import launch
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Status, read_status, recorded
 from eqflow.cli.sweeps.job import take_gpu
@@ -342,12 +342,12 @@ def test_the_space_is_written_as_hydra_writes_sweeps():
 
 def test_the_tuned_metric_is_the_one_named_or_the_first_there():
     metrics = {"residual/relative": 0.1, "other": 2.0}
-    assert tuned(None, metrics) == 0.1
-    assert tuned("other", metrics) == 2.0
-    assert tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
-    assert tuned("other", {}) is None
+    assert launch.tuned(None, metrics) == 0.1
+    assert launch.tuned("other", metrics) == 2.0
+    assert launch.tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
+    assert launch.tuned("other", {}) is None
     with pytest.raises(InputError, match="metric=nope was not measured"):
-        tuned("nope", metrics)
+        launch.tuned("nope", metrics)
 
 
 def test_a_status_tells_how_a_job_ended(tmp_path):

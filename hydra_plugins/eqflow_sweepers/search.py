@@ -16,7 +16,6 @@ from omegaconf import DictConfig, ListConfig
 
 from eqflow.errors import InputError
 from hydra_plugins.eqflow_sweepers.common import check_jobs, closing, open_folder, pin_folder
-from hydra_plugins.eqflow_sweepers.figures import draw
 from hydra_plugins.eqflow_sweepers.space import Space, parse
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ class OptunaSweeper(Sweeper):
         check_jobs(self._context, self._config, [[*fixed, *_overrides(drawn.params)]])
 
     def _search(self, fixed: list[str], space: Space, folder: Path) -> None:
+        from eqflow.report.sweep.plots import write_search_figures
+
         study = self._study()
         recover(study)
         while (left := self.n_trials - _settled(study)) > 0:
@@ -102,7 +103,7 @@ class OptunaSweeper(Sweeper):
                 log.warning("a trial ended without a word: %s", error)
             for trial in trials:
                 tell(study, trial, folder / _subfolder(trial))
-        draw(study, self._metrics(), folder)
+        write_search_figures(study, self._metrics(), folder / "figures")
         _report(study)
 
     def _study(self) -> "optuna.Study":

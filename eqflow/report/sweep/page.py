@@ -3,15 +3,12 @@
 import csv
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
-from matplotlib import rc_context
-
 from eqflow.report.html import write_page
-from eqflow.report.style import STYLE
 from eqflow.report.sweep.comparison import Comparison, Job
-from eqflow.report.sweep.parallel import parallel
+from eqflow.report.sweep.plots import RANKED_TRIALS, importances, parallel_coordinates, png
+from eqflow.report.sweep.study import study_of
 from eqflow.runtime import replacing, write_json
 
 SHOWN = 5
@@ -34,8 +31,14 @@ def write_sweep(
     compared = Comparison(jobs, metric, maximise)
     _write_json(folder / "sweep.json", compared)
     _write_csv(folder / "sweep.csv", compared)
-    drawn = {name: b64encode(png).decode() for name, png in (pictures or {}).items()}
-    content = {"sweep": compared, "shown": SHOWN, "lines": _drawn(compared), "pictures": drawn}
+    images = {name: _encoded(image) for name, image in (pictures or {}).items()}
+    study = study_of(compared)
+    lines = parallel_coordinates(study)
+    drawn = any(name.startswith("importances") for name in images)  # by the search itself
+    if len(study.trials) >= RANKED_TRIALS and len(compared.varying) > 1 and not drawn:
+        images["importances"] = _encoded(png(importances(study)))
+    content = {"sweep": compared, "shown": SHOWN, "pictures": images}
+    content["lines"] = _encoded(png(lines)) if lines else ""
     write_page(folder / "report.html", "sweep.html.j2", title=_title(folder), **content)
 
 
@@ -44,13 +47,8 @@ def _title(folder: Path) -> str:
     return " ".join(folder.resolve().parts[-2:])
 
 
-def _drawn(compared: Comparison) -> str:
-    """The parallel coordinates, encoded; empty if there is nothing to compare."""
-    with rc_context(STYLE):
-        if not (figure := parallel(compared)):
-            return ""
-        figure.savefig(png := BytesIO(), format="png")
-    return b64encode(png.getvalue()).decode()
+def _encoded(image: bytes) -> str:
+    return b64encode(image).decode()
 
 
 def _write_json(path: Path, compared: Comparison) -> None:
