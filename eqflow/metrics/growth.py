@@ -19,6 +19,7 @@ from torch import Tensor
 
 from eqflow.runtime import Draws, generator
 from eqflow.simulate import inside
+from eqflow.simulate.ode import rk4_step
 from eqflow.stationarity import Velocity, jacobian
 
 STEPS = 10
@@ -112,17 +113,6 @@ def growth(
         square = [velocity(x).double().square().mean(1) for x in path[settling * STEPS :: STEPS]]
         speed[stayed] = torch.stack(square).mean(0)[stayed]
     return Growth(rates, speed, window, settling * window)
-
-
-def rk4_step(
-    velocity: Velocity, x: Float[Tensor, "batch dim"], dt: float
-) -> Float[Tensor, "batch dim"]:
-    """Where the classical method of order four takes states in ``dt``; can be differentiated."""
-    k1 = velocity(x)
-    k2 = velocity(x + dt / 2 * k1)
-    k3 = velocity(x + dt / 2 * k2)
-    k4 = velocity(x + dt * k3)
-    return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
 def _logarithms(
