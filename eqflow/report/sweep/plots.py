@@ -1,41 +1,38 @@
-"""Optuna's plots of a study: a search, or the jobs of a sweep made one."""
+"""Optuna's plots of a study: of a search, or of the jobs of a sweep made a study."""
 
 import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import optuna
 from matplotlib import pyplot, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from optuna.distributions import CategoricalDistribution
+from optuna.visualization import matplotlib as plots
 
 from eqflow.report.style import STYLE
 from eqflow.runtime import replacing
 
-if TYPE_CHECKING:
-    import optuna
-
 RANKED_TRIALS = 50
-"""Fewest trials for importances on a sweep's page: of less than five in the best tenth they are
-chance."""
+"""Fewest trials for importances on the page of a sweep: the best tenth then holds five trials, as
+the method asks for."""
 
 
-def parallel_coordinates(study: "optuna.Study") -> Figure | None:
-    """A line for each trial from its value through its parameters.
+def parallel_coordinates(study: optuna.Study) -> Figure | None:
+    """Parallel coordinates: a line for each trial from its value through its parameters.
 
-    Dark is better, and the line of the best trial is thick. Words of an axis stand in the order in
-    which trials first have them. None for fewer than two trials, and where nothing varies.
+    Dark is better, and the line of the best trial is thick. Words of a parameter stand in the order
+    in which the trials first have them. None for fewer than two trials and for no parameters.
     """
-    from optuna.distributions import CategoricalDistribution
-    from optuna.visualization.matplotlib import plot_parallel_coordinate
-
     space = {n: d for trial in study.trials for n, d in trial.distributions.items()}
     if len(study.trials) < 2 or not space:
         return None
     (name,) = study.metric_names or ["value"]
-    axes = _drawn(plot_parallel_coordinate, study, target_name=name)
+    axes = _drawn(plots.plot_parallel_coordinate, study, target_name=name)
     _draw_best_last(axes.collections[0], study.direction.name == "MAXIMIZE")
     # in full: Optuna shortens names, and options of one part would read alike
     axes.set_xticks(range(len(space) + 1), [name, *sorted(space)], rotation=340, ha="left")
@@ -47,39 +44,34 @@ def parallel_coordinates(study: "optuna.Study") -> Figure | None:
     return _sized(axes, max(7.0, width), max(4.0, 0.17 * max(map(len, listed), default=0)))
 
 
-def importances(study: "optuna.Study", **objective: Any) -> Figure:
+def importances(study: optuna.Study, **objective: Any) -> Figure:
     """How much the values of each parameter in the best tenth of the trials differ from all.
 
-    PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255); ``objective`` are the target of
-    one of several objectives and its name.
+    PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255). ``objective`` are the target and
+    its name where the study has several objectives.
     """
-    from optuna.importance import PedAnovaImportanceEvaluator
-    from optuna.visualization.matplotlib import plot_param_importances
-
-    evaluator = PedAnovaImportanceEvaluator()
-    return _sized(_drawn(plot_param_importances, study, evaluator, **objective))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return _sized(_drawn(plots.plot_param_importances, study, evaluator, **objective))
 
 
-def write_search_figures(study: "optuna.Study", metrics: list[str], folder: Path) -> None:
+def write_search_figures(study: optuna.Study, metrics: list[str], folder: Path) -> None:
     """Write ``history_*.png`` and ``importances_*.png`` of every objective into ``folder``.
 
-    ``metrics`` are the names of the objectives; for two, ``pareto_front.png`` is written too.
-    Nothing is written for fewer than two complete trials.
+    ``metrics`` are the names of the objectives; for two of them ``pareto_front.png`` is written
+    too. Nothing is written for fewer than two complete trials.
     """
-    from optuna.trial import TrialState
-    from optuna.visualization import matplotlib as plots
-
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len(complete) < 2:
         return
-    figures = {}
+    figures: dict[str, Figure] = {}
     for k, metric in enumerate(metrics):
         objective: dict[str, Any] = {"target_name": metric}
         if len(metrics) > 1:
             objective["target"] = lambda trial, k=k: trial.values[k]
         name = metric.replace("/", "_").replace(" ", "_")
         history = _drawn(plots.plot_optimization_history, study, **objective)
-        figures[f"history_{name}"] = _sized(history)
-        figures[f"importances_{name}"] = importances(study, **objective)
+        figures |= {f"history_{name}": _sized(history)}
+        figures |= {f"importances_{name}": importances(study, **objective)}
     if len(metrics) == 2:
         front = _drawn(plots.plot_pareto_front, study, target_names=metrics)
         figures["pareto_front"] = _sized(front)
