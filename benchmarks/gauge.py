@@ -33,7 +33,7 @@ from torch import Tensor  # noqa: E402
 from data_modules import Ring  # noqa: E402
 from eqflow.evaluation import gauge  # noqa: E402
 from eqflow.fields import Ensemble, VelocityField, build_ensemble  # noqa: E402
-from eqflow.metrics import band, resampled  # noqa: E402
+from eqflow.metrics import band, bootstrapped  # noqa: E402
 from eqflow.score import Score, build_score  # noqa: E402
 from eqflow.snapshots import Snapshots, split  # noqa: E402
 from eqflow.training import (  # noqa: E402
@@ -143,7 +143,7 @@ def measure(name: str, seeds: int, steps: int) -> None:
     cosines = (found.fields @ found.truth).abs()  # type: ignore[operator]
     print("|cos| to the truth: " + ", ".join(f"{q:.2f}" for q in cosines.sort().values.tolist()))
     for functional, bands in found.bands().items():
-        values = resampled(functional, x, found.fields.view(-1, *x.shape))
+        values = bootstrapped(functional, x, found.fields.view(-1, *x.shape))
         print(f"{functional}, truth {bands.truth:.3f}")
         row("diverse", bands.diverse, bands.truth)
         row("seeds alone, all kinds", bands.seeds, bands.truth)

@@ -41,7 +41,7 @@ def numbers(identifiability: Identifiability) -> dict[str, Any]:
         "spread": {
             "diverse": identifiability.spread.total,
             "seeds": identifiability.spread.seeds,
-            "unrelated": identifiability.unrelated,
+            "unrelated": identifiability.chance,
         },
         "shares": identifiability.spread.shares,
         "cos": {
@@ -62,7 +62,7 @@ def verdict(identifiability: Identifiability) -> str:
     """How far the snapshots decide, what else does, and whether the truth is among the fields."""
     shares = identifiability.spread.shares
     common, chance = (
-        _percent(1 - part) for part in (identifiability.spread.total, identifiability.unrelated)
+        _percent(1 - part) for part in (identifiability.spread.total, identifiability.chance)
     )
     sentences = [
         f"{len(identifiability.fields)} fields that differ on purpose have {common} of their "
@@ -120,10 +120,10 @@ def figure(identifiability: Identifiability) -> Figure:
     _cosines(cosines, identifiability)
     _bands(bands, identifiability.bands())
     places = below.subplots(1, 2, sharex=True, sharey=True)
-    most = identifiability.diverse_points.quantile(0.99).item()
+    most = identifiability.total_at_states.quantile(0.99).item()
     kinds = {
-        "all fields": identifiability.diverse_points,
-        "fields of equal factors": identifiability.seed_points,
+        "all fields": identifiability.total_at_states,
+        "fields of equal factors": identifiability.within_at_states,
     }
     for axes, (name, spread) in zip(places, kinds.items(), strict=True):
         dots = _states(axes, identifiability.states, spread, most)
