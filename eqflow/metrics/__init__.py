@@ -1,4 +1,4 @@
-"""Measures of a field: what it preserves, its residual, what it resembles and its chaos."""
+"""Measures of velocity fields: preservation, residual, similarity, chaos, spread of many fields."""
 
 from eqflow.metrics.alignment import aligning_signs, chance_spread, unit_fields
 from eqflow.metrics.functionals import FUNCTIONALS, band, bootstrapped, within_cells
