@@ -208,7 +208,7 @@ def known_identifiability(truth=True):
 def test_the_report_says_what_explains_the_spread(truth, tmp_path):
     found = known_identifiability(truth)
     assert found.spread.shares["kind"] > 0.99
-    assert "Seeds alone show 0 %" in verdict(found)
+    assert "Seeds alone make up 0 %" in verdict(found)
     assert "The factor that explains most is kind, 100 %" in verdict(found)
     assert ("The true circulation is " in verdict(found)) == truth
     write_identifiability(tmp_path, found)
@@ -234,7 +234,7 @@ def test_factors_are_what_varies_and_noise_is_what_a_field_lives_at():
     }
     ring, moons = job("strong", "0.1", "0"), job("strong", "0.1", "1")
     moons[0].overrides["data"] = "two_moons"
-    with pytest.raises(InputError, match="data=ring,two_moons: found fields of several laws"):
+    with pytest.raises(InputError, match="data=ring,two_moons: found fields of several dist"):
         factors(*map(list, zip(ring, moons, strict=True)))
 
 
