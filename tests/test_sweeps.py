@@ -90,7 +90,9 @@ def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
-def test_the_jobs_of_a_gauge_start_from_weights_of_their_own(jobs, tmp_path, monkeypatch, capfd):
+def test_the_jobs_of_an_identifiability_sweep_start_from_weights_of_their_own(
+    jobs, tmp_path, monkeypatch, capfd
+):
     """``flow.seed`` is the number of the job, which a sweep's checks have to know as well."""
     seeds = []
     jobs.becomes = lambda cfg: seeds.append(cfg.flow.seed)

@@ -9,9 +9,9 @@ from eqflow.metrics.preservation import MMD2, Escaped, SinkhornDivergence, Slice
 from eqflow.metrics.ratios import Cosine, RelativeResidual
 from eqflow.metrics.series import autocorrelation, integrated_autocorrelation_time, return_map
 from eqflow.metrics.textures import (
-    EXTENT,
+    BIN_WIDTH,
+    HISTOGRAM_EXTENT,
     PROFILES,
-    WIDTH,
     ProfileDistance,
     histogram,
     profile_splits,
@@ -21,11 +21,11 @@ from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2, sliced_w2_s
 from eqflow.metrics.variance import Levels, Spread, analysis_of_variance, cells, pointwise_spread
 
 __all__ = [
-    "EXTENT",
+    "BIN_WIDTH",
     "FUNCTIONALS",
+    "HISTOGRAM_EXTENT",
     "MMD2",
     "PROFILES",
-    "WIDTH",
     "Cosine",
     "Escaped",
     "Growth",

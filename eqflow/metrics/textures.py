@@ -10,8 +10,8 @@ from torch import Tensor
 
 from eqflow.metrics.preservation import TwoSample
 
-EXTENT, WIDTH = 8.0, 0.05
-"""Histograms range over ``-EXTENT`` to ``EXTENT`` standard deviations in bins of ``WIDTH``; values
+HISTOGRAM_EXTENT, BIN_WIDTH = 8.0, 0.05
+"""Largest absolute value of histograms and width of their bins, in standard deviations; values
 beyond are in the outermost bins."""
 
 
@@ -40,9 +40,9 @@ def histogram(
     x: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "batch channels bins"]:
     """Histogram of the pixels of each channel, as shares that add up to one."""
-    bins = round(2 * EXTENT / WIDTH)
+    bins = round(2 * HISTOGRAM_EXTENT / BIN_WIDTH)
     pixels = x.flatten(2)
-    index = ((pixels + EXTENT) / WIDTH).floor().clamp(0, bins - 1).long()
+    index = ((pixels + HISTOGRAM_EXTENT) / BIN_WIDTH).floor().clamp(0, bins - 1).long()
     counts = pixels.new_zeros(*x.shape[:2], bins, dtype=torch.double)
     return (
         counts.scatter_add(2, index, torch.ones_like(pixels, dtype=torch.double)) / index.shape[2]
@@ -60,7 +60,7 @@ def histogram_distance(
     p: Float[Tensor, "*sets channels bins"], q: Float[Tensor, "*sets channels bins"]
 ) -> Float[Tensor, "*sets"]:
     """Wasserstein-1 distance of two histograms, in standard deviations, mean over channels."""
-    return WIDTH * (p - q).cumsum(-1).abs().sum(-1).mean(-1)
+    return BIN_WIDTH * (p - q).cumsum(-1).abs().sum(-1).mean(-1)
 
 
 PROFILES = {

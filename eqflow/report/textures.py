@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from eqflow.metrics import EXTENT, WIDTH, histogram, structure_factor
+from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
 from eqflow.report.entry import Entry
 from eqflow.report.style import BAND, DATA, sheet
 
@@ -52,8 +52,8 @@ def _structure(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
 
 
 def _values(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
-    centres = np.arange(-EXTENT, EXTENT, WIDTH) + WIDTH / 2
-    _band(axes, centres, held[:, 0] / WIDTH, after[:, 0] / WIDTH, entry)
+    centres = np.arange(-HISTOGRAM_EXTENT, HISTOGRAM_EXTENT, BIN_WIDTH) + BIN_WIDTH / 2
+    _band(axes, centres, held[:, 0] / BIN_WIDTH, after[:, 0] / BIN_WIDTH, entry)
     seen = centres[held[:, 0].mean(0).numpy() > 1e-4]
     axes.set(yscale="log", ylim=(1e-3, None), xlim=(seen[0] - 0.5, seen[-1] + 0.5))
 
