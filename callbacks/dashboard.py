@@ -1,4 +1,4 @@
-"""The W&B workspace of a project: ``python -m callbacks.dashboard --project eqflow``.
+"""W&B workspace of a project, written by ``python -m callbacks.dashboard --project eqflow``.
 
 Prints the definition as JSON, without a network; ``--entity me --save`` sends it to W&B. Needs the
 extra ``dashboards``.
@@ -12,21 +12,24 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces.reports.v2.interface import PanelTypes
 
-RATIO, ESCAPED = "preservation/mmd2_ratio", "preservation/escaped"
+MMD2_RATIO, ESCAPED_SHARE = "preservation/mmd2_ratio", "preservation/escaped"
+"""Measures that several panels show."""
 
-OTHERS = (
+OTHER_FIELDS = (
     *("beside/skew", "beside/library"),
     *("null/random_skew", "null/random", "null/random_linear", "null/score", "null/minus_x"),
 )
-"""Fields measured beside a run's own; those that a run leaves out have no bar."""
+"""Fields measured beside a run's own; a field that a run leaves out has no bar."""
 
-SYSTEM = ("cpu", "proc.memory.rssMB", "gpu.0.gpu", "gpu.0.memoryAllocatedBytes")
+SYSTEM_SAMPLES = ("cpu", "proc.memory.rssMB", "gpu.0.gpu", "gpu.0.memoryAllocatedBytes")
 """What W&B samples of the machine, by its own names."""
 
 
 def dashboard(project: str, entity: str = "") -> ws.Workspace:
-    """The workspace of ``project``: what is kept, violated and true, training, the machine."""
-    columns = [f"summary:{name}" for name in (RATIO, ESCAPED, "residual/relative", "truth/cos")]
+    """Workspace of ``project``: preservation, residual, truth, training, system."""
+    columns = [
+        f"summary:{name}" for name in (MMD2_RATIO, ESCAPED_SHARE, "residual/relative", "truth/cos")
+    ]
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -45,7 +48,7 @@ def _bars(title: str, *metrics: str) -> wr.BarPlot:
 
 
 def _with_others(title: str, metric: str) -> wr.BarPlot:
-    return _bars(f"{title}: own field and others", metric, *(f"{o}/{metric}" for o in OTHERS))
+    return _bars(f"{title}: own field and others", metric, *(f"{o}/{metric}" for o in OTHER_FIELDS))
 
 
 def _curve(stage: str, *metrics: str, log: bool = False) -> wr.LinePlot:
@@ -55,20 +58,20 @@ def _curve(stage: str, *metrics: str, log: bool = False) -> wr.LinePlot:
 
 
 def _preservation() -> ws.Section:
-    horizons = [f"{RATIO}_h{horizon}" for horizon in (1, 10, 100)]
+    horizons = [f"{MMD2_RATIO}_h{horizon}" for horizon in (1, 10, 100)]
     figures = ["figures/preservation", "figures/distributions"]
     return _section(
         "Preservation",
-        _with_others("MMD² over its floor", RATIO),
+        _with_others("MMD² over its floor", MMD2_RATIO),
         _bars("The same after 1, 10 and 100 transit times", *horizons),
-        _with_others("Fraction that escaped", ESCAPED),
+        _with_others("Fraction that escaped", ESCAPED_SHARE),
         wr.WeavePanelSummaryTable(table_name="fields"),
         wr.MediaBrowser(title="Figures", media_keys=figures),
     )
 
 
 def _residual() -> ws.Section:
-    violated, kept = wr.SummaryMetric("residual/relative"), wr.SummaryMetric(RATIO)
+    violated, kept = wr.SummaryMetric("residual/relative"), wr.SummaryMetric(MMD2_RATIO)
     scores = ("residual/relative_own_score", "residual/relative_floor")
     return _section(
         "Residual",
@@ -98,7 +101,7 @@ def _training() -> ws.Section:
 def _system() -> ws.Section:
     times = [f"time/{stage}_s" for stage in ("data", "score", "flow", "evaluate")]
     axis = "Relative Time (Process)"
-    samples = [wr.LinePlot(title=name, x=axis, y=[f"system/{name}"]) for name in SYSTEM]
+    samples = [wr.LinePlot(title=name, x=axis, y=[f"system/{name}"]) for name in SYSTEM_SAMPLES]
     return _section("System", _bars("Seconds of each stage", *times), *samples)
 
 

@@ -1,4 +1,4 @@
-"""The last word to every logger: the full numbers, the figures, and how the run ended."""
+"""The end of a run for its loggers: final numbers, figures, and how the run ended."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from callbacks.wandb_run import Wandb
 
 
 def log_result(loggers: Sequence[Logger], metrics: Mapping[str, float], folder: Path) -> None:
-    """Log the full evaluation of the run in ``folder``: numbers, and all that W&B can show."""
+    """Log the evaluation of the run in ``folder``: its numbers, and to W&B its figures too."""
     for logger in loggers:
         if isinstance(logger, Wandb):
             logger.log_result(metrics, folder)
@@ -18,7 +18,7 @@ def log_result(loggers: Sequence[Logger], metrics: Mapping[str, float], folder: 
 
 
 def finish(loggers: Sequence[Logger], failed: bool) -> None:
-    """End every logger with the run's status, so that the next job of a sweep starts its own."""
+    """End all loggers with the status of the run: the next job of a sweep starts its own."""
     for logger in loggers:
         logger.finalize("failed" if failed else "success")
         if isinstance(logger, Wandb):

@@ -1,4 +1,4 @@
-"""A search gives up what does worse than others did at the same step."""
+"""Pruning of a search: a job stops that does worse than others did at the same step."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 
 
 class Pruning(pl.Callback):
-    """Reports ``monitor`` of every validation to an Optuna trial, and stops where it says so.
+    """Callback that reports every validation to an Optuna trial, and stops a trial that is pruned.
 
-    ``trial`` names it by ``storage``, ``study`` and ``number``; None outside a search, where
-    nothing is reported. ``pruner`` is Optuna's, its own default if None. Validations of a stage
-    that does not log ``monitor`` are passed over, and so are all of a search for several
-    objectives, which cannot be pruned. Raises ``Pruned`` on every process.
+    Nothing is reported where ``monitor`` was not logged, nor in a search for several objectives,
+    which Optuna cannot prune.
+
+    Args:
+        monitor: name of the logged value to report.
+        trial: ``storage``, ``study`` and ``number`` of the trial; None outside a search.
+        pruner: a pruner of Optuna; None for Optuna's default.
+
+    Raises:
+        Pruned: on every process, after a validation at which the trial is pruned.
     """
 
     def __init__(
@@ -27,24 +33,24 @@ class Pruning(pl.Callback):
         trial: dict[str, Any] | None = None,
         pruner: Any = None,
     ) -> None:
-        self.monitor, self.name, self.pruner = monitor, trial, pruner
+        self.monitor, self.handle, self.pruner = monitor, trial, pruner
         self.trial: optuna.Trial | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self.name is None or self.trial is not None or rank_and_world()[0]:
+        if self.handle is None or self.trial is not None or rank_and_world()[0]:
             return
         import optuna
 
-        storage = open_storage(self.name["storage"])
-        name = self.name["study"]
+        storage = open_storage(self.handle["storage"])
+        name = self.handle["study"]
         study = optuna.load_study(study_name=name, storage=storage, pruner=self.pruner)
         if len(study.directions) == 1:
-            place = study.get_trials(deepcopy=False)[self.name["number"]]
+            place = study.get_trials(deepcopy=False)[self.handle["number"]]
             self.trial = optuna.trial.Trial(study, place._trial_id)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         value = trainer.callback_metrics.get(self.monitor)
-        if self.name is None or value is None:
+        if self.handle is None or value is None:
             return
         answer = [False]
         if self.trial is not None:
@@ -57,7 +63,7 @@ class Pruning(pl.Callback):
 
 
 def open_storage(address: str) -> Any:
-    """Optuna's storage: a database's URL, or the path of a journal file.
+    """Optuna's storage at ``address``, the URL of a database or the path of a journal file.
 
     Raises ``InputError`` for a database that cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""What W&B shows of a finished run besides single numbers: a table, pictures, what was learned."""
+"""Results of a finished run for W&B: a table of fields, figures and films, the trained model."""
 
 import re
 from collections.abc import Mapping
@@ -7,20 +7,20 @@ from typing import Any
 
 import wandb
 
-BESIDE = re.compile(r"((?:beside|null)/\w+)/(.+)")
-"""A measure of a field beside the run's own: that field, and the measure's own name."""
+OTHER_FIELD = re.compile(r"((?:beside|null)/\w+)/(.+)")
+"""Name of a measure of a field beside the run's own: the field, and the measure."""
 
-LEARNED = ("flow", "checkpoints")
-"""Folders of a run that hold what it learned."""
+MODEL_FOLDERS = ("flow", "checkpoints")
+"""Folders of a run that hold its trained model."""
 
 
 def fields_table(metrics: Mapping[str, float]) -> wandb.Table:
-    """One row per field, the run's own first; one column per measure, empty where not taken."""
+    """A row for each field, the run's own first, and a column for each measure."""
     rows: dict[str, dict[str, float]] = {"own": {}}
     for name, value in metrics.items():
         if not name.startswith("time/"):
-            found = BESIDE.fullmatch(name)
-            field, measure = found.groups() if found else ("own", name)
+            other = OTHER_FIELD.fullmatch(name)
+            field, measure = other.groups() if other else ("own", name)
             rows.setdefault(field, {})[measure] = float(value)
     measures = list(dict.fromkeys(name for row in rows.values() for name in row))
     data = [[field, *map(row.get, measures)] for field, row in rows.items()]
@@ -28,7 +28,7 @@ def fields_table(metrics: Mapping[str, float]) -> wandb.Table:
 
 
 def pictures(folder: Path) -> dict[str, Any]:
-    """The figures and films of a run's ``folder`` by their names in W&B."""
+    """Name in W&B -> figure or film in the ``folder`` of a run."""
     figures = {f"figures/{p.stem}": wandb.Image(str(p)) for p in folder.glob("figures/*.png")}
     films = {
         f"films/{p.stem}": wandb.Video(str(p), format="mp4") for p in folder.glob("figures/*.mp4")
@@ -36,10 +36,10 @@ def pictures(folder: Path) -> dict[str, Any]:
     return figures | films
 
 
-def learned(name: str, folder: Path, metrics: Mapping[str, float]) -> wandb.Artifact:
-    """What a run learned, as a model named after it, with its measures."""
+def model_artifact(name: str, folder: Path, metrics: Mapping[str, float]) -> wandb.Artifact:
+    """The trained model of a run as a W&B artifact, named after the run, with its measures."""
     allowed = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
     artifact = wandb.Artifact(allowed, "model", metadata=dict(metrics))
-    for part in LEARNED:
+    for part in MODEL_FOLDERS:
         artifact.add_dir(str(folder / part), name=part)
     return artifact

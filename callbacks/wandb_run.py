@@ -1,4 +1,4 @@
-"""A run of ours as one run of Weights & Biases, offline or not, also when it is resumed."""
+"""Weights & Biases logger in which a run's folder is a single W&B run, also when it is resumed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,20 +14,29 @@ from eqflow.runtime import replacing
 if TYPE_CHECKING:
     from wandb import Run
 
-CURVES = {
+CURVES_WITH_MINIMUM = {
     "score": ("train_loss", "val_loss"),
     "flow": ("train_loss", "val_loss", "preservation/mmd2_ratio"),
 }
-"""The stages with training curves, and the curves whose lowest value the summary keeps."""
+"""Stage with training curves -> the curves whose lowest value the summary keeps."""
 
 
 class Wandb(WandbLogger):
-    """W&B logger of the run folder ``save_dir``, which keeps its run's id in ``wandb/id``.
+    """W&B logger of a run's folder, which keeps the id of its W&B run in ``wandb/id``.
 
-    So a resumed folder goes on with its W&B run, also offline: ``wandb sync`` joins the parts.
-    ``stages`` become the job type; with ``artifacts`` what was learned is logged as a model; other
-    ``settings`` are those of ``WandbLogger`` and ``wandb.init``. Raises ``InputError`` for tags
-    that W&B does not take, and without an account when not ``offline``.
+    So a resumed folder continues its W&B run, also offline, where ``wandb sync`` joins the parts.
+
+    Args:
+        save_dir: folder of the run.
+        stages: stages of the run, which become the W&B job type.
+        tags: tags of the W&B run.
+        offline: whether nothing is sent, so that no account is needed.
+        artifacts: whether the trained model is logged as an artifact.
+        settings: other arguments of ``WandbLogger`` and ``wandb.init``.
+
+    Raises:
+        InputError: for tags that W&B does not take, and if it is not ``offline`` and there is no
+            account.
     """
 
     def __init__(
@@ -82,32 +91,32 @@ class Wandb(WandbLogger):
     @rank_zero_only
     def log_result(self, metrics: Mapping[str, float], folder: Path) -> None:
         """Put the final numbers into the summary, and show the table, figures and films."""
-        from callbacks.results import fields_table, learned, pictures
+        from callbacks.results import fields_table, model_artifact, pictures
 
         run = self.experiment
         run.log({"fields": fields_table(metrics), **pictures(folder)})
         run.summary.update(dict(metrics))
         if self.artifacts:
-            model = learned(run.name or run.id, folder, metrics)
+            model = model_artifact(run.name or run.id, folder, metrics)
             run.log_artifact(model, aliases=["latest", run.id])
 
     def finish(self, failed: bool) -> None:
-        """End the W&B run, if it was started, with the status it deserves."""
+        """End the W&B run, if it was started, as failed or finished."""
         if self._experiment is not None:
             self._experiment.finish(exit_code=int(failed))
 
 
 def _check_tags(tags: Sequence[str]) -> None:
-    """Refuse what W&B would."""
+    """Refuse tags that W&B would refuse."""
     listed = isinstance(tags, list | tuple)
     if not listed or not all(isinstance(tag, str) and 1 <= len(tag) <= 64 for tag in tags):
         raise InputError(f"tags={tags}: expected a list of texts of 1 to 64 characters")
 
 
 def _define_metrics(run: Any) -> None:
-    """Give every training curve the axis of its stage; no axis is a result."""
+    """Give each training curve the axis of its stage, and keep axes out of the summary."""
     run.define_metric("epoch", summary="none")
-    for stage, lowest in CURVES.items():
+    for stage, lowest in CURVES_WITH_MINIMUM.items():
         axis = f"{stage}/step"
         run.define_metric(axis, summary="none")
         run.define_metric(f"{stage}/*", step_metric=axis)

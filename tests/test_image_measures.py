@@ -13,9 +13,9 @@ from eqflow.evaluation.residuals import stationarity
 from eqflow.fields import VelocityField
 from eqflow.fields.linear import MinusX
 from eqflow.metrics import (
-    EXTENT,
+    BIN_WIDTH,
+    HISTOGRAM_EXTENT,
     PROFILES,
-    WIDTH,
     histogram,
     profile_splits,
     sliced_w2,
@@ -237,7 +237,7 @@ def test_histograms_count_every_pixel():
     x = torch.tensor([[[[-100.0, 0.01, 0.02, 100.0]]]])
     found = histogram(x)[0, 0]
     assert found.sum() == 1
-    middle = round(EXTENT / WIDTH)
+    middle = round(HISTOGRAM_EXTENT / BIN_WIDTH)
     assert [found[0], found[middle], found[-1]] == [0.25, 0.5, 0.25]
 
 

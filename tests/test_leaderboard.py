@@ -60,14 +60,14 @@ def test_rows_are_the_finished_jobs_with_the_test_that_decides(sweep):
     assert [row["p_value"] for row in found] == [0.4, 0.4, 0.3, 0.001]
 
 
-def test_only_a_law_can_be_recovered(sweep):
-    law, other, kept, rejected = rows(sweep)
-    assert law["reason"] == other["reason"] == ""
+def test_only_equations_can_be_recovered(sweep):
+    best, other, kept, rejected = rows(sweep)
+    assert best["reason"] == other["reason"] == ""
     assert "distribution is kept" in kept["reason"]
     assert "p = 0.001" in rejected["reason"]
 
 
-def test_a_law_far_from_the_truth_counts_as_wrongly_recovered(sweep):
+def test_equations_far_from_the_truth_counts_as_wrongly_recovered(sweep):
     counts = summary(rows(sweep))
     assert (counts["systems"], counts["recovered"], counts["wrongly recovered"]) == (4, 2, 1)
     assert (counts["cos >= 0.95"], counts["cos >= 0.999"]) == (1, 1)

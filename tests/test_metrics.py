@@ -60,7 +60,7 @@ def test_mmd2_is_unbiased_for_its_closed_form_between_gaussians(shift, spread):
     assert abs(draws.mean() - exact) < 4 * draws.std() / len(draws) ** 0.5
 
 
-def test_mmd2_of_one_law_is_negative_about_as_often_as_not():
+def test_mmd2_of_equal_distributions_is_negative_about_as_often_as_not():
     draws = resampled(20, 0.0, 1.0, 0.5)
     assert 0.3 < (draws < 0).double().mean() < 0.8
 

@@ -5,16 +5,17 @@ import json
 import re
 from html import unescape
 
-import numpy as np
 import pytest
+from matplotlib import pyplot, rcParams
 from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from eqflow.cli.sweeps.page import Page, jobs, rebuild
 from eqflow.errors import InputError
 from eqflow.report.sweep.comparison import Comparison, Job
 from eqflow.report.sweep.page import write_sweep
-from eqflow.report.sweep.parallel import parallel
-from eqflow.report.sweep.scale import FEW, NONE, scale
+from eqflow.report.sweep.plots import RANKED_TRIALS, parallel_coordinates
+from eqflow.report.sweep.study import LISTED_NUMBERS, LISTED_WORDS, study_of
 
 METRIC = "residual/relative"
 EVIL = "<script>alert(1)</script>$\\bad$"
@@ -199,29 +200,75 @@ def test_the_best_of_a_maximised_metric_and_of_its_nulls_is_the_largest():
     assert "The largest m is 2, of job 2 (seed=2); the best null there has 4." in compared.headline
 
 
-def test_scales_are_bands_of_words_and_few_numbers_linear_or_logarithmic():
-    few = scale(["128", "64", "128", "9"])
-    assert list(few.ticks.values()) == ["9", "64", "128"]
-    assert few.heights[3] < few.heights[1] < few.heights[0] < few.heights[2]
-    assert np.diff(list(few.ticks)) == pytest.approx(1 / 3)
-    even = scale([str(k) for k in range(1, FEW + 2)])
-    assert np.diff(even.heights) == pytest.approx(1 / FEW)
-    decades = scale([f"1e-{k}" for k in range(FEW + 2)])
-    assert np.diff(decades.heights) == pytest.approx(-1 / (FEW + 1))
-    conditional = scale([NONE, *(f"1e-{k}" for k in range(FEW + 2))])
-    assert np.array_equal(conditional.heights[1:], decades.heights)
-    assert conditional.heights[0] < 0
-    assert len(scale([f"job {k}" for k in range(500)]).ticks) < 100
-    assert list(scale(["skew", "0.1", "nan", "-2"]).ticks.values()) == ["-2", "0.1", "nan", "skew"]
+def asked(texts, metric=float):
+    """A sweep over one option with these values; ``metric`` of their numbers."""
+    jobs = [Job(str(k), {"o": t}, metrics={"m": metric(k)}) for k, t in enumerate(texts) if t]
+    bare = [Job(str(k), {}, metrics={"m": metric(k)}) for k, t in enumerate(texts) if not t]
+    return Comparison([*jobs, *bare, Job("unmeasured", {"o": "x"})], "m")
+
+
+MANY = [str(k) for k in range(LISTED_NUMBERS + 1)]
+DECADES = [f"1e-{k}" for k in range(LISTED_NUMBERS + 1)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "distribution"),
+    [
+        (["128", "64", "128", "9"], CategoricalDistribution([9, 64, 128])),
+        (["skew", "0.1", "nan"], CategoricalDistribution(["0.1", "nan", "skew"])),
+        (["$x$", "a_b"], CategoricalDistribution([r"\$x\$", "a_b"])),
+        (MANY, FloatDistribution(0, LISTED_NUMBERS)),
+        (DECADES, FloatDistribution(10.0**-LISTED_NUMBERS, 1, log=True)),
+        ([None, *DECADES], FloatDistribution(10.0**-LISTED_NUMBERS, 1, log=True)),
+    ],
+)
+def test_options_become_lists_of_words_and_few_numbers_or_ranges(texts, distribution):
+    trials = study_of(asked(texts)).trials
+    assert len(trials) == len(texts)
+    assert [t.distributions["o"] for t in trials if t.params] == [distribution] * sum(
+        map(bool, texts)
+    )
+
+
+def test_options_of_too_many_words_are_left_out():
+    words = [f"job {k}" for k in range(LISTED_WORDS + 1)]
+    assert study_of(asked(words[1:])).trials[0].params
+    assert not study_of(asked(words)).trials[0].params
+
+
+def test_a_metric_that_ranges_over_decades_is_a_logarithm():
+    study = study_of(asked(["a", "b", "c"], lambda k: 10.0**k))
+    assert [trial.value for trial in study.trials] == pytest.approx([0, 1, 2])
+    assert study.metric_names == ["log10 m"]
 
 
 @pytest.mark.parametrize("maximise", [False, True])
-def test_lines_are_drawn_of_measured_jobs_the_best_last(maximise):
+def test_every_measured_job_is_a_line_and_the_best_is_on_top(maximise):
     metrics = {"a": 1.0, "b": 3.0, "c": 2.0}
-    made = [Job(n, {"n": n, "k": n}, metrics={"m": value}) for n, value in metrics.items()]
-    for others in ([], [Job("d", {"n": "d"})]):
-        figure = parallel(Comparison([*made, *others], "m", maximise))
-        grey, lines = figure.axes[0].collections[:2]
-        assert (len(grey.get_paths()), len(lines.get_paths())) == (len(others), 3)
-        assert lines.get_array()[-1] == (1 if maximise else 0)
-    assert parallel(Comparison(made[:1], "m")) is None
+    made = [Job(n, {"$n": n, "k": str(v)}, metrics={"m": v}) for n, v in metrics.items()]
+    figure = parallel_coordinates(
+        study_of(Comparison([*made, Job("d", {"k": "d"})], "m", maximise))
+    )
+    (lines,) = figure.axes[0].collections
+    assert lines.get_array().tolist() == ([1, 2, 3] if maximise else [3, 2, 1])
+    assert lines.get_linewidth()[-1] > lines.get_linewidth()[0]
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["m", r"\$n", "k"]
+
+
+@pytest.mark.parametrize("given", [[{"seed": "0"}], [{"seed": "0"}, {"seed": "0"}], []])
+def test_nothing_is_drawn_of_one_job_or_where_nothing_varies(given):
+    made = [Job(str(k), o, metrics={"m": float(k)}) for k, o in enumerate(given)]
+    assert parallel_coordinates(study_of(Comparison(made, "m"))) is None
+
+
+@pytest.mark.parametrize(("jobs", "images"), [(RANKED_TRIALS, 2), (RANKED_TRIALS - 1, 1)])
+def test_importances_need_many_jobs_and_no_style_of_optuna_stays(jobs, images, tmp_path):
+    before = dict(rcParams)
+    made = [
+        Job(str(k), {"a": str(k % 3), "b": str(k % 2)}, metrics={"m": k / 7}) for k in range(jobs)
+    ]
+    write_sweep(tmp_path, made, "m")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == images
+    assert dict(rcParams) == before
+    assert not pyplot.get_fignums()

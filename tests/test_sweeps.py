@@ -22,7 +22,7 @@ from runs import ROOT, TINY
 from callbacks import Pruning
 from callbacks.pruning import open_storage
 from eqflow.cli import main
-from eqflow.cli.processes.launch import launch, tuned
+from eqflow.cli.processes import launch
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Status, read_status, recorded
 from eqflow.cli.sweeps.job import take_gpu
@@ -90,7 +90,9 @@ def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
-def test_the_jobs_of_a_gauge_start_from_weights_of_their_own(jobs, tmp_path, monkeypatch, capfd):
+def test_the_jobs_of_an_identifiability_sweep_start_from_weights_of_their_own(
+    jobs, tmp_path, monkeypatch, capfd
+):
     """``flow.seed`` is the number of the job, which a sweep's checks have to know as well."""
     seeds = []
     jobs.becomes = lambda cfg: seeds.append(cfg.flow.seed)
@@ -342,12 +344,12 @@ def test_the_space_is_written_as_hydra_writes_sweeps():
 
 def test_the_tuned_metric_is_the_one_named_or_the_first_there():
     metrics = {"residual/relative": 0.1, "other": 2.0}
-    assert tuned(None, metrics) == 0.1
-    assert tuned("other", metrics) == 2.0
-    assert tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
-    assert tuned("other", {}) is None
+    assert launch.tuned(None, metrics) == 0.1
+    assert launch.tuned("other", metrics) == 2.0
+    assert launch.tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
+    assert launch.tuned("other", {}) is None
     with pytest.raises(InputError, match="metric=nope was not measured"):
-        tuned("nope", metrics)
+        launch.tuned("nope", metrics)
 
 
 def test_a_status_tells_how_a_job_ended(tmp_path):

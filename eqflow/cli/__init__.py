@@ -25,17 +25,17 @@ def job(cfg: DictConfig) -> float | list[float] | None:
     """Run one composed configuration, and keep in its folder how it stands."""
     from eqflow.cli.processes.launch import launch
     from eqflow.cli.status import recorded
-    from eqflow.cli.sweeps.job import finished_value, held, joined
+    from eqflow.cli.sweeps.job import exclusive_folder, finished_value, join_sweep
 
     hydra = HydraConfig.get()
     cfg.run_dir, member = hydra.runtime.output_dir, hydra.mode is RunMode.MULTIRUN
     folder = Path(cfg.run_dir)
-    with held(folder) if member else nullcontext():
+    with exclusive_folder(folder) if member else nullcontext():
         if member and (value := finished_value(cfg)) is not None:
             return value
         with recorded(folder) as state:
             if member:
-                joined(cfg)
+                join_sweep(cfg)
             OmegaConf.resolve(cfg)
             state.value = launch(cfg)
         return state.value

@@ -1,13 +1,12 @@
-"""Lyapunov exponents of a field: the rates at which neighbouring trajectories part.
+"""Lyapunov exponents of a velocity field by the method of Benettin et al. (1980, Meccanica 15).
 
-A frame of tangent vectors moves with ``dQ/dt = J(x) Q`` and is made orthonormal again and again;
-the logarithms of what that takes, the diagonals of ``R``, over time are the exponents, largest
-first (Benettin et al. 1980, Meccanica 15).
+A frame ``Q`` of tangent vectors moves with a trajectory, ``dQ/dt = J(x) Q``, and is made
+orthonormal in successive windows, ``Q R = Q(t)``. The means over time of ``log diag R`` are the
+exponents, largest first.
 
-The states come first; then the linear maps of all steps are the derivatives of the Runge-Kutta
-step, in large batches. That is the method for the pair of state and frame, and the exponents are
-those of the trajectories as they are simulated: interpolating Jacobians between states instead
-reads growth where orbits are fast and closed.
+The linear map of a step is the derivative of the Runge-Kutta step of the states, taken for many
+steps at once. So the exponents are those of the trajectories as they are simulated; Jacobians
+interpolated between states instead read growth where orbits are fast and closed.
 """
 
 from dataclasses import dataclass, replace
@@ -19,28 +18,32 @@ from torch import Tensor
 
 from eqflow.runtime import Draws, generator
 from eqflow.simulate import inside
+from eqflow.simulate.ode import rk4_step
 from eqflow.stationarity import Velocity, jacobian
 
-STEPS = 10
-"""Steps from one orthonormalisation to the next."""
+WINDOW_STEPS = 10
+"""Steps of a window, after which frames are made orthonormal."""
 
 
-AT_ONCE = 4096
-"""Steps whose derivatives are taken at once, more if one window has more."""
+STEPS_AT_ONCE = 4096
+"""Steps whose derivatives are taken at once; more if a single window has more."""
 
 
-BLOCKS = 4
-"""Successive parts of a trajectory whose spread is the error of its largest exponent: few, for the
-frame's direction makes short ones vary more than the whole."""
+ERROR_BLOCKS = 4
+"""Successive blocks of a trajectory whose spread gives the error of its largest exponent: few, for
+the turning of the frame makes short blocks vary more than the whole."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Growth rates of the tangent frames along trajectories, in successive windows of time.
+    """Growth rates of tangent frames along trajectories, in successive windows of time.
 
-    ``rates`` are float64, per unit of time, and NaN for trajectories that left; ``window`` is the
-    length of one, ``transient`` the time before the first; ``speed`` is the mean square of a
-    coordinate of the velocity along each trajectory.
+    Args:
+        rates: ``log diag R`` over the length of the window, float64, per unit of time; NaN for
+            trajectories that escaped.
+        speed: mean square of a coordinate of the velocity along each trajectory.
+        window: length of a window of time.
+        transient: time before the first window.
     """
 
     rates: Float[Tensor, "windows n dim"]
@@ -55,29 +58,32 @@ class Growth:
 
     @property
     def exponents(self) -> Float[Tensor, "n dim"]:
-        """Of each trajectory."""
+        """Lyapunov exponents of each trajectory, largest first."""
         return self.rates.mean(0)
 
     @property
     def running(self) -> Float[Tensor, "windows n dim"]:
-        """Exponents by the end of each window: how they converge."""
+        """Exponents by the end of each window, which show how they converge."""
         count = torch.arange(1, len(self.rates) + 1, device=self.rates.device)
         return self.rates.cumsum(0) / count[:, None, None]
 
     @property
     def errors(self) -> Float[Tensor, " n"]:
-        """Standard error of each trajectory's largest exponent, from the spread of its blocks."""
-        blocks = self.rates[..., 0].tensor_split(min(BLOCKS, len(self.rates)))
+        """Standard error of the largest exponent of each trajectory, from successive blocks."""
+        blocks = self.rates[..., 0].tensor_split(min(ERROR_BLOCKS, len(self.rates)))
         return torch.stack([block.mean(0) for block in blocks]).std(0) / len(blocks) ** 0.5
 
     def split(self, n: int) -> list["Growth"]:
-        """``n`` trajectories each, in their order."""
+        """The growth of each ``n`` successive trajectories."""
         parts = zip(self.rates.split(n, dim=1), self.speed.split(n), strict=True)
         return [replace(self, rates=rates, speed=speed) for rates, speed in parts]
 
     @property
     def resolution(self) -> float:
-        """What trajectories read that part in proportion to time, as in a shear: no chaos."""
+        """The exponent read where neighbours part in proportion to time, as in a shear.
+
+        A shear is not chaotic, so exponents up to this value are no sign of chaos.
+        """
         start = max(self.transient, self.window)
         return log((start + self.duration) / start) / self.duration
 
@@ -90,70 +96,61 @@ def growth(
     dt: float = 0.05,
     radius: float = inf,
 ) -> Growth:
-    """Growth of tangent frames along the trajectories from ``x0`` that stay within ``radius``.
+    """Growth of tangent frames along trajectories, for Lyapunov exponents.
 
-    States and the derivatives of steps ``dt`` have the type of ``x0``, frames are float64.
-    ``transient``, in which both settle, and ``duration`` are rounded up to whole windows of
-    ``STEPS``. Raises ``InputError`` for a field without a Jacobian.
+    Args:
+        velocity: the field; states and derivatives of steps have the type of ``x0``.
+        x0: initial states.
+        duration: time over which rates are taken, rounded up to whole windows.
+        transient: time before it, in which states and frames settle, rounded up likewise.
+        dt: length of a Runge-Kutta step.
+        radius: distance from the origin beyond which a trajectory has escaped.
+
+    Raises:
+        InputError: for a field without a Jacobian.
     """
     jacobian(velocity, x0)  # in a step, the identity would hide that there is none
-    window = STEPS * dt
+    window = WINDOW_STEPS * dt
     settling, counted = (ceil(time / window - 1e-6) for time in (transient, duration))
     states = [x0]
-    for _ in range(STEPS * (settling + counted)):
+    for _ in range(WINDOW_STEPS * (settling + counted)):
         states.append(rk4_step(velocity, states[-1], dt))
     path = torch.stack(states)
     stayed = inside(path.flatten(0, 1), radius).view(path.shape[:2]).all(0)
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
     if stayed.any():
-        # those that left are followed too: a field may tell its states apart by their place
-        rates[:, stayed] = _logarithms(velocity, path, dt)[settling:, stayed] / window
-        square = [velocity(x).double().square().mean(1) for x in path[settling * STEPS :: STEPS]]
+        # trajectories that escaped are followed too: a field may tell states apart by their place
+        rates[:, stayed] = _logarithms(velocity, path[:-1], dt)[settling:, stayed] / window
+        after = path[settling * WINDOW_STEPS :: WINDOW_STEPS]
+        square = [velocity(x).double().square().mean(1) for x in after]
         speed[stayed] = torch.stack(square).mean(0)[stayed]
     return Growth(rates, speed, window, settling * window)
 
 
-def rk4_step(
-    velocity: Velocity, x: Float[Tensor, "batch dim"], dt: float
-) -> Float[Tensor, "batch dim"]:
-    """Where the classical method of order four takes states in ``dt``; can be differentiated."""
-    k1 = velocity(x)
-    k2 = velocity(x + dt / 2 * k1)
-    k3 = velocity(x + dt / 2 * k2)
-    k4 = velocity(x + dt * k3)
-    return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-
 def _logarithms(
-    velocity: Velocity, path: Float[Tensor, "times n dim"], dt: float
+    velocity: Velocity, starts: Float[Tensor, "steps n dim"], dt: float
 ) -> Float[Tensor, "windows n dim"]:
-    """Logarithms of the diagonals of ``R``, window by window."""
-    n, dim = path.shape[1:]
-    windows, some = (len(path) - 1) // STEPS, max(1, AT_ONCE // (STEPS * n))
+    """``log diag R`` of every window, from the states at which steps start."""
+    n, dim = starts.shape[1:]
     # in no special direction: the first axis may be one that does not grow
     draw = torch.randn(dim, dim, generator=generator(0, Draws.FRAME), dtype=torch.double)
-    frame = torch.linalg.qr(draw).Q.to(path.device).expand(n, dim, dim)
-    found = []
-    for first in range(0, windows, some):
-        part = path[first * STEPS : min(windows, first + some) * STEPS + 1]
+    frame = torch.linalg.qr(draw).Q.to(starts.device).expand(n, dim, dim)
+    logarithms = []
+    for part in starts.split(WINDOW_STEPS * max(1, STEPS_AT_ONCE // (WINDOW_STEPS * n))):
         for propagator in _propagators(velocity, part, dt):
             frame, r = torch.linalg.qr(propagator @ frame)
-            found.append(r.diagonal(dim1=1, dim2=2).abs().log())
-    return torch.stack(found)
+            logarithms.append(r.diagonal(dim1=1, dim2=2).abs().log())
+    return torch.stack(logarithms)
 
 
 def _propagators(
-    velocity: Velocity, path: Float[Tensor, "times n dim"], dt: float
+    velocity: Velocity, starts: Float[Tensor, "steps n dim"], dt: float
 ) -> Float[Tensor, "windows n dim dim"]:
     """Linear maps of the tangent vectors over each window."""
-
-    def step(x: Tensor) -> Tensor:
-        return rk4_step(velocity, x, dt)
-
-    maps = jacobian(step, path[:-1].flatten(0, 1)).double()
-    steps = maps.view(-1, STEPS, *path.shape[1:], path.shape[2])
+    maps = jacobian(lambda x: rk4_step(velocity, x, dt), starts.flatten(0, 1)).double()
+    steps = maps.view(-1, WINDOW_STEPS, *starts.shape[1:], starts.shape[2])
     total = steps[:, 0]
-    for one in steps.unbind(1)[1:]:
-        total = one @ total
+    for step in steps.unbind(1)[1:]:
+        total = step @ total
     return total

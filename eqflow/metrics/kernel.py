@@ -1,7 +1,8 @@
-"""Maximum mean discrepancy and its resampling floor (Gretton et al. 2012, JMLR 13).
+"""Maximum mean discrepancy of two samples (Gretton et al. 2012, JMLR 13).
 
-All of it is sums over one Gram matrix ``k = exp(-|x - y|^2 / (2 h^2))``. A state that escaped has
-kernel 0 with everything, itself included in the pairs, so losing states costs distance.
+``MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y)`` with the Gaussian kernel
+``k(x, y) = exp(-|x - y|^2 / (2 h^2))`` of bandwidth ``h``. A state that escaped has kernel 0 with
+every other, so losing states costs distance.
 """
 
 import torch
@@ -12,13 +13,13 @@ from torch import Tensor
 def gram(
     x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], bandwidth: float
 ) -> Float[Tensor, "n m"]:
-    """RBF Gram matrix of bandwidth ``h``, float64."""
+    """Matrix of the Gaussian kernel between all pairs of states, float64."""
     distance = torch.cdist(x.flatten(1).double(), y.flatten(1).double())
     return torch.exp(-(distance**2) / (2 * bandwidth**2))
 
 
 def median_bandwidth(x: Float[Tensor, "n *shape"]) -> float:
-    """Median distance between distinct states, of at most 1,000 of them."""
+    """Median distance of two different states, over the first 1,000: the median heuristic."""
     return torch.pdist(x[:1000].flatten(1).double()).median().item()
 
 
@@ -28,7 +29,14 @@ def mmd2(
     bandwidth: float,
     kept: Bool[Tensor, " n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Unbiased ``MMD^2`` between samples; ``kept`` marks states of ``x`` that did not escape."""
+    """Unbiased estimate of ``MMD^2``, which may be negative.
+
+    Args:
+        x: the first sample.
+        y: the second sample.
+        bandwidth: ``h``, in the units of the states.
+        kept: marks the states of ``x`` that did not escape; None if all did not.
+    """
     n, m = len(x), len(y)
     if kept is not None:
         x = x[kept]
@@ -40,9 +48,10 @@ def mmd2(
 def mmd2_splits(
     states: Float[Tensor, "two_n *shape"], bandwidth: float, first: Bool[Tensor, "two_n splits"]
 ) -> Float[Tensor, " splits"]:
-    """Unbiased ``MMD^2`` between the two halves of ``states`` for many splits at once.
+    """Unbiased ``MMD^2`` between two halves of a sample, for many splits at once.
 
-    ``first`` marks the first half, one column per split; both halves have the same size.
+    ``first`` marks the first half of each split in a column; halves are of equal size. These values
+    are what resampling alone reads.
     """
     first = first.double()
     second = 1 - first

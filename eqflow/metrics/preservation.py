@@ -1,9 +1,12 @@
-"""Distances between simulated and held-out states, as synchronised metrics (method section 8)."""
+"""Preservation of a distribution: distances between simulated and held-out states.
+
+Metrics of torchmetrics, which gather the states of all processes (method section 8).
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from eqflow.metrics.kernel import mmd2
@@ -12,7 +15,10 @@ from eqflow.simulate import inside
 
 
 class TwoSample(Metric):
-    """Keeps simulated and reference states of every process; ``radius`` bounds the data."""
+    """Base of distances between simulated and reference states.
+
+    A state farther than ``radius`` from the origin, in standardised units, has escaped.
+    """
 
     simulated: list[Tensor]
     reference: list[Tensor]
@@ -30,13 +36,13 @@ class TwoSample(Metric):
         self.reference.append(reference)
 
     def samples(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Simulated states, which of them stayed, and the reference."""
+        """Simulated states, a mask of those that did not escape, and reference states."""
         simulated = dim_zero_cat(self.simulated)
         return simulated, inside(simulated, self.radius), dim_zero_cat(self.reference)
 
 
 class MMD2(TwoSample):
-    """Unbiased ``MMD^2``; escaped states stay in it with kernel 0."""
+    """Unbiased ``MMD^2`` with a Gaussian kernel; escaped states count with kernel 0."""
 
     def __init__(self, radius: float, bandwidth: float) -> None:
         super().__init__(radius)
@@ -48,7 +54,7 @@ class MMD2(TwoSample):
 
 
 class SlicedW2(TwoSample):
-    """Sliced Wasserstein-2 distance of the states that stayed; NaN when none did."""
+    """Sliced Wasserstein-2 distance of the states that did not escape; NaN if all did."""
 
     def compute(self) -> Float[Tensor, ""]:
         simulated, kept, reference = self.samples()
@@ -56,7 +62,7 @@ class SlicedW2(TwoSample):
 
 
 class SinkhornDivergence(TwoSample):
-    """Sinkhorn divergence of the first ``n`` states that stayed; NaN when none did."""
+    """Sinkhorn divergence of the first ``n`` states that did not escape; NaN if all did."""
 
     def __init__(self, radius: float, n: int = 256) -> None:
         super().__init__(radius)
@@ -69,21 +75,12 @@ class SinkhornDivergence(TwoSample):
         return sinkhorn_divergence(simulated[kept][: self.n], reference[: self.n])
 
 
-class Escaped(Metric):
-    """Fraction of states that are non-finite or beyond ``radius`` (method section 8)."""
-
-    total: Tensor
-    count: Tensor
+class Escaped(MeanMetric):
+    """Fraction of states that are not finite or farther than ``radius`` from the origin."""
 
     def __init__(self, radius: float) -> None:
         super().__init__()
         self.radius = radius
-        self.add_state("total", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, x: Float[Tensor, "batch *shape"]) -> None:
-        self.total += len(x)
-        self.count += (~inside(x, self.radius)).sum()
-
-    def compute(self) -> Float[Tensor, ""]:
-        return self.count / self.total
+    def update(self, x: Float[Tensor, "batch *shape"]) -> None:  # type: ignore[override]
+        super().update((~inside(x, self.radius)).float())

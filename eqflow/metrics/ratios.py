@@ -1,4 +1,7 @@
-"""Ratios of expectations over states: residual and similarity, as synchronised metrics."""
+"""Ratios of expectations over states: relative residual, and cosine of two fields.
+
+Metrics of torchmetrics, which add the sums of all processes before they divide (method section 8).
+"""
 
 import torch
 from jaxtyping import Float
@@ -7,7 +10,7 @@ from torchmetrics import Metric
 
 
 class RelativeResidual(Metric):
-    """``E r^2 / E |v|^2``, the ratio of means over all states (method section 8)."""
+    """Relative residual ``E r^2 / E |v|^2`` with ``r = div v + v . s``: a ratio of means."""
 
     residual: Tensor
     speed: Tensor
@@ -18,7 +21,7 @@ class RelativeResidual(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.double), dist_reduce_fx="sum")
 
     def update(self, r2: Float[Tensor, " batch"], v2: Float[Tensor, " batch"]) -> None:
-        """Add ``r^2`` and ``|v|^2`` per state."""
+        """Add a batch: the square ``r^2`` of the residual and ``|v|^2`` of each state."""
         self.residual += r2.double().sum()
         self.speed += v2.double().sum()
 
@@ -27,7 +30,7 @@ class RelativeResidual(Metric):
 
 
 class Cosine(Metric):
-    """``<v, w>_p / (|v|_p |w|_p)`` over states, signed (method section 8)."""
+    """Signed cosine ``<v, w>_p / (|v|_p |w|_p)`` of two fields, with ``<v, w>_p = E[v . w]``."""
 
     products: Tensor
 

@@ -1,7 +1,7 @@
-"""Measures of images: at which scales their power is, and which values their pixels take.
+"""Distances between sets of images by their structure factors and their pixel histograms.
 
-Both describe an image by a few hundred numbers, and a set of images by the mean of them, so that
-nothing grows with the square of the pixels.
+A *profile* describes an image by a few hundred numbers, and a set of images by their mean, so that
+no cost grows with the square of the number of pixels.
 """
 
 import torch
@@ -10,17 +10,18 @@ from torch import Tensor
 
 from eqflow.metrics.preservation import TwoSample
 
-EXTENT, WIDTH = 8.0, 0.05
-"""Values beyond ``EXTENT`` are in the outermost bins of a histogram, whose bins have ``WIDTH``."""
+HISTOGRAM_EXTENT, BIN_WIDTH = 8.0, 0.05
+"""Largest absolute value of histograms and width of their bins, in standard deviations; values
+beyond are in the outermost bins."""
 
 
 def structure_factor(
     x: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "batch channels rings"]:
-    """Power of each channel in rings of wavenumbers ``|k|``, rounded to whole waves per side.
+    """Structure factor ``S(|k|)``: power of each channel in rings of wavenumbers.
 
-    For sides of different length the longer one counts. The rings' sum is the mean square of the
-    channel (Parseval), the first ring that of its mean.
+    ``|k|`` is rounded to whole waves per side, the longer side where they differ. The sum over
+    rings is the mean square of the channel (Parseval), the first ring the square of its mean.
     """
     height, width = x.shape[-2:]
     waves = torch.fft.fft2(x.double()) if len(x) else x.double()  # none: all may have escaped
@@ -38,10 +39,10 @@ def _rings(height: int, width: int, device: torch.device) -> Int[Tensor, "height
 def histogram(
     x: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "batch channels bins"]:
-    """Shares of the pixels of each channel in bins of ``WIDTH`` standard deviations."""
-    bins = round(2 * EXTENT / WIDTH)
+    """Histogram of the pixels of each channel, as shares that add up to one."""
+    bins = round(2 * HISTOGRAM_EXTENT / BIN_WIDTH)
     pixels = x.flatten(2)
-    index = ((pixels + EXTENT) / WIDTH).floor().clamp(0, bins - 1).long()
+    index = ((pixels + HISTOGRAM_EXTENT) / BIN_WIDTH).floor().clamp(0, bins - 1).long()
     counts = pixels.new_zeros(*x.shape[:2], bins, dtype=torch.double)
     return (
         counts.scatter_add(2, index, torch.ones_like(pixels, dtype=torch.double)) / index.shape[2]
@@ -51,26 +52,29 @@ def histogram(
 def structure_distance(
     p: Float[Tensor, "*sets channels rings"], q: Float[Tensor, "*sets channels rings"]
 ) -> Float[Tensor, "*sets"]:
-    """``sum_k |P_k - Q_k|``, the mean over channels: power at the wrong scale."""
+    """Power at the wrong scale, ``sum_k |P_k - Q_k|``, the mean over channels."""
     return (p - q).abs().sum(-1).mean(-1)
 
 
 def histogram_distance(
     p: Float[Tensor, "*sets channels bins"], q: Float[Tensor, "*sets channels bins"]
 ) -> Float[Tensor, "*sets"]:
-    """Wasserstein-1 distance of two histograms in standard deviations, the mean over channels."""
-    return WIDTH * (p - q).cumsum(-1).abs().sum(-1).mean(-1)
+    """Wasserstein-1 distance of two histograms, in standard deviations, mean over channels."""
+    return BIN_WIDTH * (p - q).cumsum(-1).abs().sum(-1).mean(-1)
 
 
 PROFILES = {
     "structure": (structure_factor, structure_distance),
     "histogram": (histogram, histogram_distance),
 }
-"""Name -> numbers that describe an image, and the distance between their means."""
+"""Name -> profile of an image, and distance between two mean profiles."""
 
 
 class ProfileDistance(TwoSample):
-    """Distance of the mean profile, one of ``PROFILES``, of the images that stayed; else NaN."""
+    """Distance of mean profiles, of the images that did not escape; NaN if all did.
+
+    ``name`` is one of ``PROFILES``.
+    """
 
     def __init__(self, radius: float, name: str) -> None:
         super().__init__(radius)
@@ -88,7 +92,10 @@ def profile_splits(
     name: str,
     first: Bool[Tensor, "two_n splits"],
 ) -> Float[Tensor, " splits"]:
-    """The same distance between the halves of many splits; ``first`` marks the first of each."""
+    """Distance of mean profiles between two halves of a set of images, for many splits at once.
+
+    ``first`` marks the first half of each split in a column.
+    """
     profile, distance = PROFILES[name]
     profiles = profile(states)
     means = [

@@ -1,4 +1,4 @@
-"""Optimal-transport distances between samples."""
+"""Optimal-transport distances of two samples: sliced Wasserstein-2 and Sinkhorn divergence."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,10 +11,11 @@ def sliced_w2(
     projections: int = 200,
     seed: int = 0,
 ) -> Float[Tensor, ""]:
-    """Sliced Wasserstein-2 distance over ``projections`` fixed random directions.
+    """Sliced Wasserstein-2 distance over random directions (Bonneel et al. 2015).
 
-    In one dimension the optimal plan sorts both samples (Bonneel et al. 2015); samples of unequal
-    size are compared on their first ``min(n, m)`` states, whose order carries no meaning.
+    ``(E_u W_2(u . x, u . y)^2)^1/2`` over ``projections`` unit vectors ``u`` drawn by ``seed``; in
+    one dimension the optimal plan sorts both samples. Of samples of unequal size the first
+    ``min(n, m)`` states are compared.
     """
     size = min(len(x), len(y))
     return _gap(*(_projected(sample[:size], projections, seed) for sample in (x, y)))
@@ -26,9 +27,9 @@ def sliced_w2_splits(
     projections: int = 200,
     seed: int = 0,
 ) -> Float[Tensor, " splits"]:
-    """The same between the two halves of ``states`` for many splits, projected once.
+    """Sliced Wasserstein-2 distance between two halves of a sample, for many splits at once.
 
-    ``first`` marks the first half, one column per split; both halves have the same size.
+    ``first`` marks the first half of each split in a column; halves are of equal size.
     """
     shadows = _projected(states, projections, seed)
     return torch.stack([_gap(shadows[:, half], shadows[:, ~half]) for half in first.T])
@@ -50,10 +51,11 @@ def _gap(x: Float[Tensor, "projections n"], y: Float[Tensor, "projections n"]) -
 def sinkhorn_divergence(
     x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], blur: float = 0.5
 ) -> Float[Tensor, ""]:
-    """Debiased Sinkhorn divergence of squared distance, entropy ``blur^2``, through POT.
+    """Sinkhorn divergence ``c(x, y) - (c(x, x) + c(y, y)) / 2``, through POT.
 
-    The transport cost of the entropic plan, without the entropy itself ("sharp", Luise et al.
-    2018). Zero for equal samples; the squared Wasserstein-2 distance as ``blur`` goes to 0.
+    ``c`` is the cost, in squared distance, of the transport plan with entropic regularisation
+    ``blur^2``, without the entropy itself (Luise et al. 2018). It is 0 for equal samples and tends
+    to the squared Wasserstein-2 distance as ``blur`` goes to 0.
     """
     x, y = x.flatten(1).double(), y.flatten(1).double()
     xy, xx, yy = (_entropic_cost(a, b, blur**2) for a, b in ((x, y), (x, x), (y, y)))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from eqflow.evaluation import ComparedField
-from eqflow.metrics import EXTENT, WIDTH, histogram, structure_factor
+from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
 from eqflow.report.style import BAND, DATA, sheet
 
 DRAWS = 200
@@ -54,8 +54,8 @@ def _structure(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField)
 
 
 def _values(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField) -> None:
-    centres = np.arange(-EXTENT, EXTENT, WIDTH) + WIDTH / 2
-    _band(axes, centres, held[:, 0] / WIDTH, after[:, 0] / WIDTH, compared)
+    centres = np.arange(-HISTOGRAM_EXTENT, HISTOGRAM_EXTENT, BIN_WIDTH) + BIN_WIDTH / 2
+    _band(axes, centres, held[:, 0] / BIN_WIDTH, after[:, 0] / BIN_WIDTH, compared)
     seen = centres[held[:, 0].mean(0).numpy() > 1e-4]
     axes.set(yscale="log", ylim=(1e-3, None), xlim=(seen[0] - 0.5, seen[-1] + 0.5))
 

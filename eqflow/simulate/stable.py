@@ -18,6 +18,7 @@ from numpy.polynomial import Chebyshev
 from torch import Tensor
 
 from eqflow.simulate.base import FixedStep, Noise, Velocity
+from eqflow.simulate.ode import rk4_step
 
 DAMPING = 2 / 13
 """Of the stability polynomial, as in the source: at most 0.95 away from the origin."""
@@ -110,13 +111,8 @@ def _unit(u: Tensor) -> Tensor:
 
 
 def _classical_steps(velocity: Velocity, x: Tensor, dt: float, parts: int) -> Tensor:
-    h = dt / parts
     for _ in range(parts):
-        k1 = velocity(x)
-        k2 = velocity(x + h / 2 * k1)
-        k3 = velocity(x + h / 2 * k2)
-        k4 = velocity(x + h * k3)
-        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        x = rk4_step(velocity, x, dt / parts)
     return x
 
 

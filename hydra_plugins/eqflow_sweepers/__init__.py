@@ -1,1 +1,1 @@
-"""Hydra sweepers: a grid that survives its failures, and a search with Optuna."""
+"""Hydra sweepers: a grid in which a failed job ends no other, and a search with Optuna."""

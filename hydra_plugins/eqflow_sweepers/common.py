@@ -1,4 +1,4 @@
-"""What both sweepers do before the first job and after the last."""
+"""Steps of both sweepers before the first job and after the last."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from eqflow.errors import InputError
 
 
 def pin_folder(config: DictConfig) -> None:
-    """Give every job the sweep's own folder: its name may depend on what is swept."""
+    """Give all jobs the folder of the sweep, whose name may depend on an option that is swept."""
     folder = str(config.hydra.sweep.dir)
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.sweep.dir = folder
@@ -22,7 +22,10 @@ def pin_folder(config: DictConfig) -> None:
 
 
 def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
-    """Compose and check every job; raises ``InputError`` for the first that cannot run."""
+    """Compose and check the configuration of every job, given by its overrides.
+
+    Raises ``InputError`` for the first job that cannot run.
+    """
     if config.hydra.launcher._target_.endswith("SlurmLauncher") and not which("srun"):
         raise InputError(
             "hydra/launcher=submitit_slurm: found no srun; expected a machine of a SLURM cluster, "
@@ -41,7 +44,7 @@ def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequenc
         HydraConfig.instance().cfg = before
 
 
-def open_folder(config: DictConfig) -> Path:
+def create_folder(config: DictConfig) -> Path:
     """Create the sweep's folder, which no other sweep can then take, and store its config."""
     folder = Path(config.hydra.sweep.dir)
     claim(folder, config.resume, "sweep_dir")
@@ -50,8 +53,8 @@ def open_folder(config: DictConfig) -> Path:
 
 
 @contextmanager
-def closing(context: HydraContext, config: DictConfig) -> Iterator[None]:
-    """Have the callbacks called after a sweep also where it failed; Hydra does not."""
+def with_closing_callbacks(context: HydraContext, config: DictConfig) -> Iterator[None]:
+    """Call Hydra's callbacks for the end of a sweep also where the sweep failed."""
     try:
         yield
     except Exception:

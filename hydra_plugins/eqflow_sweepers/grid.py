@@ -1,4 +1,4 @@
-"""Every combination of the values given."""
+"""Hydra's sweeper for grids: every combination of the values given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,22 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hydra_plugins.eqflow_sweepers.common import check_jobs, closing, open_folder, pin_folder
+from hydra_plugins.eqflow_sweepers.common import (
+    check_jobs,
+    create_folder,
+    pin_folder,
+    with_closing_callbacks,
+)
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's own grid; all jobs are checked before the first starts, and none ends another.
+    """Hydra's basic sweeper, with all jobs checked before the first starts.
 
-    ``params`` are sweeps from the config, which those of the command line replace;
-    ``max_batch_size`` jobs go to the launcher at a time, all of them if None.
+    A job that fails ends no other. Raises ``InputError`` for the first job that cannot run.
+
+    Args:
+        params: option -> values to vary; those of the command line replace them.
+        max_batch_size: jobs handed to Hydra's launcher at a time; None for all.
     """
 
     def setup(self, **parts: Any) -> None:
@@ -24,8 +32,8 @@ class GridSweeper(BasicSweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         check_jobs(self.hydra_context, self.config, self.jobs(arguments))
-        open_folder(self.config)
-        with closing(self.hydra_context, self.config):
+        create_folder(self.config)
+        with with_closing_callbacks(self.hydra_context, self.config):
             return super().sweep(arguments)
 
     def jobs(self, arguments: list[str]) -> Sequence[Sequence[str]]:

@@ -1,10 +1,7 @@
-"""A search with Optuna: it survives failed trials, and goes on where it was stopped."""
+"""Hydra's sweeper for searches with Optuna: failed trials are survived, stopped ones run again."""
 
 import logging
-import os
-import socket
 from collections.abc import Callable
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +12,40 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig
 
 from eqflow.errors import InputError
-from hydra_plugins.eqflow_sweepers.common import check_jobs, closing, open_folder, pin_folder
-from hydra_plugins.eqflow_sweepers.figures import draw
+from hydra_plugins.eqflow_sweepers.common import (
+    check_jobs,
+    create_folder,
+    pin_folder,
+    with_closing_callbacks,
+)
 from hydra_plugins.eqflow_sweepers.space import Space, parse
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Hydra imports its plugins at every start
     import optuna
 
 log = logging.getLogger("eqflow")
 
 JOURNAL = "search.journal"
+"""File in the sweep's folder that holds the study where no database does."""
 
 
 class OptunaSweeper(Sweeper):
-    """Asks Optuna for ``n_jobs`` trials at a time until ``n_trials`` have ended.
+    """Sweeper that asks an Optuna study for ``n_jobs`` trials at a time until it has ``n_trials``.
 
-    Failed and pruned trials count, those whose process was stopped are run again. The study is in
-    ``storage``: a database's URL, shared by many machines, or a journal in the sweep's folder. A
-    trial's job is in the folder of its number. Raises ``InputError`` before anything is written for
-    options that no trial could run with.
+    Failed and pruned trials count; trials whose process was stopped are run again. A trial's job is
+    in the folder of its number. Raises ``InputError``, before anything is written, for options that
+    no trial could run with.
+
+    Args:
+        n_trials: number of trials, those of earlier launches and of other machines included.
+        n_jobs: trials handed to Hydra's launcher at a time.
+        storage: URL of a database that several machines share; None for a journal in the sweep's
+            folder.
+        study_name: name of the study in the storage.
+        direction: ``minimize`` or ``maximize``, or a list with a direction for each metric.
+        seed: seed of the sampler.
+        sampler: makes an Optuna sampler of a seed.
+        params: option -> values to vary, as :func:`parse` reads them.
     """
 
     def __init__(
@@ -65,16 +77,17 @@ class OptunaSweeper(Sweeper):
         given = [f"{key!s}={value}" for key, value in self.params.items()]
         fixed, space = parse([*given, *arguments], parser)
         self._check(fixed, space)
-        folder = open_folder(self._config)
+        folder = create_folder(self._config)
         self.address = self.storage or str((folder / JOURNAL).absolute())
-        with closing(self._context, self._config):
+        with with_closing_callbacks(self._context, self._config):
             self._search(fixed, space, folder)
 
     def _check(self, fixed: list[str], space: Space) -> None:
-        """Refuse what no trial could run with: checked on one that is drawn and forgotten."""
+        """Refuse options that no trial could run with, checked on a trial drawn at random."""
         import optuna
 
         from callbacks.pruning import open_storage
+        from eqflow.cli.sweeps.trials import overrides
 
         if self.n_trials < 1 or self.n_jobs < 1:
             raise InputError(
@@ -85,137 +98,59 @@ class OptunaSweeper(Sweeper):
         if self.storage:
             open_storage(self.storage)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.seed)).ask(space)
-        check_jobs(self._context, self._config, [[*fixed, *_overrides(drawn.params)]])
+        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.seed)).ask(space)
+        check_jobs(self._context, self._config, [[*fixed, *overrides(trial.params)]])
 
     def _search(self, fixed: list[str], space: Space, folder: Path) -> None:
+        from eqflow.cli.sweeps.trials import ask, log_outcome, recover, started, tell
+        from eqflow.report.sweep.plots import write_search_figures
+
         study = self._study()
         recover(study)
-        while (left := self.n_trials - _settled(study)) > 0:
-            trials = [study.ask(space) for _ in range(min(self.n_jobs, left))]
-            for trial in trials:
-                trial.set_user_attr("process", _process())
+        while (left := self.n_trials - started(study)) > 0:
+            trials = ask(study, space, min(self.n_jobs, left))
             jobs = [[*fixed, *self._job(trial)] for trial in trials]
             try:
                 self._launcher.launch(jobs, initial_job_idx=trials[0].number)
             except Exception as error:  # a cluster's job that vanished; the others are on disk
                 log.warning("a trial ended without a word: %s", error)
             for trial in trials:
-                tell(study, trial, folder / _subfolder(trial))
-        draw(study, self._metrics(), folder)
-        _report(study)
+                tell(study, trial, folder)
+        write_search_figures(study, self._metrics(), folder / "figures")
+        log_outcome(study)
 
     def _study(self) -> "optuna.Study":
         import optuna
 
         from callbacks.pruning import open_storage
 
-        storage = open_storage(self.address)
+        storage, directions = open_storage(self.address), self._directions()
         study = optuna.create_study(
-            study_name=self.study_name,
-            storage=storage,
-            directions=self._directions(),
-            load_if_exists=True,
+            study_name=self.study_name, storage=storage, directions=directions, load_if_exists=True
         )
         # another seed where a search goes on: the first draws are not to be drawn again
         study.sampler = self.sampler(seed=self.seed + len(study.trials))
         return study
 
-    def _directions(self) -> list["optuna.study.StudyDirection"]:
-        from optuna.study import StudyDirection
-
-        found, count = self.direction, len(self._metrics())
-        names = list(found) if isinstance(found, ListConfig) else [found] * count
-        known = {"minimize": StudyDirection.MINIMIZE, "maximize": StudyDirection.MAXIMIZE}
-        if len(names) != count or not set(names) <= set(known):
+    def _directions(self) -> list[Any]:
+        """The direction of each metric."""
+        count, given = len(self._metrics()), self.direction
+        directions = list(given) if isinstance(given, ListConfig) else [given] * count
+        if len(directions) != count or not set(directions) <= {"minimize", "maximize"}:
             raise InputError(
-                f"hydra.sweeper.direction={found} found; expected minimize or maximize, "
+                f"hydra.sweeper.direction={given} found; expected minimize or maximize, "
                 "or a list of these with one for each metric"
             )
-        return [known[name] for name in names]
+        return directions
 
     def _metrics(self) -> list[str]:
         metric = self._config.metric
         return list(metric) if isinstance(metric, ListConfig) else [metric or "tuned metric"]
 
     def _job(self, trial: "optuna.Trial") -> list[str]:
-        """The overrides of a trial alone."""
+        """The overrides of a trial alone: its parameters, how it reports, and its folder."""
+        from eqflow.cli.sweeps.trials import folder_name, overrides
+
         handle = f"storage: '{self.address}', study: '{self.study_name}', number: {trial.number}"
-        place = f"hydra.sweep.subdir='{_subfolder(trial)}'"
-        return [*_overrides(trial.params), f"trial={{{handle}}}", place]
-
-
-def recover(study: "optuna.Study") -> None:
-    """Have trials that a stopped process of this machine left run again, in their folders."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if not _alive(trial.user_attrs.get("process", "")):
-            attributes = {"folder": trial.user_attrs.get("folder", f"{trial.number}")}
-            study.enqueue_trial(trial.params, user_attrs=attributes)
-            study._storage.set_trial_user_attr(trial._trial_id, "stopped", True)
-            study.tell(trial.number, state=TrialState.FAIL)
-
-
-def tell(study: "optuna.Study", trial: "optuna.Trial", folder: Path) -> None:
-    """Tell the study how a trial's job ended, as its folder says."""
-    from optuna.trial import TrialState
-
-    from eqflow.cli.status import read_status
-
-    found = read_status(folder)
-    given = found.value if isinstance(found.value, list) else [found.value]
-    values = [value for value in given if value is not None and isfinite(value)]
-    if found.status == "pruned":
-        study.tell(trial, state=TrialState.PRUNED)
-    elif found.status == "finished" and len(values) == len(given):
-        study.tell(trial, values)
-    else:
-        trial.set_user_attr("error", found.error or "the metric is no finite number")
-        study.tell(trial, state=TrialState.FAIL)
-
-
-def _report(study: "optuna.Study") -> None:
-    """Say what came out; raises ``RuntimeError`` where no trial did."""
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False)
-    counts = {s.name.lower(): sum(t.state is s for t in trials) for s in TrialState}
-    log.info("trials: %s", ", ".join(f"{n} {name}" for name, n in counts.items() if n))
-    if not counts["complete"]:
-        reasons = [trial.user_attrs["error"] for trial in trials if "error" in trial.user_attrs]
-        raise RuntimeError(f"no trial gave a value; the last error: {reasons[-1:] or 'none'}")
-    for trial in study.best_trials:
-        log.info("best: %s with %s", trial.values, " ".join(_overrides(trial.params)))
-
-
-def _settled(study: "optuna.Study") -> int:
-    """Trials that have ended or that another process is running."""
-    from optuna.trial import TrialState
-
-    ended = [t for t in study.get_trials(deepcopy=False) if "stopped" not in t.user_attrs]
-    return sum(trial.state is not TrialState.WAITING for trial in ended)
-
-
-def _overrides(params: dict[str, Any]) -> list[str]:
-    return [f"{key}={value}" for key, value in params.items()]
-
-
-def _subfolder(trial: "optuna.Trial") -> str:
-    return str(trial.user_attrs.get("folder", trial.number))
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _alive(process: str) -> bool:
-    """Whether a trial's process may still be running: those of other machines may."""
-    host, _, number = process.rpartition(":")
-    if host != socket.gethostname():
-        return bool(host)
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    return True
+        place = f"hydra.sweep.subdir='{folder_name(trial)}'"
+        return [*overrides(trial.params), f"trial={{{handle}}}", place]

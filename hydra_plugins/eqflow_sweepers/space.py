@@ -1,4 +1,4 @@
-"""The space of a search, written as Hydra writes sweeps."""
+"""The search space of an Optuna study, written as Hydra writes sweeps."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Space = dict[str, "BaseDistribution"]
+"""Option -> the distribution that Optuna draws it from."""
 
 
 def parse(texts: Sequence[str], parser: OverridesParser) -> tuple[list[str], Space]:
-    """What all trials share, and what is varied: ``choice``, ``range`` or ``interval``.
+    """The overrides that all trials share, and the space of those written as sweeps.
 
-    ``tag(log, interval(...))`` is sampled on a logarithmic scale, ``int(interval(...))`` gives
-    whole numbers. A later override of a key replaces an earlier one. Raises ``InputError`` for
-    other sweeps and for an empty space.
+    Sweeps are ``choice(...)``, ``range(...)`` of whole numbers and ``interval(...)``, which
+    ``tag(log, interval(...))`` samples on a logarithmic scale and ``int(interval(...))`` in whole
+    numbers. A later override of an option replaces an earlier one. Raises ``InputError`` for other
+    sweeps and for an empty space.
     """
     overrides = {o.get_key_element(): o for o in parser.parse_overrides(list(texts))}
     fixed = [
@@ -43,7 +45,7 @@ def parse(texts: Sequence[str], parser: OverridesParser) -> tuple[list[str], Spa
 
 
 def distribution(override: Override) -> "BaseDistribution":
-    """The distribution that a sweep stands for."""
+    """Optuna's distribution for a sweep; raises ``InputError`` where there is none."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     sweep, key = override.value(), override.get_key_element()
@@ -68,7 +70,7 @@ def distribution(override: Override) -> "BaseDistribution":
 
 
 def _plain(value: Any) -> Any:
-    """An element as Optuna stores it; lists and dictionaries as the text of their override."""
+    """An element in a type that Optuna stores; lists and dictionaries as text of an override."""
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list | dict):

@@ -1,1 +1,1 @@
-"""Jobs of a sweep, and what is written when it ends."""
+"""Jobs of a sweep, trials of a search, and Hydra's hooks for its end."""

@@ -1,4 +1,4 @@
-"""After a sweep over what fields are made by: how far the snapshots decide them."""
+"""Hydra's hook that reports identifiability after a sweep over how fields are made."""
 
 import logging
 from collections.abc import Hashable, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from eqflow.evaluation import Identifiability
     from eqflow.model import FlowModel
 
-SEEDS = ("flow.seed",)
-"""Swept options that tell fields of equal factors apart."""
+SEED_OPTION = "flow.seed"
+"""Swept option that is no factor: fields of equal factors differ by it."""
 
 
-NOISE = "flow.sigma"
-"""The factor whose level is what a field lives at: fields of the snapshots themselves have none."""
+SIGMA_OPTION = "flow.sigma"
+"""Option whose level is the noise level that a field lives at, 0 for fields of clean snapshots."""
 
 
 log = logging.getLogger("eqflow")
@@ -34,7 +34,7 @@ log = logging.getLogger("eqflow")
 class IdentifiabilityReport(Callback):
     """Hydra's hook after a sweep: ``identifiability.json``, ``.md`` and ``.png`` beside its jobs.
 
-    Factors are the swept options, members the fields of all jobs that were finished.
+    Factors are the swept options; fields are those of all finished jobs, members of ensembles each.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -42,16 +42,17 @@ class IdentifiabilityReport(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         with exit_codes():  # Hydra would show where it was raised, and go on
-            found = compared_fields(folder)
-        write_identifiability(folder, found)
-        log.info("identifiability: %s", verdict(found))
+            compared = compared_fields(folder)
+        write_identifiability(folder, compared)
+        log.info("identifiability: %s", verdict(compared))
 
 
 def compared_fields(folder: Path) -> "Identifiability":
     """The fields of a sweep at the held-out states of its first job, standardised as there.
 
-    Raises ``InputError`` where no job was finished, for jobs of several laws and for designs that
-    do not tell factors apart.
+    Raises:
+        InputError: if no job was finished, if jobs are of several distributions, or if factors are
+            not crossed evenly.
     """
     import torch
 
@@ -63,40 +64,38 @@ def compared_fields(folder: Path) -> "Identifiability":
     if not done:
         raise InputError(f"{folder}: found no job with a field; expected stages=[score,flow]")
     configs = [DictConfig(OmegaConf.load(folder / job.name / RESOLVED)) for job in done]
-    varied, data = factors(done, configs), build(configs[0].data)
+    job_levels, data = factors(done, configs), build(configs[0].data)
     data.setup()
     x, units = data.snapshots.test, data.snapshots.standardiser
-    velocities = [
-        _velocities(FlowModel.load(folder / job.name / "flow"), units.raw(x)) / units.std
-        for job in done
-    ]
+    models = (FlowModel.load(folder / job.name / "flow") for job in done)
+    velocities = [_velocities(model, units.raw(x)) / units.std for model in models]
     levels = {
-        name: [level for level, v in zip(each, velocities, strict=True) for _ in v]
-        for name, each in varied.items()
+        name: [level for level, v in zip(values, velocities, strict=True) for _ in v]
+        for name, values in job_levels.items()
     }
     truth = data.snapshots.velocity and data.snapshots.velocity(x)
     return identifiability(x, torch.cat(velocities).to(x), levels, truth)
 
 
 def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, list[Hashable]]:
-    """The level that each job has of every option that varies between them.
+    """Option that varies between jobs -> its level in each job.
 
-    Raises ``InputError`` where the law does.
+    Raises ``InputError`` where the distribution of the snapshots varies.
     """
     from eqflow.cli.parts import field_level
 
-    found: dict[str, list[Hashable]] = {}
+    levels: dict[str, list[Hashable]] = {}
     for name in dict.fromkeys(name for job in done for name in job.overrides):
-        if name in SEEDS:
-            continue
-        if name == NOISE:
-            found[name] = [field_level(cfg) for cfg in configs]
-        else:
-            found[name] = [job.overrides.get(name) for job in done]
-    varied = {name: levels for name, levels in found.items() if len(set(levels)) > 1}
+        if name == SIGMA_OPTION:
+            levels[name] = [field_level(cfg) for cfg in configs]
+        elif name != SEED_OPTION:
+            levels[name] = [job.overrides.get(name) for job in done]
+    varied = {name: values for name, values in levels.items() if len(set(values)) > 1}
     if "data" in varied:
-        laws = ",".join(map(str, dict.fromkeys(varied["data"])))
-        raise InputError(f"data={laws}: found fields of several laws; expected those of one")
+        several = ",".join(map(str, dict.fromkeys(varied["data"])))
+        raise InputError(
+            f"data={several}: found fields of several distributions; expected those of one"
+        )
     return varied
 
 

@@ -1,4 +1,4 @@
-"""A job as one of a sweep: what it shares with the others, and what it need not do again."""
+"""A job of a sweep: its own folder, the config it shares with others, and whether it is done."""
 
 import os
 from collections.abc import Iterator
@@ -14,45 +14,43 @@ from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import Value, read_status
 from eqflow.runtime import store
 
-ASIDE = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
-"""What says only where and when a job ran: it may differ where the same job is asked for again."""
-
-
-ONE_BY_ONE = "BasicLauncher"
+RUN_OPTIONS = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
+"""Options that say only where and when a job ran: the same job may be asked for with others."""
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Have a job's folder to itself; waits for one that a sweep left behind when it was killed."""
+def exclusive_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a job's folder, once a job that a killed sweep left behind has ended."""
     with store.locked(folder / LOCKED) if node_rank() == 0 else nullcontext():
         store.clear(folder)
         yield
 
 
-def joined(cfg: DictConfig) -> None:
-    """Make ``cfg`` one of its sweep's jobs, then check it.
+def join_sweep(cfg: DictConfig) -> None:
+    """Complete the config of a job by what its sweep decides, in place, then check it.
 
-    A folder that holds its config is its own, left by a process that was stopped: it is resumed.
+    It gets the sweep's group and, where jobs run side by side, a GPU. A folder that holds its
+    config was left by a process that was stopped: the job is resumed.
     """
     hydra = HydraConfig.get()
     cfg.resume = (Path(cfg.run_dir) / RESOLVED).is_file()
     cfg.group = cfg.group or Path(hydra.sweep.dir).name
-    if not hydra.launcher._target_.endswith(ONE_BY_ONE):
+    if not hydra.launcher._target_.endswith("BasicLauncher"):  # which runs one job at a time
         take_gpu(cfg.trainer, hydra.job.num)
     check(cfg)
 
 
 def finished_value(cfg: DictConfig) -> Value:
-    """The tuned metric where this very job was finished before; None where it was not."""
+    """The tuned metric of a job that was finished before with this config; None if it was not."""
     folder = Path(cfg.run_dir)
-    found = read_status(folder)
-    if found.status != "finished" or _asked(OmegaConf.load(folder / RESOLVED)) != _asked(cfg):
+    status = read_status(folder)
+    if status.status != "finished":
         return None
-    return found.value
+    return status.value if _asked(OmegaConf.load(folder / RESOLVED)) == _asked(cfg) else None
 
 
 def take_gpu(trainer: DictConfig, number: int) -> None:
-    """Leave one GPU visible to a job that asks for one, a different one to each neighbour."""
+    """Leave a single GPU visible to a job that asks for one, in turn over the jobs' numbers."""
     import torch
 
     count = torch.cuda.device_count()
@@ -63,7 +61,7 @@ def take_gpu(trainer: DictConfig, number: int) -> None:
 
 
 def _asked(cfg: object) -> dict[str, object]:
-    """What a config asks for, without what only says where and when."""
+    """A config without the options that say only where and when."""
     content = OmegaConf.to_container(DictConfig(cfg), resolve=True)
     assert isinstance(content, dict)
-    return {str(name): value for name, value in content.items() if name not in ASIDE}
+    return {str(name): value for name, value in content.items() if name not in RUN_OPTIONS}

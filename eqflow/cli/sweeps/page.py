@@ -1,4 +1,4 @@
-"""The page of a sweep: written when it ends, and again from what is on disk."""
+"""The page of a sweep: written by Hydra's hook when it ends, and again from what is on disk."""
 
 import json
 import re
@@ -13,18 +13,18 @@ from yaml import YAMLError
 from eqflow.cli.processes.launch import METRICS
 from eqflow.cli.resume import RESOLVED
 from eqflow.cli.status import read_status
-from eqflow.cli.sweeps.job import ASIDE
+from eqflow.cli.sweeps.job import RUN_OPTIONS
 from eqflow.errors import InputError
 from eqflow.report.sweep.comparison import STATUSES, Job
 
 
 class Page(Callback):
-    """Hydra's hook after a sweep: a page, ``sweep.json`` and ``sweep.csv`` beside its jobs."""
+    """Hydra's hook after a sweep: ``report.html``, ``sweep.json`` and ``sweep.csv`` of its jobs."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        if found := jobs(folder):
-            _write(folder, found, config)
+        if listed := jobs(folder):
+            _write(folder, listed, config)
 
 
 def rebuild(folder: Path) -> None:
@@ -32,14 +32,14 @@ def rebuild(folder: Path) -> None:
 
     Raises ``InputError`` if ``folder`` holds no jobs.
     """
-    if not (found := jobs(folder)):
+    if not (listed := jobs(folder)):
         raise InputError(
             f"report={folder}: found no jobs of a sweep; "
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
-    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in found))
+    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in listed))
     config: Any = next(filter(None, map(_yaml, stored)), {})
-    _write(folder, found, OmegaConf.create(config))
+    _write(folder, listed, OmegaConf.create(config))
 
 
 def jobs(folder: Path) -> list[Job]:
@@ -48,21 +48,21 @@ def jobs(folder: Path) -> list[Job]:
     return [_job(place) for place in sorted(places, key=lambda place: _natural(place.name))]
 
 
-def _write(folder: Path, found: list[Job], config: DictConfig) -> None:
-    """``config`` is that of the sweep or of one of its jobs; figures are those of a search."""
+def _write(folder: Path, listed: list[Job], config: DictConfig) -> None:
+    """Write the page, with the figures of a search; ``config`` is the sweep's or a job's."""
     from eqflow.report.sweep.page import write_sweep
 
-    measured = {name for job in found for name in job.metrics}
+    measured = {name for job in listed for name in job.metrics}
     asked = _first(config.get("metric"))
     metric = asked or next((name for name in METRICS if name in measured), None)
     maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
     figures = sorted((folder / "figures").glob("*.png"))
     pictures = {path.stem.replace("_", " "): path.read_bytes() for path in figures}
-    write_sweep(folder, found, metric, maximise=maximise, pictures=pictures)
+    write_sweep(folder, listed, metric, maximise=maximise, pictures=pictures)
 
 
 def _first(value: Any) -> Any:
-    """Of several objectives the first ranks the jobs."""
+    """The first of several objectives, which ranks the jobs."""
     return value[0] if isinstance(value, ListConfig) else value
 
 
@@ -72,7 +72,7 @@ def _job(place: Path) -> Job:
     opens = (name for name in ("report.html", "run.log") if (place / name).is_file())
     return Job(
         name=place.name,
-        overrides={name.lstrip("+"): value for name, _, value in given if name not in ASIDE},
+        overrides={name.lstrip("+"): value for name, _, value in given if name not in RUN_OPTIONS},
         status=state.status if state.status in STATUSES else "unfinished",
         error=state.error,
         seconds=state.seconds or None,
@@ -82,6 +82,7 @@ def _job(place: Path) -> Job:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """An object of a JSON file; empty where it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,7 +91,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> Any:
-    """Plain containers, interpolations as they are written; none where it cannot be read."""
+    """A YAML file as plain containers, without interpolation; None where it cannot be read."""
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException):
@@ -98,5 +99,5 @@ def _yaml(path: Path) -> Any:
 
 
 def _natural(name: str) -> list[Any]:
-    """Sorts 9 before 10: text and numbers in turn."""
+    """A key that sorts 9 before 10: text and numbers in turn."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

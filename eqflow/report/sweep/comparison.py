@@ -1,4 +1,4 @@
-"""A job of a sweep in plain values: what it was asked for and what came of it."""
+"""Jobs of a sweep in plain values, and their comparison by a metric."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,21 @@ from math import isfinite
 from eqflow.report.style import number
 
 STATUSES = ("finished", "failed", "pruned", "unfinished")
-"""How a job can have ended; unfinished ones still run, or were cut off."""
+"""How a job can have ended; unfinished jobs still run, or were cut off."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job; ``name`` is that of its folder inside the sweep's.
+    """A job of a sweep: its options and its outcome. What is not there is empty.
 
-    ``overrides`` are option -> value as they were written, ``metrics`` those of ``metrics.json``,
-    ``error`` is the last line of what it failed with and ``opens`` the file in its folder that a
-    reader should open: its report, or else its log. What is not there is empty.
+    Args:
+        name: name of its folder inside the sweep's.
+        overrides: option -> value, as they were written.
+        status: one of ``STATUSES``.
+        error: last line of the error that it failed with.
+        seconds: how long it took.
+        metrics: name -> number, as in ``metrics.json``.
+        opens: file in its folder to open first, its report or else its log.
     """
 
     name: str
@@ -31,26 +36,32 @@ class Job:
 
 
 Row = Mapping[str, str | float | None]
-"""Name of a column -> what a job has there."""
+"""Column -> what a job has there."""
 
 
-MEASURES = {
+SWEEP_MEASURES = {
     "residual/relative": "relative residual",
     "stationarity/effect_size": "effect size",
     "preservation/mmd2_ratio": "MMD² / floor95",
     "preservation/escaped": "escaped",
     "truth/cos": "|cos| truth",
 }
-"""Measures that every sweep shows beside its metric -> their heading."""
+"""Measures shown of every sweep beside its metric -> their headings."""
 
 
-LARGER = ("truth/cos",)
-"""Measures of which a null's best is its largest."""
+LARGER_IS_BETTER = ("truth/cos",)
+"""Measures of which the best null has the largest value."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The jobs of a sweep, and the metric that says which is best, if one was measured."""
+    """The jobs of a sweep, ranked by a metric.
+
+    Args:
+        jobs: the jobs in their order.
+        metric: measure that ranks them; None if nothing was measured.
+        maximise: whether a larger metric is better.
+    """
 
     jobs: Sequence[Job]
     metric: str | None
@@ -58,9 +69,9 @@ class Comparison:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How the jobs ended, without what did not happen."""
-        found = Counter(job.status for job in self.jobs)
-        return {status: found[status] for status in STATUSES if status in found}
+        """Status -> number of jobs, for statuses that occur."""
+        counts = Counter(job.status for job in self.jobs)
+        return {status: counts[status] for status in STATUSES if status in counts}
 
     @cached_property
     def ranked(self) -> list[Job]:
@@ -69,12 +80,12 @@ class Comparison:
         return sorted(measured, key=self.value, reverse=self.maximise)
 
     def value(self, job: Job) -> float:
-        """A job's metric; not a number where it was not measured."""
+        """The metric of a job; NaN where it was not measured."""
         return job.metrics.get(self.metric or "", float("nan"))
 
     @cached_property
     def common(self) -> dict[str, str]:
-        """Overrides that are the same for all jobs whose overrides can be read."""
+        """Overrides that are the same in all jobs whose overrides can be read."""
         first, *others = [job.overrides for job in self.jobs if job.overrides] or [{}]
         return {n: v for n, v in first.items() if all(o.get(n) == v for o in others)}
 
@@ -86,15 +97,15 @@ class Comparison:
 
     @cached_property
     def rows(self) -> dict[str, Row]:
-        """Names of the jobs -> what the table shows of them."""
+        """Name of a job -> its row of the table."""
         return {job.name: self._row(job) for job in self.jobs}
 
     @cached_property
     def headings(self) -> dict[str, str]:
-        """Columns -> their headings; measures that no job has are left out."""
+        """Column -> its heading; columns that are empty for all jobs are left out."""
         headings = {"job": "job", **{name: name for name in self.varying}, "status": "status"}
         for name in self._measures:
-            headings |= {name: MEASURES.get(name, name), best_null(name): "best null"}
+            headings |= {name: SWEEP_MEASURES.get(name, name), best_null(name): "best null"}
         headings["seconds"] = "seconds"
         rows = self.rows.values()
         return {n: h for n, h in headings.items() if any(row[n] is not None for row in rows)}
@@ -102,30 +113,31 @@ class Comparison:
     @property
     def _measures(self) -> list[str]:
         """The metric first."""
-        return list(dict.fromkeys(filter(None, (self.metric, *MEASURES))))
+        return list(dict.fromkeys(filter(None, (self.metric, *SWEEP_MEASURES))))
 
     def _row(self, job: Job) -> Row:
         row: dict[str, str | float | None] = {"job": job.name}
         row |= {name: job.overrides.get(name) for name in self.varying}
         row["status"] = job.status
         for name in self._measures:
-            row |= {name: job.metrics.get(name), best_null(name): self._least_bad(job, name)}
+            row |= {name: job.metrics.get(name), best_null(name): self._best_null(job, name)}
         return row | {"seconds": job.seconds, "error": job.error}
 
-    def _least_bad(self, job: Job, measure: str) -> float | None:
-        """The best that a null of the job has of a measure."""
-        nulls = [v for n, v in job.metrics.items() if _of_a_null(n) == measure and isfinite(v)]
-        larger = self.maximise if measure == self.metric else measure in LARGER
-        return (max if larger else min)(nulls, default=None)
+    def _best_null(self, job: Job, measure: str) -> float | None:
+        """The best value of a measure among the nulls of a job."""
+        names = (name for name in job.metrics if name.startswith("null/"))
+        values = [job.metrics[name] for name in names if name.split("/", 2)[-1] == measure]
+        larger = self.maximise if measure == self.metric else measure in LARGER_IS_BETTER
+        return (max if larger else min)(filter(isfinite, values), default=None)
 
     @cached_property
     def failures(self) -> dict[str, list[Job]]:
-        """Last lines of errors -> the jobs that failed so, the most frequent first."""
-        found: dict[str, list[Job]] = {}
+        """Last line of an error -> the jobs that failed with it, the most frequent first."""
+        failures: dict[str, list[Job]] = {}
         for job in self.jobs:
             if job.status == "failed":
-                found.setdefault(job.error or "no error was written down", []).append(job)
-        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+                failures.setdefault(job.error or "no error was written down", []).append(job)
+        return dict(sorted(failures.items(), key=lambda item: -len(item[1])))
 
     @property
     def headline(self) -> str:
@@ -138,20 +150,15 @@ class Comparison:
         if not self.ranked:
             return f"No job has measured {self.metric or 'a metric'}."
         best = self.ranked[0]
-        null = self._least_bad(best, self.metric or "")
+        null = self._best_null(best, self.metric or "")
         beside = "" if null is None else f"; the best null there has {number(null)}"
-        asked = ", ".join(f"{n}={best.overrides[n]}" for n in self.varying if n in best.overrides)
-        given = f" ({asked})" if asked else ""
+        given = ", ".join(f"{n}={best.overrides[n]}" for n in self.varying if n in best.overrides)
+        options = f" ({given})" if given else ""
         most = "largest" if self.maximise else "least"
         value = number(self.value(best))
-        return f"The {most} {self.metric} is {value}, of job {best.name}{given}{beside}."
+        return f"The {most} {self.metric} is {value}, of job {best.name}{options}{beside}."
 
 
 def best_null(measure: str) -> str:
-    """Name of the column with what the best null has of a measure."""
+    """Name of the column with the best value of a measure among the nulls."""
     return f"null/best/{measure}"
-
-
-def _of_a_null(name: str) -> str:
-    """The measure that is taken of a null; empty for others."""
-    return name.split("/", 2)[2] if name.startswith("null/") else ""

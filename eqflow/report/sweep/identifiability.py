@@ -1,4 +1,4 @@
-"""The identifiability report of a sweep: a verdict, tables and a picture."""
+"""The identifiability report of a sweep: a verdict, tables and a figure."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +15,8 @@ from eqflow.fields import FAMILIES
 from eqflow.report.style import STYLE, TRUTH, number, sheet
 from eqflow.runtime import replacing, write_json
 
-DIVERSE, SEEDS = FAMILIES["network"].colour, FAMILIES["skew"].colour
-"""Colours of fields of unequal factors, and of those that differ by seeds alone."""
-
-
-RESTS = ("interactions", "seeds")
-"""Shares of the spread that belong to no factor."""
+ALL_COLOUR, WITHIN_COLOUR = FAMILIES["network"].colour, FAMILIES["skew"].colour
+"""Colours of all fields, and of fields of a cell, which differ by their seeds alone."""
 
 
 def write_identifiability(folder: Path, identifiability: Identifiability) -> None:
@@ -32,87 +28,77 @@ def write_identifiability(folder: Path, identifiability: Identifiability) -> Non
 
 
 def numbers(identifiability: Identifiability) -> dict[str, Any]:
-    """What was measured, by name."""
-    equal, unequal = identifiability.cosines()
-    found = {
+    """The content of ``identifiability.json``."""
+    spread, truth = identifiability.spread, identifiability.truth
+    names = ("equal_factors", "unequal_factors")
+    cosines = dict(zip(names, identifiability.cosines(), strict=True))
+    content = {
         "verdict": verdict(identifiability),
         "fields": len(identifiability.fields),
         "cells": len(identifiability.cell.unique()),
         "states": len(identifiability.states),
         "spread": {
-            "diverse": identifiability.spread.total,
-            "seeds": identifiability.spread.seeds,
-            "unrelated": identifiability.unrelated,
+            "diverse": spread.total,
+            "seeds": spread.seeds,
+            "unrelated": identifiability.chance,
         },
-        "shares": identifiability.spread.shares,
-        "cos": {
-            name: cosines.mean().item()
-            for name, cosines in (("equal_factors", equal), ("unequal_factors", unequal))
-            if len(cosines)
-        },
+        "shares": spread.shares,
+        "cos": {name: values.mean().item() for name, values in cosines.items() if len(values)},
         "bands": {name: asdict(bands) for name, bands in identifiability.bands().items()},
     }
-    if identifiability.truth is None:
-        return found
-    return found | {
-        "truth_cos": (identifiability.fields @ identifiability.truth).abs().mean().item()
-    }
+    if truth is not None:
+        content["truth_cos"] = (identifiability.fields @ truth).abs().mean().item()
+    return content
 
 
 def verdict(identifiability: Identifiability) -> str:
-    """How far the snapshots decide, what else does, and whether the truth is among the fields."""
-    shares = identifiability.spread.shares
-    common, chance = (
-        _percent(1 - part) for part in (identifiability.spread.total, identifiability.unrelated)
-    )
+    """How far snapshots decide the dynamics, which factors do, and whether bands hold the truth."""
+    spread, chance = identifiability.spread, identifiability.chance
     sentences = [
-        f"{len(identifiability.fields)} fields that differ on purpose have {common} of their "
-        f"square in common, as many unrelated ones {chance}: more the snapshots do not decide. "
-        f"Seeds alone show {_percent(shares['seeds'])} of the spread."
+        f"{len(identifiability.fields)} fields that differ on purpose have "
+        f"{_percent(1 - spread.total)} of their square in common, as many unrelated fields "
+        f"{_percent(1 - chance)}: the snapshots decide no more. "
+        f"Seeds alone make up {_percent(spread.shares['seeds'])} of the spread."
     ]
-    factors = {name: share for name, share in shares.items() if name not in RESTS}
+    factors = {n: s for n, s in spread.shares.items() if n not in ("interactions", "seeds")}
     first = max(factors, key=factors.__getitem__, default=None)
     if first and factors[first] > 0:
         sentences.append(f"The factor that explains most is {first}, {_percent(factors[first])}.")
-    sentences += [
-        _covered(*named) for named in identifiability.bands().items() if named[1].truth is not None
-    ]
+    for name, bands in identifiability.bands().items():
+        if bands.truth is not None:
+            ends = ("inside" if bands.cover(band) else "outside" for band in _both(bands))
+            sentences.append(
+                "The true {} is {} the band of all fields and {} that of seeds.".format(name, *ends)
+            )
     return " ".join(sentences)
 
 
 def _percent(share: float) -> str:
-    """Unbiased estimates of shares near the ends may lie beyond them."""
+    """A share in percent; unbiased estimates of shares near the ends may lie beyond them."""
     return f"{min(max(round(100 * share), 0), 100)} %"
 
 
-def _covered(name: str, bands: Bands) -> str:
-    of_all, of_seeds = (
-        "inside" if bands.cover(band) else "outside" for band in (bands.diverse, bands.seeds)
-    )
-    return f"The true {name} is {of_all} the band of all fields and {of_seeds} that of seeds."
+def _both(bands: Bands) -> tuple[tuple[float, float], tuple[float, float]]:
+    return bands.diverse, bands.seeds
 
 
 def text(identifiability: Identifiability) -> str:
-    """The verdict, then the shares and the bands as Markdown tables."""
+    """The verdict, then shares and bands as Markdown tables."""
     lines = [verdict(identifiability), "", "| factor | share of the spread |", "| --- | --- |"]
     lines += [
         f"| {name} | {number(share, 2)} |" for name, share in identifiability.spread.shares.items()
     ]
-    if bands := identifiability.bands():
+    if functionals := identifiability.bands():
         lines += ["", "| 90 % of | all fields | fields of one cell | truth |"]
         lines += ["| --- | --- | --- | --- |"]
-    for name, found in bands.items():
-        cells = [*map(_interval, (found.diverse, found.seeds)), number(found.truth)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, bands in functionals.items():
+        cells = [" to ".join(map(number, band)) for band in _both(bands)]
+        lines.append(f"| {' | '.join([name, *cells, number(bands.truth)])} |")
     return "\n".join(lines)
 
 
-def _interval(band: tuple[float, float]) -> str:
-    return " to ".join(number(end) for end in band)
-
-
 def figure(identifiability: Identifiability) -> Figure:
-    """Shares, cosines and bands above, the states and their spread below."""
+    """Shares, cosines and bands above; the states, coloured by their spread, below."""
     drawn = sheet(11.0, 6.4)
     parts: Any = drawn.subfigures(2, 1, height_ratios=(1, 1.25))
     above, below = parts
@@ -120,22 +106,22 @@ def figure(identifiability: Identifiability) -> Figure:
     _shares(shares, identifiability.spread.shares)
     _cosines(cosines, identifiability)
     _bands(bands, identifiability.bands())
-    places = below.subplots(1, 2, sharex=True, sharey=True)
-    most = identifiability.diverse_points.quantile(0.99).item()
-    kinds = {
-        "all fields": identifiability.diverse_points,
-        "fields of equal factors": identifiability.seed_points,
-    }
-    for axes, (name, spread) in zip(places, kinds.items(), strict=True):
-        dots = _states(axes, identifiability.states, spread, most)
-        axes.set_title(f"spread of {name}")
-    below.colorbar(dots, ax=places, label="spread at a state", extend="max")
+    left, right = below.subplots(1, 2, sharex=True, sharey=True)
+    total, within = identifiability.total_at_states, identifiability.within_at_states
+    most = total.quantile(0.99).item()
+    _states(left, identifiability.states, total, most)
+    dots = _states(right, identifiability.states, within, most)
+    left.set_title("spread of all fields")
+    right.set_title("spread of fields of equal factors")
+    below.colorbar(dots, ax=[left, right], label="spread at a state", extend="max")
     return drawn
 
 
 def _shares(axes: Axes, shares: dict[str, float]) -> None:
     names, values = [*shares][::-1], [100 * share for share in shares.values()][::-1]
-    axes.barh(names, values, color=[SEEDS if name == "seeds" else DIVERSE for name in names])
+    axes.barh(
+        names, values, color=[WITHIN_COLOUR if name == "seeds" else ALL_COLOUR for name in names]
+    )
     for row, value in enumerate(values):
         axes.text(max(value, 0) + 2, row, number(value, 2), va="center", fontsize=8)
     axes.axvline(0, color=TRUTH, linewidth=0.8)
@@ -145,7 +131,7 @@ def _shares(axes: Axes, shares: dict[str, float]) -> None:
 
 
 def _cosines(axes: Axes, identifiability: Identifiability) -> None:
-    for values, colour in zip(identifiability.cosines(), (SEEDS, DIVERSE), strict=True):
+    for values, colour in zip(identifiability.cosines(), (WITHIN_COLOUR, ALL_COLOUR), strict=True):
         shown = values.clamp_max(1).cpu().numpy()
         axes.hist(shown, bins=25, range=(0, 1), density=True, alpha=0.6, color=colour)
     axes.legend(["equal factors, other seeds", "unequal factors"], fontsize=8)
@@ -153,17 +139,18 @@ def _cosines(axes: Axes, identifiability: Identifiability) -> None:
 
 
 def _bands(axes: Axes, bands: dict[str, Bands]) -> None:
-    """An interval for each functional and kind of ensemble, and the truth across both."""
+    """The bands of each functional over all fields and within cells, and the truth across both."""
     axes.set(title="90 % bands, sampling error in them", xlabel="value at unit speed")
     rows = torch.arange(len(bands)).flip(0).tolist()
-    names = {DIVERSE: "all fields", SEEDS: "equal factors", TRUTH: "true system"}
-    for row, found in zip(rows, bands.values(), strict=True):
-        for shift, band, colour in ((0.15, found.diverse, DIVERSE), (-0.15, found.seeds, SEEDS)):
-            place, label = [row + shift] * 2, names.pop(colour, None)
-            axes.plot(band, place, color=colour, linewidth=7, solid_capstyle="butt", label=label)
-        if found.truth is not None:
-            place, label = [row - 0.35, row + 0.35], names.pop(TRUTH, None)
-            axes.plot([found.truth] * 2, place, color=TRUTH, linewidth=2, label=label)
+    labels = {ALL_COLOUR: "all fields", WITHIN_COLOUR: "equal factors", TRUTH: "true system"}
+    for row, pair in zip(rows, bands.values(), strict=True):
+        places = zip((0.15, -0.15), _both(pair), (ALL_COLOUR, WITHIN_COLOUR), strict=True)
+        for shift, band, colour in places:
+            style: Any = {"color": colour, "linewidth": 7, "solid_capstyle": "butt"}
+            axes.plot(band, [row + shift] * 2, label=labels.pop(colour, None), **style)
+        if pair.truth is not None:
+            ends, style = [row - 0.35, row + 0.35], {"color": TRUTH, "linewidth": 2}
+            axes.plot([pair.truth] * 2, ends, label=labels.pop(TRUTH, None), **style)
     axes.legend(fontsize=7.5, loc="upper center", ncols=3, handlelength=0.8, columnspacing=1)
     axes.set_yticks(rows, [name.replace(" ", "\n", 1) for name in bands])
     axes.set_ylim(-0.6, len(bands) - 0.1)
@@ -171,7 +158,7 @@ def _bands(axes: Axes, bands: dict[str, Bands]) -> None:
 
 
 def _states(axes: Axes, states: Tensor, spread: Tensor, most: float) -> Any:
-    """States at their first and last coordinate, the widest spread on top."""
+    """States by their first and last coordinate, those of the widest spread on top."""
     order = spread.argsort()
     x, y = (states.flatten(1)[order, k].cpu().numpy() for k in (0, -1))
     axes.set(xlabel="first coordinate", ylabel="last coordinate")

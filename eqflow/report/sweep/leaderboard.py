@@ -1,17 +1,18 @@
-"""A table and a picture of which laws a sweep over systems recovered."""
+"""Leaderboard of a sweep over systems: the systems whose equations were recovered."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from eqflow.fields import FAMILIES
 from eqflow.report.style import STYLE, number, sheet
 from eqflow.runtime import replacing, write_json
 
-THRESHOLDS = (0.95, 0.99, 0.999)
-"""Values of ``|cos|`` at which systems are counted."""
+COSINE_LEVELS = (0.95, 0.99, 0.999)
+"""Values of ``|cos|`` to the true velocity at which systems are counted."""
 
 
 COLUMNS = {
@@ -34,31 +35,33 @@ COLUMNS = {
     "fit, s": "seconds",
     "why not recovered": "reason",
 }
-"""Headings of the table -> what they show of a row; those that no row has are left out."""
+"""Heading of the table -> key of a row; columns that no row has are left out."""
 
 
 Row = Mapping[str, Any]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, int]:
-    """Counts over systems; a wrong acceptance is a law called recovered with ``|cos| < 0.95``."""
-    accepted = [row for row in rows if not row["reason"]]
-    counts = {f"cos >= {level}": _at_least(rows, level) for level in THRESHOLDS}
+    """Counts of systems: at each level of ``|cos|``, recovered, and wrongly recovered.
+
+    A system is recovered where its row has no ``reason`` against it, and wrongly so if its
+    ``|cos|`` is below the first level.
+    """
+    recovered = [row for row in rows if not row["reason"]]
     return {
         "systems": len(rows),
-        **counts,
-        "recovered": len(accepted),
-        "wrongly recovered": len(accepted) - _at_least(accepted, THRESHOLDS[0]),
+        **{f"cos >= {level}": _count_from(rows, level) for level in COSINE_LEVELS},
+        "recovered": len(recovered),
+        "wrongly recovered": len(recovered) - _count_from(recovered, COSINE_LEVELS[0]),
     }
 
 
 def write_leaderboard(folder: Path, rows: Sequence[Row]) -> None:
     """Write ``leaderboard.json``, ``leaderboard.md`` and ``leaderboard.png`` into ``folder``."""
-    counts = summary(rows)
-    write_json(folder / "leaderboard.json", {"summary": counts, "systems": list(rows)})
+    write_json(folder / "leaderboard.json", {"summary": summary(rows), "systems": list(rows)})
     (folder / "leaderboard.md").write_text(table(rows) + "\n", encoding="utf-8")
     with rc_context(STYLE), replacing(folder / "leaderboard.png") as path:
-        _drawn(rows).savefig(path, format="png")
+        _figure(rows).savefig(path, format="png")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -70,7 +73,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([counts, "", *(f"| {line} |" for line in [*head, *lines])])
 
 
-def _at_least(rows: Sequence[Row], level: float) -> int:
+def _count_from(rows: Sequence[Row], level: float) -> int:
     return sum((row["cos"] or 0) >= level for row in rows)
 
 
@@ -85,8 +88,8 @@ def _label(row: Row) -> str:
     return row["system"] if family == "library" else f"{row['system']}, {family}"
 
 
-def _drawn(rows: Sequence[Row]) -> Any:
-    """One minus ``|cos|`` of every system, best first, and whether it was called recovered."""
+def _figure(rows: Sequence[Row]) -> Figure:
+    """``1 - |cos|`` of every system, best first, and whether it was recovered."""
     ranked = sorted(rows, key=lambda row: -(row["cos"] or 0))
     figure = sheet(8, 0.16 * len(rows) + 1)
     axes = figure.subplots()

@@ -1,21 +1,18 @@
-"""The report of a sweep: one page of all its jobs, and the same table for programs."""
+"""The report of a sweep: a page of all its jobs, and the same table as JSON and CSV."""
 
 import csv
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
-from matplotlib import rc_context
-
 from eqflow.report.html import write_page
-from eqflow.report.style import STYLE
 from eqflow.report.sweep.comparison import Comparison, Job
-from eqflow.report.sweep.parallel import parallel
+from eqflow.report.sweep.plots import RANKED_TRIALS, importances, parallel_coordinates, png
+from eqflow.report.sweep.study import study_of
 from eqflow.runtime import replacing, write_json
 
-SHOWN = 5
-"""How many of the best jobs are shown before all of them."""
+BEST_JOBS = 5
+"""Number of the best jobs that are listed before all jobs."""
 
 
 def write_sweep(
@@ -28,48 +25,52 @@ def write_sweep(
 ) -> None:
     """Write ``report.html``, ``sweep.json`` and ``sweep.csv`` into ``folder``.
 
-    ``metric`` is the measure that ranks the jobs, none if nothing was measured; ``pictures`` are
-    more PNG images, by their captions. The page links to what is in the jobs' folders.
+    Args:
+        folder: folder of the sweep; the page links to files in the folders of its jobs.
+        jobs: the jobs in their order.
+        metric: measure that ranks the jobs; None if nothing was measured.
+        maximise: whether a larger metric is better.
+        pictures: caption -> PNG image, shown besides.
     """
-    compared = Comparison(jobs, metric, maximise)
-    _write_json(folder / "sweep.json", compared)
-    _write_csv(folder / "sweep.csv", compared)
-    drawn = {name: b64encode(png).decode() for name, png in (pictures or {}).items()}
-    content = {"sweep": compared, "shown": SHOWN, "lines": _drawn(compared), "pictures": drawn}
-    write_page(folder / "report.html", "sweep.html.j2", title=_title(folder), **content)
+    sweep = Comparison(jobs, metric, maximise)
+    best = [job.name for job in sweep.ranked[:BEST_JOBS]]
+    _write_json(folder / "sweep.json", sweep, best)
+    _write_csv(folder / "sweep.csv", sweep)
+    images, study = dict(pictures or {}), study_of(sweep)
+    lines = parallel_coordinates(study)
+    drawn = any(name.startswith("importances") for name in images)  # by the search itself
+    if len(study.trials) >= RANKED_TRIALS and len(sweep.varying) > 1 and not drawn:
+        images["importances of the options"] = png(importances(study))
+    write_page(
+        folder / "report.html",
+        "sweep.html.j2",
+        title=" ".join(folder.resolve().parts[-2:]),  # its name and its date
+        sweep=sweep,
+        shown=len(best),
+        lines=_encoded(png(lines)) if lines else "",
+        pictures={name: _encoded(image) for name, image in images.items()},
+    )
 
 
-def _title(folder: Path) -> str:
-    """Name and date, as the folder's path has them."""
-    return " ".join(folder.resolve().parts[-2:])
+def _encoded(image: bytes) -> str:
+    return b64encode(image).decode()
 
 
-def _drawn(compared: Comparison) -> str:
-    """The parallel coordinates, encoded; empty if there is nothing to compare."""
-    with rc_context(STYLE):
-        if not (figure := parallel(compared)):
-            return ""
-        figure.savefig(png := BytesIO(), format="png")
-    return b64encode(png.getvalue()).decode()
-
-
-def _write_json(path: Path, compared: Comparison) -> None:
-    best = [job.name for job in compared.ranked[:SHOWN]]
-    direction = "maximise" if compared.maximise else "minimise"
+def _write_json(path: Path, sweep: Comparison, best: list[str]) -> None:
     summary = {
-        "metric": compared.metric,
-        "direction": direction,
+        "metric": sweep.metric,
+        "direction": "maximise" if sweep.maximise else "minimise",
         "best": best,
-        "counts": compared.counts,
-        "overrides": compared.common,
+        "counts": sweep.counts,
+        "overrides": sweep.common,
     }
-    rows = [{**compared.rows[job.name], "metrics": dict(job.metrics)} for job in compared.jobs]
+    rows = [{**sweep.rows[job.name], "metrics": dict(job.metrics)} for job in sweep.jobs]
     write_json(path, {"summary": summary, "jobs": rows})
 
 
-def _write_csv(path: Path, compared: Comparison) -> None:
-    names = [*compared.headings, "error"]
+def _write_csv(path: Path, sweep: Comparison) -> None:
+    names = [*sweep.headings, "error"]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, names, extrasaction="ignore")
         table.writeheader()
-        table.writerows(compared.rows.values())
+        table.writerows(sweep.rows.values())
