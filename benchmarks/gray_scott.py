@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from eqflow.systems import GrayScott, Schedule  # noqa: E402
-from eqflow.systems.gray_scott import PRESETS, start  # noqa: E402
-from eqflow.systems.runs import LOOK  # noqa: E402
+from eqflow.systems.gray_scott import PRESETS, initial_state  # noqa: E402
+from eqflow.systems.runs import CHECK_INTERVAL  # noqa: E402
 from eqflow.terms import laplacian  # noqa: E402
 
 FIRST = """
@@ -81,7 +81,7 @@ def plain(system: GrayScott, x: Tensor, steps: int, laplacian: Callable[[Tensor]
 
 
 def starts(runs: int, side: int) -> Tensor:
-    return torch.stack([start((side, side), 0, number) for number in range(runs)])
+    return torch.stack([initial_state((side, side), 0, number) for number in range(runs)])
 
 
 def throughput(side: int, runs: int, steps: int, repeats: int) -> None:
@@ -123,8 +123,8 @@ def error(side: int, runs: int, steps: int) -> dict[str, float]:
 def lived(system: GrayScott, x: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """States ``steps`` later of the runs that are alive then, and which of the runs these are."""
     numbers = torch.arange(len(x))
-    for _ in range(0, steps, LOOK):
-        system.advance(x, LOOK)
+    for _ in range(0, steps, CHECK_INTERVAL):
+        system.advance(x, CHECK_INTERVAL)
         living = system.lives(x)
         x, numbers = x[living], numbers[living]
     return x, numbers

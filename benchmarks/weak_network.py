@@ -72,7 +72,7 @@ def lost(field: VelocityField, snapshots: Snapshots) -> float:
     times = torch.arange(HORIZON + 1).double()
     path = RK4()(field, snapshots.test[:1000], times)
     radius = escape_radius(snapshots, 0.0)
-    stays = torch.stack([inside(x, radius) for x in path]).all(0)
+    stays = torch.stack([within_radius(x, radius) for x in path]).all(0)
     return 1 - stays.double().mean().item()
 
 

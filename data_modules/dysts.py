@@ -11,7 +11,7 @@ from eqflow.stationarity import functions_for, hotelling
 
 log = logging.getLogger("eqflow")
 
-LEVEL = 1e-3
+STATIONARITY_LEVEL = 1e-3
 """A sample that is less probable than this under the true law is drawn again."""
 
 
@@ -42,7 +42,7 @@ class Dysts(SyntheticModule):
         for patience in (1, 2, 4):
             sample = self.system.sample(n, self.seed, transient=patience * self.transient)
             tried.append((self._p_value(sample.states, sample.groups), sample))
-            if tried[-1][0] > LEVEL:
+            if tried[-1][0] > STATIONARITY_LEVEL:
                 return sample
         log.warning(
             "data.system=%s: the true velocity fails the test of stationarity on the sample; "

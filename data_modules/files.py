@@ -18,7 +18,7 @@ from eqflow.data import (
     check_sizes,
     check_states,
     checked_velocities,
-    numbered,
+    group_numbers,
     split,
     warn_if_not_periodic,
 )
@@ -97,7 +97,7 @@ def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
     names = _names(path)
     if len(names) == n + 1 and path.suffix == ".csv":  # the first line is their heading
         names = names[1:]
-    groups = numbered(names, f"data.groups={path}")
+    groups = group_numbers(names, f"data.groups={path}")
     found = len(groups.unique())
     if len(groups) != n or found < FEWEST_GROUPS:
         raise InputError(

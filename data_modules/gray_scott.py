@@ -18,7 +18,7 @@ from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
 
-COMPARED = ("life", "waves", "spirals", "maze", "chaos")
+COMPARED_PRESETS = ("life", "waves", "spirals", "maze", "chaos")
 """Presets whose velocities a field is compared with: the five of the paper."""
 
 
@@ -66,7 +66,7 @@ class GrayScott(SyntheticModule):
         """Of ``n`` states, from the cache or into it, float32 and mapped."""
         path = self._path(n)
         with store.locked(path):
-            store.clear(path.parent, path.name)
+            store.remove_leftovers(path.parent, path.name)
             if path.is_file():
                 log.info("data: taken from the cache")
             else:
@@ -83,7 +83,7 @@ class GrayScott(SyntheticModule):
         if self.noise:
             snapshots = add_measurement_noise(snapshots, self.noise, self.seed)
         standard = snapshots.standardiser.standard_velocity
-        names = dict.fromkeys((self.system.preset, *COMPARED))
+        names = dict.fromkeys((self.system.preset, *COMPARED_PRESETS))
         others = {name: standard(systems.GrayScott(name).velocity) for name in names}
         return replace(snapshots, alternatives=others)
 

@@ -14,10 +14,10 @@ from eqflow.runtime import check_memory
 
 log = logging.getLogger("eqflow")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Files of a folder that are read, whatever the case; others are passed over."""
 
-MODES = {"1": "L", "P": "RGB", "LA": "L", "PA": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
+CONVERTED_MODES = {"1": "L", "P": "RGB", "LA": "L", "PA": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
 """What pictures are read as that hold no plain brightnesses; transparency is left out."""
 
 
@@ -27,9 +27,11 @@ def read_folder(folder: Path) -> Float[Tensor, "n channels height width"]:
     One channel, or three for colours that differ. Raises ``InputError`` for a folder without
     images, one that cannot be read, images of unequal size, and more of them than memory.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise InputError(f"data.path={folder}: no images found; expected {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"data.path={folder}: no images found; expected {', '.join(IMAGE_SUFFIXES)}"
+        )
     first = _pixels(paths[0])
     check_memory(8 * len(paths) * first.size, f"data.path={folder}: {len(paths)} images")
     states = np.empty((len(paths), *first.shape), first.dtype)
@@ -64,7 +66,7 @@ def _pixels(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             frames = getattr(image, "n_frames", 1)
-            pixels = np.asarray(image.convert(MODES.get(image.mode, image.mode)))
+            pixels = np.asarray(image.convert(CONVERTED_MODES.get(image.mode, image.mode)))
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise InputError(f"data.path={path}: {error}; expected an image") from error
     if frames > 1:

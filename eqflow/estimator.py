@@ -14,8 +14,8 @@ from eqflow.data import (
     Standardiser,
     check_states,
     checked_velocities,
-    numbered,
-    shuffled,
+    group_numbers,
+    shuffled_order,
     warn_if_not_periodic,
 )
 from eqflow.discovery import Discovery, Equations, Findings
@@ -91,7 +91,8 @@ class EquilibriumFlow:
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
         runs = None if groups is None else _groups(groups, len(x))
-        order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
+        # the order of X means nothing
+        order = shuffled_order(len(x), runs, generator(self.seed, Draws.DATA))
         z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
@@ -327,7 +328,7 @@ def _groups(groups: ArrayLike | Tensor, n: int) -> Tensor:
         raise InputError(
             f"groups: found shape {names.shape}; expected one for each snapshot, ({n},)"
         )
-    return numbered(names, "groups")
+    return group_numbers(names, "groups")
 
 
 def _known_velocities(pair: tuple[Any, ...], x: Tensor) -> KnownVelocities:

@@ -11,19 +11,19 @@ from omegaconf import OmegaConf
 
 from data_modules import GrayScott as GrayScottData
 from eqflow.cli.checks import keep_caches_in
-from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
+from eqflow.cli.resume import RESOLVED_CONFIG, check_unchanged, user_files
 from eqflow.data import Standardiser, add_measurement_noise, split
 from eqflow.errors import InputError
 from eqflow.evaluation import true_path
 from eqflow.runtime import memory, store
-from eqflow.systems import PRESETS, GrayScott, Schedule, start
+from eqflow.systems import PRESETS, GrayScott, Schedule, initial_state
 from eqflow.terms import laplacian
 
 SHORT = Schedule(settle=600.0, per_run=2, every=20.0)
 
 
 def starts(grid, n=3):
-    return torch.stack([start(grid, 0, number) for number in range(n)])
+    return torch.stack([initial_state(grid, 0, number) for number in range(n)])
 
 
 # the equation
@@ -271,7 +271,7 @@ def test_the_loaders_slice_images(tmp_path):
 @pytest.fixture
 def little(monkeypatch):
     """A machine that takes a few images at once and has no room for more."""
-    monkeypatch.setattr(memory, "CHUNK", 2 * 8 * 8 * 3)
+    monkeypatch.setattr(memory, "CHUNK_SIZE", 2 * 8 * 8 * 3)
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
 
 
@@ -335,9 +335,9 @@ def test_free_memory_is_more_than_this_test_takes_and_less_than_a_library():
 
 
 def test_a_run_may_be_continued_with_another_cache_but_not_with_other_data(tmp_path):
-    (tmp_path / RESOLVED.parent).mkdir()
+    (tmp_path / RESOLVED_CONFIG.parent).mkdir()
     stored = OmegaConf.create({"data": {"preset": "waves", "cache_dir": "a"}, "ckpt_path": None})
-    OmegaConf.save(stored, tmp_path / RESOLVED)
+    OmegaConf.save(stored, tmp_path / RESOLVED_CONFIG)
     moved = OmegaConf.merge(stored, {"data": {"cache_dir": "b"}})
     check_unchanged(moved, tmp_path)
     with pytest.raises(InputError, match=r"data\.preset=life would change"):

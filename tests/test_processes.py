@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eqflow.runtime import Draws, generator, global_means, normal, rows
-from eqflow.runtime import random as processes
+from eqflow.runtime import distributed as processes
 from eqflow.training import noised_batches, train_loader, val_loader
 
 

@@ -13,11 +13,11 @@ from omegaconf import DictConfig, ListConfig
 from eqflow.cli import CONF
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.processes.nodes import check_nodes, node_rank
-from eqflow.cli.resume import RESOLVED, check_unchanged
+from eqflow.cli.resume import RESOLVED_CONFIG, check_unchanged
 from eqflow.cli.types import check_types
 from eqflow.errors import InputError
 
-LOCKED = Path(".hydra") / "run"
+RUN_LOCK = Path(".hydra") / "run"
 """What the process that fills a folder holds the lock of."""
 
 
@@ -108,16 +108,16 @@ def check_processes(cfg: DictConfig) -> None:
 
 def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
     """Lock a folder, a new one or on resume its own, until this process ends."""
-    from eqflow.runtime import clear, locked
+    from eqflow.runtime import locked, remove_leftovers
 
     try:
         if not (resume or _is_new(folder)):
             raise InputError(
                 f"{option}={folder} exists; expected a new folder, or resume=true to continue it"
             )
-        lock = locked(folder / LOCKED)
+        lock = locked(folder / RUN_LOCK)
         lock.acquire(blocking=False)
-        clear(folder)
+        remove_leftovers(folder)
         return lock
     except Timeout:
         raise InputError(
@@ -136,8 +136,12 @@ def _is_new(folder: Path) -> bool:
     """
     if not folder.exists():
         return True
-    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log", "cache"}
-    return not others and not (folder / RESOLVED).exists()
+    others = {path.name for path in folder.iterdir()} - {
+        RESOLVED_CONFIG.parent.name,
+        "run.log",
+        "cache",
+    }
+    return not others and not (folder / RESOLVED_CONFIG).exists()
 
 
 def keep_caches_in(folder: Path) -> None:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError
 
 
@@ -62,10 +62,10 @@ def stop(*_: Any) -> NoReturn:
 def sentence(error: Exception) -> str:
     """An error as one line; Hydra's and OmegaConf's come on several."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(_NOISE))
+    return " ".join(line for line in lines if line and not line.startswith(_HYDRA_DECORATION))
 
 
-_NOISE = (
+_HYDRA_DECORATION = (
     "Config search path",
     "See https://",
     "Set the environment variable",
@@ -75,7 +75,7 @@ _NOISE = (
 )
 
 
-MENDED_BY = {
+DISK_REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EROFS: "make it writable",
@@ -90,9 +90,9 @@ def refused(error: BaseException, folder: Path | None) -> str | None:
     It names the file, or the run's ``folder`` where the system names none.
     """
     for link in _chain(error):
-        if isinstance(link, OSError) and link.errno in MENDED_BY:
+        if isinstance(link, OSError) and link.errno in DISK_REMEDIES:
             place = link.filename or folder or "the run's folder"
-            return f"{place}: {link.strerror}; {MENDED_BY[link.errno]}, then {_again(folder)}"
+            return f"{place}: {link.strerror}; {DISK_REMEDIES[link.errno]}, then {_again(folder)}"
     return None
 
 
@@ -106,6 +106,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _again(folder: Path | None) -> str:
-    if folder and (folder / RESOLVED).is_file():
+    if folder and (folder / RESOLVED_CONFIG).is_file():
         return f"run_dir={folder} resume=true"
     return "give the same command again"

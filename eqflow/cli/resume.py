@@ -6,16 +6,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.errors import InputError
 
-RESOLVED = Path(".hydra") / "resolved.yaml"
+RESOLVED_CONFIG = Path(".hydra") / "resolved.yaml"
 """Where a run's folder keeps its config with every interpolation resolved: the first thing that a
 run writes, after Hydra's own files; without it a folder holds no run."""
 
 
-STORED = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
+OVERRIDES_FILES = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
 """What holds the overrides that a folder was made with, by the option that names the folder."""
 
 
-TRAINED = (
+FIXED_ON_RESUME = (
     "data",
     "score",
     "flow",
@@ -28,7 +28,7 @@ TRAINED = (
 """Parts of a config that decide what was trained: they cannot change on resume."""
 
 
-FREE = ("data.cache_dir",)
+FREE_ON_RESUME = ("data.cache_dir",)
 """Options inside them that do not."""
 
 
@@ -37,17 +37,20 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if given.get("resume", "false").lower() != "true":
         return arguments
-    folders = [name for name in STORED if name in given]
+    folders = [name for name in OVERRIDES_FILES if name in given]
     if len(folders) != 1:
         raise InputError(
             "resume=true needs run_dir=<folder> or sweep_dir=<folder>; found "
             f"{' and '.join(folders) or 'none'}"
         )
     (option,) = folders
-    folder, needed = Path(given[option]), RESOLVED if option == "run_dir" else STORED[option]
+    folder, needed = (
+        Path(given[option]),
+        RESOLVED_CONFIG if option == "run_dir" else OVERRIDES_FILES[option],
+    )
     if not (folder / needed).is_file():
         raise InputError(f"{option}={folder}: no run to resume; expected its {needed}")
-    stored = _overrides(folder / STORED[option])
+    stored = _overrides(folder / OVERRIDES_FILES[option])
     before = [o for o in stored if o.split("=", 1)[0] not in (option, "resume")]
     # Hydra would write a run's files anew, and not atomically
     once = ["hydra.output_subdir=null"] if option == "run_dir" else []
@@ -73,14 +76,14 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
 
 def check_unchanged(cfg: DictConfig, folder: Path) -> None:
     """Refuse overrides that would change what was trained in ``folder``."""
-    stored = DictConfig(OmegaConf.load(folder / RESOLVED))
+    stored = DictConfig(OmegaConf.load(folder / RESOLVED_CONFIG))
     for path, before in (stored.get("files") or {}).items():
         if user_files(cfg).get(path) != before:
             raise InputError(f"resume=true: {path} changed since; expected the file trained on")
-    for part in TRAINED:
+    for part in FIXED_ON_RESUME:
         before, now = OmegaConf.select(stored, part), OmegaConf.select(cfg, part)
         for name, old, new in _differences(part, before, now):
-            if name in FREE:
+            if name in FREE_ON_RESUME:
                 continue
             raise InputError(
                 f"resume=true with {name}={new} would change what was trained with {name}={old}; "

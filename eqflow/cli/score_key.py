@@ -8,7 +8,7 @@ from eqflow.model import FlowModel
 from eqflow.runtime import store
 from eqflow.version import __version__
 
-ASIDE = ("path", "groups", "velocities", "epoch_steps", "cache_dir", "symmetrise")
+IRRELEVANT_TO_SCORE = ("path", "groups", "velocities", "epoch_steps", "cache_dir", "symmetrise")
 """Options that change nothing of it; the last is of its use alone."""
 
 
@@ -25,7 +25,7 @@ def score_key(cfg: DictConfig, model: FlowModel, warm: str | None) -> str:
     built, asked = model.config["score"], plain(cfg.score)
     score = asked if built["name"] == asked["name"] else built
     data, score = (
-        {name: value for name, value in node.items() if name not in ASIDE}
+        {name: value for name, value in node.items() if name not in IRRELEVANT_TO_SCORE}
         for node in (plain(cfg.data), score)
     )
     return store.content_hash(

@@ -13,7 +13,7 @@ from eqflow.cli.processes.nodes import node_rank
 from eqflow.errors import Pruned
 from eqflow.runtime import write_json
 
-FILE = "status.json"
+STATUS_FILE = "status.json"
 
 
 Value = float | list[float] | None
@@ -45,7 +45,7 @@ def recorded(folder: Path) -> Iterator[Status]:
     if node_rank():
         yield state
         return
-    write_json(folder / FILE, asdict(state))
+    write_json(folder / STATUS_FILE, asdict(state))
     try:
         yield state
         state.status = "finished"
@@ -58,13 +58,13 @@ def recorded(folder: Path) -> Iterator[Status]:
     finally:
         state.seconds = time.time() - started
         with suppress(OSError):  # a full disk has been reported already
-            write_json(folder / FILE, asdict(state))
+            write_json(folder / STATUS_FILE, asdict(state))
 
 
 def read_status(folder: Path) -> Status:
     """The status of a job's folder; running where there is none or half of one."""
     try:
-        return Status(**json.loads((folder / FILE).read_text()))
+        return Status(**json.loads((folder / STATUS_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return Status()
 

@@ -8,15 +8,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.errors import InputError
 
-GROUPS = ("data", "score", "flow", "integrator")
+TYPED_GROUPS = ("data", "score", "flow", "integrator")
 """Groups whose options are this project's own."""
 
 
-ALSO: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
+FURTHER_TYPES: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
 """Another type that an option may have: two sides, a size that is to be estimated."""
 
 
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 
 
 def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None:
@@ -26,14 +26,14 @@ def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None
     ``InputError``.
     """
     files = {"": conf / "config.yaml"}
-    files |= {group: conf / group / f"{choices.get(group)}.yaml" for group in GROUPS}
+    files |= {group: conf / group / f"{choices.get(group)}.yaml" for group in TYPED_GROUPS}
     for group, file in files.items():
         for path, default in _leaves(_defaults(file), group):
             value = OmegaConf.select(cfg, path, default=default)
             plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
-            if not (_is_of(plain, default) or isinstance(plain, ALSO.get(path, ()))):
+            if not (_is_of(plain, default) or isinstance(plain, FURTHER_TYPES.get(path, ()))):
                 said = "null" if value is None else value
-                raise InputError(f"{path}={said} found; expected {KINDS[type(default)]}")
+                raise InputError(f"{path}={said} found; expected {TYPE_NAMES[type(default)]}")
 
 
 def _defaults(file: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.discovery.gmm import Minimum, speed_fixed
 from eqflow.runtime import Draws, generator
 from eqflow.stationarity import Form
@@ -35,7 +35,7 @@ def draws(
 
     Exponential weights of mean one (Rubin 1981) are drawn for snapshots, or whole ``groups``.
     """
-    size, effects = len(effects), summed(effects, groups)
+    size, effects = len(effects), group_sums(effects, groups)
     draw = generator(seed, Draws.BOOTSTRAP)
     shape = (count, len(effects))
     weights = -torch.rand(shape, generator=draw, dtype=torch.double).log().to(effects.device)

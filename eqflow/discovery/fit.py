@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import Standardiser, boundary
+from eqflow.data import Standardiser, group_boundary
 from eqflow.discovery.candidates import FEWEST, MOMENTS, MOST, SCARCE, Candidate, Trial
 from eqflow.discovery.findings import Findings
 from eqflow.discovery.inference import infer
@@ -83,7 +83,7 @@ class Discovery:
         field.standardiser.load_state_dict(standardiser.state_dict())
         self.images = z.ndim == 4
         most = (ImageSample if self.images else Sample).reservoir
-        self.fitted = boundary(len(z) - min(int(HELD_OUT * len(z)), most), groups)
+        self.fitted = group_boundary(len(z) - min(int(HELD_OUT * len(z)), most), groups)
         self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)

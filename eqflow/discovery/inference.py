@@ -19,7 +19,7 @@ from eqflow.discovery.spectrum import spectrum
 from eqflow.discovery.symmetries import directions, orthogonal, turned
 from eqflow.fields import Library
 from eqflow.runtime import Draws, generator
-from eqflow.simulate import RK4, Integrator, Stable, inside, reach
+from eqflow.simulate import RK4, Integrator, Stable, bounding_radius, within_radius
 from eqflow.stationarity import Orientation, orientation, rademacher
 
 STARTS = 200
@@ -101,7 +101,7 @@ def infer(
         divergence=sense.sign * sense.divergence,
         divergence_error=sense.error,
         oriented=sense.determined,
-        escaped=escaped(field, trial.held_out.z[:STARTS], reach(trial.sample.z)),
+        escaped=escaped(field, trial.held_out.z[:STARTS], bounding_radius(trial.sample.z)),
         low=low,
         high=high,
         symmetries=symmetries,
@@ -117,7 +117,7 @@ def escaped(field: Library, starts: Float[Tensor, "n *shape"], radius: float) ->
     integrator: Integrator = Stable() if images else RK4()
     times = torch.tensor([0.0, SHORT if images else HORIZON])
     end = integrator(field, starts[:IMAGES] if images else starts, times)[-1]
-    return (~inside(end, radius)).double().mean().item()
+    return (~within_radius(end, radius)).double().mean().item()
 
 
 def _raw(

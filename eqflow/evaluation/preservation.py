@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torchmetrics import Metric
 
-from eqflow.data import Snapshots, half, remembered
+from eqflow.data import Snapshots, random_half, remembered
 from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.states import Path, held_out, noised, simulated
 from eqflow.fields import VelocityField
@@ -26,7 +26,7 @@ from eqflow.metrics import (
 )
 from eqflow.runtime import Draws, generator, rows
 from eqflow.score import Score
-from eqflow.simulate import Integrator, reach
+from eqflow.simulate import Integrator, bounding_radius
 
 
 def preservation(
@@ -105,14 +105,14 @@ def halves(
     """
     groups = None if snapshots.test_groups is None else snapshots.test_groups[: len(states)].cpu()
     draw = generator(protocol.seed, Draws.FLOOR)
-    firsts = [half(len(states), groups, draw) for _ in range(protocol.splits)]
+    firsts = [random_half(len(states), groups, draw) for _ in range(protocol.splits)]
     return torch.stack(firsts, dim=1).to(states.device)
 
 
 @remembered
 def escape_radius(snapshots: Snapshots, sigma: float) -> float:
     """Beyond which states have left the training states at the level the field lives at."""
-    return reach(noised(snapshots.train, sigma, 0, Draws.NORMALISATION))
+    return bounding_radius(noised(snapshots.train, sigma, 0, Draws.NORMALISATION))
 
 
 @remembered

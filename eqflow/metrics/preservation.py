@@ -8,7 +8,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from eqflow.metrics.kernel import mmd2
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2
-from eqflow.simulate import inside
+from eqflow.simulate import within_radius
 
 
 class TwoSample(Metric):
@@ -32,7 +32,7 @@ class TwoSample(Metric):
     def samples(self) -> tuple[Tensor, Tensor, Tensor]:
         """Simulated states, which of them stayed, and the reference."""
         simulated = dim_zero_cat(self.simulated)
-        return simulated, inside(simulated, self.radius), dim_zero_cat(self.reference)
+        return simulated, within_radius(simulated, self.radius), dim_zero_cat(self.reference)
 
 
 class MMD2(TwoSample):
@@ -83,7 +83,7 @@ class Escaped(Metric):
 
     def update(self, x: Float[Tensor, "batch *shape"]) -> None:
         self.total += len(x)
-        self.count += (~inside(x, self.radius)).sum()
+        self.count += (~within_radius(x, self.radius)).sum()
 
     def compute(self) -> Float[Tensor, ""]:
         return self.count / self.total

@@ -12,7 +12,7 @@ from eqflow.data import Snapshots
 from eqflow.evaluation import Protocol, held_out, true_path
 from eqflow.model import FlowModel
 from eqflow.report.entry import Entry
-from eqflow.runtime import Draws, drawn
+from eqflow.runtime import Draws, normal_batch
 from eqflow.simulate import Integrator, Noise
 
 SHOWN = 800
@@ -97,7 +97,7 @@ class Scene:
 
     def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
         """Draws for an SDE from ``x0``, all of whose states one process simulates."""
-        return lambda step: drawn(x0, len(x0), self.seed, Draws.SIMULATION, step)
+        return lambda step: normal_batch(x0, len(x0), self.seed, Draws.SIMULATION, step)
 
     def velocities(
         self, entry: Entry

@@ -38,11 +38,11 @@ class RK4(FixedStep):
         )
 
 
-FAR = 100.0
+ESCAPE_FACTOR = 100.0
 """A trajectory has left beyond this many times ``1 + |x|`` of the start farthest out."""
 
 
-SHORTEST = 1e-9
+SHORTEST_STEP = 1e-9
 """Steps are not refined below this: what changes faster is on its way to infinity."""
 
 
@@ -51,7 +51,7 @@ class Dopri5(Integrator):
 
     The batch shares its steps, and each of them meets ``atol + rtol |x|`` for every trajectory:
     none is integrated worse for its company. Time stepping is in float64; the velocity sees, and
-    the caller gets, the type of ``x0``. A trajectory that leaves (farther than ``FAR``, or to
+    the caller gets, the type of ``x0``. A trajectory that leaves (farther than ``ESCAPE_FACTOR``, or to
     where the velocity is not finite) is NaN from then on and does not hold up the others. Raises
     ``InputError`` for a tolerance that is not positive.
     """
@@ -74,7 +74,7 @@ class Dopri5(Integrator):
     ) -> Float[Tensor, "times batch *shape"]:
         check_times(times)
         times, batch = times.to(x0.device, torch.double), _Batch(velocity, x0)
-        options = {"norm": batch.worst, "min_step": SHORTEST}
+        options = {"norm": batch.worst, "min_step": SHORTEST_STEP}
         path = odeint(batch, batch.start, times, rtol=self.rtol, atol=self.atol, options=options)
         path[times[:, None] >= batch.left] = torch.nan
         return path.to(x0.dtype)
@@ -92,7 +92,7 @@ class _Batch:
         self.velocity, self.dtype = velocity, x0.dtype
         self.start = torch.where(_column(finite, x0), x0, 0).double()
         self.left = torch.where(finite, torch.inf, -torch.inf).double()
-        self.bound = FAR * (1 + _sizes(self.start).max())
+        self.bound = ESCAPE_FACTOR * (1 + _sizes(self.start).max())
 
     @property
     def here(self) -> Bool[Tensor, " batch"]:

@@ -23,7 +23,7 @@ DAMPING = 2 / 13
 """Of the stability polynomial, as in the source: at most 0.95 away from the origin."""
 
 
-REACH = 2.5
+RK4_STABILITY = 2.5
 """``dt`` times an eigenvalue that a step of order four bears on both axes."""
 
 
@@ -66,7 +66,7 @@ class Stable(FixedStep):
         if real:
             stages = max(2, ceil(sqrt(1 + 1.54 * load)))
             return lambda v, x, dt: _chebyshev_step(v, x, dt, stages)
-        parts = max(1, ceil(load / REACH))
+        parts = max(1, ceil(load / RK4_STABILITY))
         return lambda v, x, dt: _classical_steps(v, x, dt, parts)
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.errors import InputError
 from eqflow.stationarity.functions import FourierFunctions
 from eqflow.stationarity.images.functions import LocalFunctions
@@ -83,7 +83,7 @@ def vanishing(
     snapshots, ``fit fit^T`` is the covariance of the mean moments that the errors of the fit make:
     without it a true law would be rejected too often, the more unknowns it has.
     """
-    h = summed(moments, groups)
+    h = group_sums(moments, groups)
     units = len(h)
     if units < MIN_UNITS:
         raise InputError(

@@ -16,25 +16,25 @@ from eqflow.runtime import Draws, generator
 from eqflow.simulate import RK4
 from eqflow.systems.runs import Sample
 
-SETTLE = 20.0
+SETTLING_PERIODS = 20.0
 """Periods that a run goes on before its first state is kept."""
 
 
-KICKS = (0.01, 0.001, 0.0)
+KICK_SIZES = (0.01, 0.001, 0.0)
 """Share of a coordinate, or of its standard deviation if that is less, that runs are moved by where
 they leave the orbit: else they would follow it, and be no runs of their own. The smaller, at last
 none, are for attractors so near the edge of their basin that some runs would leave."""
 
 
-STEPS = [0.01 / 2**k for k in range(10)]
+STEP_SIZES = [0.01 / 2**k for k in range(10)]
 """Steps to choose from, in periods."""
 
 
-TOLERANCE = 1e-4
+STEP_TOLERANCE = 1e-4
 """Root mean square error of a quarter of a period, in standard deviations of a coordinate."""
 
 
-DIFFERENCE = 1e-5
+DERIVATIVE_STEP = 1e-5
 """Step of the derivative, in standard deviations of a coordinate; errors are of its square."""
 
 
@@ -71,10 +71,10 @@ class Dysts:
     ) -> Float[Tensor, "batch dim"]:
         """Central difference of the right-hand side along a direction at each state.
 
-        The step is ``DIFFERENCE`` of the standard deviation of the coordinate that changes most.
+        The step is ``DERIVATIVE_STEP`` of the standard deviation of the coordinate that changes most.
         """
         sizes = (direction / torch.from_numpy(self._std).to(direction)).abs().amax(1, keepdim=True)
-        h = DIFFERENCE / torch.where(sizes > 0, sizes, 1).double()
+        h = DERIVATIVE_STEP / torch.where(sizes > 0, sizes, 1).double()
         x, direction = x.double(), direction.double()
         return (self.velocity(x + h * direction) - self.velocity(x - h * direction)) / (2 * h)
 
@@ -83,7 +83,7 @@ class Dysts:
 
         That orbit is followed for ``transient`` periods; in as many again it is left at random
         times, with a small kick, by ``runs`` that go on side by side (RK4, the step such that
-        halving it changes little); after ``SETTLE`` periods a state of each is kept at random
+        halving it changes little); after ``SETTLING_PERIODS`` periods a state of each is kept at random
         times, a period apart on average. Raises ``InputError`` if an orbit leaves or comes to rest.
         """
         runs, draw = min(runs, n), generator(seed, Draws.SNAPSHOTS)
@@ -95,8 +95,8 @@ class Dysts:
         starts = self._orbit(transient * (1 + leaves.sort().values))
         sizes = (starts + torch.from_numpy(self._mean / self._std)).abs().clamp(max=1)
         kicks = torch.randn(starts.shape, generator=draw, dtype=torch.float64)
-        times = torch.cat([torch.zeros(1), SETTLE + (0.5 + spacing).cumsum(0)])
-        for kick in KICKS:
+        times = torch.cat([torch.zeros(1), SETTLING_PERIODS + (0.5 + spacing).cumsum(0)])
+        for kick in KICK_SIZES:
             left = starts + kick * sizes * kicks  # what is not negative stays so
             path = RK4(self._step(left))(self._scaled_velocity, left, times)[1:]
             if path.isfinite().all():
@@ -135,13 +135,13 @@ class Dysts:
         return states
 
     def _step(self, starts: Float[Tensor, "batch dim"]) -> float:
-        """The longest of ``STEPS`` that meets ``TOLERANCE`` from ``starts``."""
+        """The longest of ``STEP_SIZES`` that meets ``STEP_TOLERANCE`` from ``starts``."""
         quarter = torch.tensor([0.0, 0.25])
-        ends = ((dt, RK4(dt)(self._scaled_velocity, starts, quarter)[1]) for dt in STEPS)
+        ends = ((dt, RK4(dt)(self._scaled_velocity, starts, quarter)[1]) for dt in STEP_SIZES)
         for (dt, coarse), (_, fine) in pairwise(ends):
-            if (coarse - fine).square().mean().sqrt() < TOLERANCE:
+            if (coarse - fine).square().mean().sqrt() < STEP_TOLERANCE:
                 return dt
-        raise self._refusal(f"{round(1 / STEPS[-1])} steps a period do not resolve its orbits")
+        raise self._refusal(f"{round(1 / STEP_SIZES[-1])} steps a period do not resolve its orbits")
 
     # the right-hand side of dysts
 

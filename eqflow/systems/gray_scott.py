@@ -14,28 +14,28 @@ from eqflow.runtime import Draws, check_memory, generator
 from eqflow.systems.runs import Runs, Sample, Schedule
 from eqflow.terms import laplacian
 
-AREA = 800
+AREA_PER_DISC = 800
 """Grid points for each disc that a run starts with, or up to twice as many. With many,
 most runs of life and spirals die out; with a single one rings meet themselves, and waves do."""
 
 
-RADII = 2, 6
+DISC_RADII = 2, 6
 """The least and the largest of them."""
 
 
-SMALLEST = 8
+SMALLEST_GRID = 8
 """Side of the smallest grid."""
 
 
-BATCH = 2**24
+BATCH_SIZE = 2**24
 """Numbers that are advanced at once: bounds the memory of a simulation."""
 
 
-UNIFORM = 1e-3
+SMALLEST_PATTERN = 1e-3
 """Range of v over the grid below which there is no pattern."""
 
 
-SCHEDULE = Schedule()
+DEFAULT_SCHEDULE = Schedule()
 """The default one."""
 
 
@@ -129,10 +129,14 @@ class GrayScott:
         Where v < F + k everywhere it can only decay, as u <= 1.
         """
         least, most = x[:, 1].flatten(1).aminmax(dim=1)
-        return (most >= self.rates.feed + self.rates.kill) & (most - least > UNIFORM)
+        return (most >= self.rates.feed + self.rates.kill) & (most - least > SMALLEST_PATTERN)
 
     def sample(
-        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = SCHEDULE
+        self,
+        n: int,
+        seed: int,
+        grid: tuple[int, int] = (64, 64),
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Sample:
         """``n`` raw states, float32, of independent runs; see :meth:`batches`."""
         what = f"n={n} on a grid of {grid[0]}x{grid[1]}"
@@ -141,7 +145,11 @@ class GrayScott:
         return Sample(states, torch.arange(n) // schedule.per_run)
 
     def batches(
-        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = SCHEDULE
+        self,
+        n: int,
+        seed: int,
+        grid: tuple[int, int] = (64, 64),
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Iterator[Float[Tensor, "k 2 height width"]]:
         """The states of :meth:`sample`, some at a time; those of a run stand side by side.
 
@@ -159,18 +167,18 @@ class GrayScott:
         self.check(grid, schedule)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return Runs(
-            start=lambda number: start(grid, seed, number).to(device),
+            start=lambda number: initial_state(grid, seed, number).to(device),
             advance=partial(self.advance, dt=schedule.dt),
             lives=self.lives,
             schedule=schedule,
-            most=max(1, BATCH // (self.channels * prod(grid))),
+            most=max(1, BATCH_SIZE // (self.channels * prod(grid))),
             name=f"{self.preset} on a grid of {grid[0]}x{grid[1]}",
         )
 
     def check(self, grid: tuple[int, int], schedule: Schedule) -> None:
         """Refuse grids that are too small and steps that are too long."""
-        if min(grid) < SMALLEST:
-            raise InputError(f"data.grid={list(grid)}: expected sides of at least {SMALLEST}")
+        if min(grid) < SMALLEST_GRID:
+            raise InputError(f"data.grid={list(grid)}: expected sides of at least {SMALLEST_GRID}")
         stable = 1 / (4 * max(self.rates.du, self.rates.dv))
         if schedule.dt >= stable:
             raise InputError(
@@ -179,13 +187,13 @@ class GrayScott:
             )
 
 
-def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
+def initial_state(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
     """Where run ``number`` starts: u = 1, v = 0 but in random discs, and a little noise."""
     draw = generator(seed, Draws.SNAPSHOTS, number)
-    most = max(2, prod(grid) // AREA)
+    most = max(2, prod(grid) // AREA_PER_DISC)
     discs = int(torch.randint(most // 2, most + 1, (1,), generator=draw))
     centres = torch.rand(discs, 2, generator=draw) * torch.tensor(grid)
-    least, largest = RADII
+    least, largest = DISC_RADII
     radii = least + (largest - least) * torch.rand(discs, 1, generator=draw)
     around = torch.cartesian_prod(*[torch.arange(-largest, largest + 1)] * 2)
     places = centres.floor().long()[:, None] + around

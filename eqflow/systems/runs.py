@@ -23,19 +23,19 @@ class Sample(NamedTuple):
 log = logging.getLogger("eqflow")
 
 
-LOOK = 500
+CHECK_INTERVAL = 500
 """Steps between two looks for runs that have died: they cost as much as live ones."""
 
 
-HOPELESS = 200
+MIN_RUNS_TRIED = 200
 """Runs that are tried before giving up."""
 
 
-FEWEST = 0.01
+MIN_SHARE_ALIVE = 0.01
 """Share of runs that must live."""
 
 
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Schedule:
         Oscillations that start in phase may stay so. Multiples of the golden ratio fill the range
         evenly, for any number of runs.
         """
-        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN % 1))
+        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN_RATIO % 1))
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Runs:
         A batch at a time. Says how many died; raises ``InputError`` where next to all do.
         """
         tried = lived = 0
-        while lived < wanted and not (tried >= HOPELESS and lived < FEWEST * tried):
+        while lived < wanted and not (tried >= MIN_RUNS_TRIED and lived < MIN_SHARE_ALIVE * tried):
             missing = round(1.1 * (wanted - lived) * tried / max(1, lived)) + 4
-            count = min(self.most, max(wanted, HOPELESS), missing if tried else wanted)
+            count = min(self.most, max(wanted, MIN_RUNS_TRIED), missing if tried else wanted)
             new = self.kept(range(tried, tried + count))
             yield new[: wanted - lived]
             tried, lived = tried + count, lived + len(new)
@@ -111,8 +111,8 @@ class Runs:
         title = f"{self.name}, runs {numbers.start}-{numbers.stop - 1}"
         with tqdm(total=sum(self.schedule.steps), desc=title, leave=False, disable=None) as bar:
             for steps in self.schedule.steps:
-                for first in range(0, steps if len(states) else 0, LOOK):
-                    self.advance(states, part := min(LOOK, steps - first))
+                for first in range(0, steps if len(states) else 0, CHECK_INTERVAL):
+                    self.advance(states, part := min(CHECK_INTERVAL, steps - first))
                     bar.update(part)
                     living = self.lives(states)
                     states, kept = states[living], [x[living] for x in kept]

@@ -11,7 +11,7 @@ from numba import config, njit, prange
 config.reload_config()  # where compiled code is kept may have been said since numba was imported
 
 
-TINY = np.float32(1e-18)
+SMALLEST_V = np.float32(1e-18)
 """Least v: the square of a smaller one is a denormal number, with which steps take four times as
 long."""
 
@@ -54,4 +54,4 @@ def _cell(here, there, up, i, down, left, j, right, feed, kill, du, dv, dt):
     lap_v = here[1, up, j] + here[1, down, j] + here[1, i, left] + here[1, i, right] - four * v
     reaction = u * v * v
     there[0, i, j] = u + dt * (du * lap_u - reaction + feed * (np.float32(1) - u))
-    there[1, i, j] = max(v + dt * (dv * lap_v + reaction - (feed + kill) * v), TINY)
+    there[1, i, j] = max(v + dt * (dv * lap_v + reaction - (feed + kill) * v), SMALLEST_V)

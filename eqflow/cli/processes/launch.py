@@ -14,15 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from eqflow.cli.checks import keep_caches_in
 from eqflow.cli.exits import on_sigterm, stop
 from eqflow.cli.processes.nodes import node_rank, rendezvous
-from eqflow.cli.resume import RESOLVED, user_files
+from eqflow.cli.resume import RESOLVED_CONFIG, user_files
 from eqflow.cli.status import Value
 from eqflow.errors import InputError, Pruned
 
-METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
+DEFAULT_METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
 """What a job returns if no metric is named: the first that was measured."""
 
 
-FAILURE = "TORCHELASTIC_ERROR_FILE"
+FAILURE_FILE_VARIABLE = "TORCHELASTIC_ERROR_FILE"
 """Variable that names the file in which torchrun keeps why a rank failed."""
 
 
@@ -38,7 +38,7 @@ def launch(cfg: DictConfig) -> Value:
     folder = Path(cfg.run_dir)
     if node_rank() == 0:
         stored = OmegaConf.create(OmegaConf.to_container(cfg))
-        with replacing(folder / RESOLVED) as temporary:
+        with replacing(folder / RESOLVED_CONFIG) as temporary:
             OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
         if cfg.print_config:
             show(cfg)
@@ -69,13 +69,13 @@ def show(cfg: DictConfig) -> None:
 
 
 def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
-    """The values of the metrics that a search asks for; the first of ``METRICS`` for None.
+    """The values of the metrics that a search asks for; the first of ``DEFAULT_METRICS`` for None.
 
     Raises ``InputError`` for one that was not measured.
     """
     names = [metric] if isinstance(metric, str) else metric
     if names is None or not metrics:
-        return next((metrics[name] for name in METRICS if name in metrics), None)
+        return next((metrics[name] for name in DEFAULT_METRICS if name in metrics), None)
     for name in names:
         if name not in metrics:
             raise InputError(
@@ -106,7 +106,11 @@ def _spawn(folder: Path, trainer: DictConfig) -> None:
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with TemporaryDirectory() as place:
         failure = Path(place) / "failure.json"
-        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, FAILURE: str(failure)}
+        environment = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": path,
+            FAILURE_FILE_VARIABLE: str(failure),
+        }
         code = _waited([sys.executable, "-m", *command], os.environ | environment)
         if code:
             raise _reason(failure, code)

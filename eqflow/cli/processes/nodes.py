@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from eqflow.errors import InputError
 
-PORTS = 15_000, 10_000
+SLURM_PORTS = 15_000, 10_000
 """First port and number of ports that SLURM jobs are spread over."""
 
 
@@ -48,7 +48,7 @@ def rendezvous(nodes: int) -> list[str]:
     """Options of torchrun that bring the ranks of all machines together."""
     if nodes == 1:
         return ["--standalone"]
-    first, count = PORTS
+    first, count = SLURM_PORTS
     port = os.environ.get("MASTER_PORT") or first + int(os.environ.get("SLURM_JOB_ID", 0)) % count
     return [
         f"--nnodes={nodes}",

@@ -12,17 +12,17 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from eqflow.cli.exits import refused
 from eqflow.cli.processes.launch import work
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError, Pruned
 
-GRACE = 5.0
+FAILURE_DELAY = 5.0
 """Seconds that a rank waits before it fails for no known reason: a lost peer's is told first."""
 
 
 @record
 def main(folder: Path) -> None:
     """Join the process group and run the folder's stages."""
-    cfg = DictConfig(OmegaConf.load(folder / RESOLVED))
+    cfg = DictConfig(OmegaConf.load(folder / RESOLVED_CONFIG))
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
     except Exception as error:
         if sentence := refused(error, folder):
             raise InputError(sentence) from error
-        time.sleep(GRACE)
+        time.sleep(FAILURE_DELAY)
         raise
     finally:
         torch.distributed.destroy_process_group()

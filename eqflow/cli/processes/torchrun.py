@@ -8,13 +8,13 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
-from eqflow.cli.processes.launch import FAILURE
+from eqflow.cli.processes.launch import FAILURE_FILE_VARIABLE
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)  # that it ends the others is no news
     try:
         main()
     except ChildFailedError:
-        if not Path(os.environ[FAILURE]).is_file():
+        if not Path(os.environ[FAILURE_FILE_VARIABLE]).is_file():
             raise
         sys.exit(1)

@@ -8,9 +8,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.checks import LOCKED, check
+from eqflow.cli.checks import RUN_LOCK, check
 from eqflow.cli.processes.nodes import node_rank
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import Value, read_status
 from eqflow.runtime import store
 
@@ -24,8 +24,8 @@ ONE_BY_ONE = "BasicLauncher"
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Have a job's folder to itself; waits for one that a sweep left behind when it was killed."""
-    with store.locked(folder / LOCKED) if node_rank() == 0 else nullcontext():
-        store.clear(folder)
+    with store.locked(folder / RUN_LOCK) if node_rank() == 0 else nullcontext():
+        store.remove_leftovers(folder)
         yield
 
 
@@ -35,7 +35,7 @@ def joined(cfg: DictConfig) -> None:
     A folder that holds its config is its own, left by a process that was stopped: it is resumed.
     """
     hydra = HydraConfig.get()
-    cfg.resume = (Path(cfg.run_dir) / RESOLVED).is_file()
+    cfg.resume = (Path(cfg.run_dir) / RESOLVED_CONFIG).is_file()
     cfg.group = cfg.group or Path(hydra.sweep.dir).name
     if not hydra.launcher._target_.endswith(ONE_BY_ONE):
         take_gpu(cfg.trainer, hydra.job.num)
@@ -46,9 +46,9 @@ def finished_value(cfg: DictConfig) -> Value:
     """The tuned metric where this very job was finished before; None where it was not."""
     folder = Path(cfg.run_dir)
     found = read_status(folder)
-    if found.status != "finished" or _asked(OmegaConf.load(folder / RESOLVED)) != _asked(cfg):
+    if found.status != "finished":
         return None
-    return found.value
+    return found.value if _asked(OmegaConf.load(folder / RESOLVED_CONFIG)) == _asked(cfg) else None
 
 
 def take_gpu(trainer: DictConfig, number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.sweeps.page import jobs
 from eqflow.discovery import RECOVERY_LEVEL, Findings
 
@@ -30,7 +30,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         if not job.metrics:
             continue
         place = folder / job.name
-        config = OmegaConf.load(place / RESOLVED)
+        config = OmegaConf.load(place / RESOLVED_CONFIG)
         names = {"system": config.data.system, "family": config.flow.family, "job": job.name}
         found.append({**names, **_row(job.metrics), "reason": _reason(place, job.metrics)})
     return sorted(found, key=lambda row: (row["system"], row["family"]))

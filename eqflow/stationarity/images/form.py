@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.stationarity.form import Form, Sums, uncorrelated
 from eqflow.stationarity.images.functions import LocalFunctions
 
@@ -83,7 +83,7 @@ def inflation(each: Float[Tensor, "rows k"], groups: Int[Tensor, " rows"]) -> fl
     ``groups`` label the rows that are correlated.
     """
     centred = each - each.mean(0)
-    ratio = summed(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
+    ratio = group_sums(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
     return max(1.0, float(ratio.mean()))
 
 
