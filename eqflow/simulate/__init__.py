@@ -1,4 +1,4 @@
-"""Integration of velocity fields: ODE and SDE, and which states have left the data."""
+"""Numerical integration of velocity fields, as ODE or as SDE."""
 
 from eqflow.simulate.base import FixedStep, Integrator, Noise, bounding_radius, within_radius
 from eqflow.simulate.ode import RK4, Dopri5

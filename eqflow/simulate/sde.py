@@ -1,8 +1,8 @@
-"""Integration of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
+"""Integration of the SDE ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
 
-The stationary law is the same for every ``eta >= 0``; the noise pulls states back to the data
-(method section 7). It is additive, so both schemes below have strong order 1; stochastic Heun has
-weak order 2, Euler-Maruyama weak order 1.
+The stationary distribution is the same for every ``eta >= 0``; score and noise together pull
+states back to the data (method section 7). The noise is additive, so that both schemes have strong
+order 1; stochastic Heun has weak order 2, Euler-Maruyama weak order 1.
 """
 
 from itertools import count, islice
@@ -20,7 +20,7 @@ class _SDE(FixedStep):
         super().__init__(dt, eta)
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
-        """Change of ``x`` over one step of length ``dt`` with diffusion increment ``dw``."""
+        """Change of ``x`` over a step of ``dt`` with the diffusion ``dw ~ N(0, 2 eta dt I)``."""
         raise NotImplementedError
 
     def __call__(
@@ -36,7 +36,8 @@ class _SDE(FixedStep):
                 f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none"
             )
 
-        given = getattr(velocity, "given", lambda x, _: velocity(x))  # the score costs most of it
+        # fields made of the score take it as an argument: it costs most of their evaluation
+        given = getattr(velocity, "given", lambda x, _: velocity(x))
 
         def drift(x: Tensor) -> Tensor:
             s = score(x)
@@ -52,14 +53,14 @@ class _SDE(FixedStep):
 
 
 class EulerMaruyama(_SDE):
-    """``x + f(x) dt + dw``."""
+    """Euler-Maruyama method, ``x + f(x) dt + dw`` with the drift ``f = v + eta s``."""
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
         return drift(x) * dt + dw
 
 
 class HeunSDE(_SDE):
-    """Stochastic Heun: the trapezoid of the drift, the same noise in both stages."""
+    """Stochastic Heun method, ``x + (f(x) + f(x + f(x) dt + dw)) dt / 2 + dw``."""
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
         f = drift(x)
