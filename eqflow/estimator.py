@@ -15,7 +15,7 @@ from eqflow.data import (
     check_states,
     checked_velocities,
     group_numbers,
-    shuffled_order,
+    random_order,
     warn_if_not_periodic,
 )
 from eqflow.discovery import Discovery, Equations, Findings
@@ -92,7 +92,7 @@ class EquilibriumFlow:
             warn_if_not_periodic(x, "X")
         runs = None if groups is None else _groups(groups, len(x))
         # the order of X means nothing
-        order = shuffled_order(len(x), runs, generator(self.seed, Draws.DATA))
+        order = random_order(len(x), runs, generator(self.seed, Draws.DATA))
         z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eqflow.data import group_boundary, group_sums, random_half, shuffled_order, split
+from eqflow.data import group_boundary, group_sums, random_half, random_order, split
 
 
 def draw(seed=0):
@@ -18,7 +18,7 @@ def interleaved(sizes=(3, 1, 4, 2, 5), copies=20):
 
 def test_an_order_keeps_groups_side_by_side_and_shuffles_them_and_their_members():
     groups = interleaved()
-    order = shuffled_order(len(groups), groups, draw())
+    order = random_order(len(groups), groups, draw())
     assert order.sort().values.tolist() == list(range(len(groups)))
     stretches = torch.unique_consecutive(groups[order])
     assert len(stretches) == len(groups.unique())

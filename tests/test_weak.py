@@ -6,7 +6,7 @@ from math import comb
 import pytest
 import torch
 
-from eqflow.data import Standardiser, shuffled_order
+from eqflow.data import Standardiser, random_order
 from eqflow.discovery import Discovery, Findings
 from eqflow.discovery.bootstrap import draws, influence
 from eqflow.discovery.elimination import eliminate, path
@@ -252,7 +252,7 @@ def test_a_library_that_misses_the_truth_is_rejected():
 
 def test_whole_groups_are_fitted_or_held_out_and_count_as_one():
     x, runs = Lorenz63().sample(3000, seed=0, runs=900, transient=25.0)
-    order = shuffled_order(len(x), runs, torch.Generator().manual_seed(0))
+    order = random_order(len(x), runs, torch.Generator().manual_seed(0))
     units, field = Standardiser.of(x), Library((3,), 2)
     found = Discovery(field, units.standard(x[order]), units, runs[order])
     fitted, tested = found.sample.groups, found.held_out.groups

@@ -1,12 +1,6 @@
 """Snapshots as learning sees them: split, standardised, in groups, with known velocities."""
 
-from eqflow.data.groups import (
-    group_boundary,
-    group_numbers,
-    group_sums,
-    random_half,
-    shuffled_order,
-)
+from eqflow.data.groups import group_boundary, group_numbers, group_sums, random_half, random_order
 from eqflow.data.periodicity import warn_if_not_periodic
 from eqflow.data.snapshots import (
     Snapshots,
@@ -32,8 +26,8 @@ __all__ = [
     "group_numbers",
     "group_sums",
     "random_half",
+    "random_order",
     "remembered",
-    "shuffled_order",
     "split",
     "warn_if_not_periodic",
 ]

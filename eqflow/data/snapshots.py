@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data.groups import group_boundary, shuffled_order
+from eqflow.data.groups import group_boundary, random_order
 from eqflow.data.standardiser import Standardiser, Velocity
 from eqflow.data.velocities import KnownVelocities
 from eqflow.errors import InputError
@@ -113,7 +113,7 @@ def split(
     small.
     """
     check_states(x)
-    order = shuffled_order(len(x), groups, generator(seed, Draws.DATA))
+    order = random_order(len(x), groups, generator(seed, Draws.DATA))
     ordered = None if groups is None else groups[order]
     first = group_boundary(val, ordered)
     second = group_boundary(first + test, ordered)

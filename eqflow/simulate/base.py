@@ -19,6 +19,10 @@ Velocity = Callable[[Tensor], Tensor]
 """Map of states ``(batch, *shape)`` to vectors of that shape: a velocity or a score."""
 
 
+Stepper = Callable[[Tensor, float, int], Tensor]
+"""Method applied to a field: ``(x, dt, steps)`` to the state after ``steps`` steps of ``dt``."""
+
+
 Noise = Callable[[int], Tensor]
 """Standard normal draws ``(batch, *shape)`` of a step, by its number."""
 
@@ -74,6 +78,23 @@ class FixedStep(Integrator):
         if not eta >= 0:
             raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
         self.dt, self.eta = dt, eta
+
+    def __call__(
+        self,
+        velocity: Velocity,
+        x0: Float[Tensor, "batch *shape"],
+        times: Float[Tensor, " times"],
+        score: Velocity | None = None,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "times batch *shape"]:
+        states, advance = [x0], self.stepper(velocity, score, noise)
+        for start, end, steps in self.intervals(times):
+            states.append(advance(states[-1], (end - start) / steps, steps))
+        return torch.stack(states)
+
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
+        """The method applied to a field; raises ``InputError`` where it lacks a score or noise."""
+        raise NotImplementedError
 
     def limited(self, longest: float) -> "FixedStep":
         if self.dt <= longest:

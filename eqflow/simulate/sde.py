@@ -7,12 +7,10 @@ order 1; stochastic Heun has weak order 2, Euler-Maruyama weak order 1.
 
 from itertools import count, islice
 
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.simulate.base import FixedStep, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
 
 
 class _SDE(FixedStep):
@@ -23,14 +21,7 @@ class _SDE(FixedStep):
         """Change of ``x`` over a step of ``dt`` with the diffusion ``dw ~ N(0, 2 eta dt I)``."""
         raise NotImplementedError
 
-    def __call__(
-        self,
-        velocity: Velocity,
-        x0: Float[Tensor, "batch *shape"],
-        times: Float[Tensor, " times"],
-        score: Velocity | None = None,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "times batch *shape"]:
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
         if score is None or noise is None:
             raise InputError(
                 f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none"
@@ -43,13 +34,14 @@ class _SDE(FixedStep):
             s = score(x)
             return given(x, s) + self.eta * s
 
-        states, draws = [x0], map(noise, count())
-        for start, end, steps in self.intervals(times):
-            x, dt = states[-1], (end - start) / steps
+        draws = map(noise, count())
+
+        def advance(x: Tensor, dt: float, steps: int) -> Tensor:
             for dw in islice(draws, steps):
                 x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * dw)
-            states.append(x)
-        return torch.stack(states)
+            return x
+
+        return advance
 
 
 class EulerMaruyama(_SDE):

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy.polynomial import Chebyshev
 from torch import Tensor
 
-from eqflow.simulate.base import FixedStep, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
 
 DAMPING = 2 / 13
 """Damping of the stability polynomial, as in the source: at most 0.95 away from the origin."""
@@ -48,22 +48,14 @@ class Stable(FixedStep):
         super().__init__(dt)
         self.safety = safety
 
-    def __call__(
-        self,
-        velocity: Velocity,
-        x0: Float[Tensor, "batch *shape"],
-        times: Float[Tensor, " times"],
-        score: Velocity | None = None,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "times batch *shape"]:
-        states = [x0]
-        for start, end, steps in self.intervals(times):
-            x, dt = states[-1], (end - start) / steps
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
+        def advance(x: Tensor, dt: float, steps: int) -> Tensor:
             step = self._step(velocity, x, dt)
             for _ in range(steps):
                 x = step(velocity, x, dt)
-            states.append(x)
-        return torch.stack(states)
+            return x
+
+        return advance
 
     def _step(self, velocity: Velocity, x: Tensor, dt: float) -> Step:
         """The step with the fewest stages that is stable at ``x``."""

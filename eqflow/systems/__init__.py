@@ -1,4 +1,4 @@
-"""Dynamics whose truth is known: right-hand side and sampler."""
+"""Dynamical systems whose equations are known: right-hand side, and a sampler of snapshots."""
 
 from eqflow.systems.dysts import Dysts, names
 from eqflow.systems.gray_scott import PRESETS, GrayScott, initial_state
