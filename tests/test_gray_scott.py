@@ -358,7 +358,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from data_modules import GrayScott
-from eqflow.cli.launch import keep_caches_in
+from eqflow.cli.checks import keep_caches_in
 folder = sys.argv[1]
 data = GrayScott("gamma", 16, n=4, val=1, test=4, settle=10.0, cache_dir=folder)
 print("numba" in sys.modules)

@@ -307,7 +307,6 @@ def failed(tmp_path, monkeypatch):
     """What the launcher makes of an error that ends a rank, which is run in this process."""
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(torch.distributed, name, lambda *_, **__: None)
-    monkeypatch.setattr(rank, "FAILURE_DELAY", 0.0)
     monkeypatch.setenv(launch.FAILURE_FILE_VARIABLE, f"{tmp_path}/failure.json")
     (tmp_path / RESOLVED_CONFIG).parent.mkdir()
     (tmp_path / RESOLVED_CONFIG).write_text("trainer: {accelerator: cpu}")
@@ -318,7 +317,7 @@ def failed(tmp_path, monkeypatch):
 
         monkeypatch.setattr(rank, "work", work)
         with pytest.raises((InputError, Pruned, KeyError)):
-            rank.main(tmp_path)
+            rank.main(tmp_path, delay=0.0)
         return launch._reason(tmp_path / "failure.json", 1)
 
     return end

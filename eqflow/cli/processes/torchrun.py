@@ -1,4 +1,4 @@
-"""The ranks of one machine: torchrun, silent where a rank has left the launcher its reason."""
+"""torchrun for the ranks of this machine, silent if a rank has stored the reason of its failure."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from torch.distributed.run import main
 from eqflow.cli.processes.launch import FAILURE_FILE_VARIABLE
 
 if __name__ == "__main__":
-    logging.disable(logging.ERROR)  # that it ends the others is no news
+    logging.disable(logging.ERROR)  # torchrun reports every rank that it ends
     try:
         main()
     except ChildFailedError:
