@@ -15,8 +15,7 @@ import torch
 from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
 
 from benchmarks import kills
-from eqflow.cli.processes import rank
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch, rank
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned

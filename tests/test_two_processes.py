@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from runs import LAW, call, coefficients, forked
 
-from eqflow.cli.processes.launch import launch
+from eqflow.cli.processes import launch
 from eqflow.data import Standardiser
 from eqflow.discovery import Discovery
 from eqflow.discovery.sample import ImageSample

@@ -100,7 +100,7 @@ def check_devices(trainer: DictConfig) -> None:
 
 
 def check_processes(cfg: DictConfig) -> None:
-    """Raise ``InputError`` for an ensemble in several processes: its members are vectorised in one."""
+    """Raise ``InputError`` for an ensemble in several processes: it is vectorised in one."""
     processes, members = cfg.trainer.devices * cfg.trainer.num_nodes, cfg.flow.get("ensemble", 1)
     if members > 1 and processes > 1:
         raise InputError(
@@ -144,9 +144,8 @@ def _is_new(folder: Path) -> bool:
     if not folder.exists():
         return True
     early = {RESOLVED_CONFIG.parent.name, "run.log", "cache"}
-    return {path.name for path in folder.iterdir()} <= early and not (
-        folder / RESOLVED_CONFIG
-    ).exists()
+    names = {path.name for path in folder.iterdir()}
+    return names <= early and not (folder / RESOLVED_CONFIG).exists()
 
 
 def keep_caches_in(folder: Path) -> None:

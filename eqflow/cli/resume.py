@@ -1,4 +1,4 @@
-"""Resuming: ``run_dir=<folder> resume=true`` continues a run from its stored overrides and config."""
+"""Resuming a run, ``run_dir=<folder> resume=true``, from its stored overrides and config."""
 
 from pathlib import Path
 
@@ -16,8 +16,16 @@ OVERRIDES_FILES = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.ya
 """File with the overrides that a folder was created with, by the option that names the folder."""
 
 
-FIXED_ON_RESUME = ("data", "score", "flow", "seed", "batch_size", "ckpt_path")
-FIXED_ON_RESUME += ("trainer.precision", "trainer.max_steps")
+FIXED_ON_RESUME = (
+    "data",
+    "score",
+    "flow",
+    "seed",
+    "batch_size",
+    "ckpt_path",
+    "trainer.precision",
+    "trainer.max_steps",
+)
 """Parts of a config that decide what is trained: they cannot change on resume."""
 
 
