@@ -4,55 +4,48 @@
     python benchmarks/calibration.py --images   # the same for patterns, grouped by run
     python benchmarks/calibration.py --power    # share of slightly wrong fields rejected at 5 %
 
-Level: the true velocity at fresh states of the law it keeps, with new test functions each time.
-Snapshots are independent or ten of one run. Where their moments agree within a run, leaving out
-the groups must show (the slow Gaussian); along orbits of the field itself moments are derivatives
-of bounded functions, cancel, and leaving out the groups makes the test timid instead (Lorenz).
+Level: the true velocity at fresh states of the distribution that it keeps, with new test functions
+each time, `--repeats` times. Snapshots are independent or ten of one run. Where their moments agree
+within a run, leaving out the groups must show (the slow Gaussian); along orbits of the field itself
+moments are derivatives of bounded functions, cancel, and leaving out the groups makes the test
+timid instead (Lorenz).
+
+Images: `--runs` of `--preset`, a row for each Euler step `--dt`.
 
 Power: at `--size` snapshots of systems of dysts, the true velocity plus a share of a random
-quadratic field that is orthogonal to it. Shares are in rms. All seeds follow from `--seed`.
+quadratic field that is orthogonal to it, `--fields` of them for each of `--shares`. Shares are in
+rms. All seeds follow from `--seed`.
 """
 
-import argparse
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import sqrt
-from pathlib import Path
 from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import harness
+import torch
+from torch import Tensor
+from tqdm import tqdm
 
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from eqflow.snapshots import Standardiser  # noqa: E402
-from eqflow.stationarity import (  # noqa: E402
-    FourierFunctions,
-    Stationarity,
-    functions_for,
-    hotelling,
-)
-from eqflow.systems import GrayScott, Lorenz63, Schedule  # noqa: E402
-from eqflow.systems.dysts import Dysts  # noqa: E402
-from eqflow.terms import Polynomial  # noqa: E402
+from eqflow.data import Standardiser
+from eqflow.stationarity import FourierFunctions, Stationarity, functions_for, hotelling
+from eqflow.systems import Dysts, GrayScott, Lorenz63, Schedule
+from eqflow.terms import Polynomial
 
 LEVEL = 0.05
 SIZES = (2_000, 20_000)
 RUN = 10  # states of one run, where they are grouped
 SIDE = 48  # of images; on smaller grids the patterns of most presets die out
 LATER = 10  # sets of the same runs, 1000 units of time from one to the next
-SYSTEMS = [
-    *("Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"),
-    *(f"Sprott{letter}" for letter in "BCDEFGH"),
-]
+SYSTEMS = ["Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"]
+SYSTEMS += [f"Sprott{letter}" for letter in "BCDEFGH"]
 
 
-class Law(NamedTuple):
-    """A field, states to take scales from, and sets of fresh states of the law that it keeps."""
+class Case(NamedTuple):
+    """A field, states to take scales from, and sets of fresh states that the field keeps.
+
+    ``groups`` numbers the runs that the states of a set belong to.
+    """
 
     velocity: Callable[[Tensor], Tensor]
     reference: Tensor
@@ -61,7 +54,7 @@ class Law(NamedTuple):
 
 
 def sprott_a(x: Tensor) -> Tensor:
-    """A field that keeps the standard normal law."""
+    """A field that keeps the standard normal distribution."""
     x, y, z = x.unbind(1)
     return torch.stack([y, y * z - x, 1 - y * y], 1)
 
@@ -70,16 +63,16 @@ def normal(n: int, draw: torch.Generator) -> Tensor:
     return torch.randn(n, 3, generator=draw, dtype=torch.double)
 
 
-# the laws
+# the distributions
 
 
-def gaussian(n: int, repeats: int, seed: int) -> Law:
+def gaussian(n: int, repeats: int, seed: int) -> Case:
     draw = torch.Generator().manual_seed(seed)
     reference = normal(20_000, draw)
-    return Law(sprott_a, reference, (normal(n, draw) for _ in range(repeats)))
+    return Case(sprott_a, reference, (normal(n, draw) for _ in range(repeats)))
 
 
-def slow_gaussian(n: int, repeats: int, seed: int, keep: float = 0.9) -> Law:
+def slow_gaussian(n: int, repeats: int, seed: int, keep: float = 0.9) -> Case:
     """Runs of a linear stochastic system that forgets a tenth of its state from one to the next."""
     draw = torch.Generator().manual_seed(seed)
 
@@ -90,24 +83,24 @@ def slow_gaussian(n: int, repeats: int, seed: int, keep: float = 0.9) -> Law:
         return torch.cat(states)
 
     reference = normal(20_000, draw)
-    return Law(sprott_a, reference, (run() for _ in range(repeats)), runs_of(n))
+    return Case(sprott_a, reference, (run() for _ in range(repeats)), runs_of(n))
 
 
 def runs_of(n: int) -> Tensor:
     return torch.arange(n // RUN).repeat(RUN)
 
 
-def lorenz(n: int, repeats: int, seed: int) -> Law:
+def lorenz(n: int, repeats: int, seed: int) -> Case:
     """Every state of a set is of another run; sets are a time unit apart."""
     sets = lorenz_pool(repeats, n, seed, every=1.0)
-    return Law(Lorenz63().velocity, lorenz_reference(seed), iter(sets))
+    return Case(Lorenz63().velocity, lorenz_reference(seed), iter(sets))
 
 
-def lorenz_runs(n: int, repeats: int, seed: int) -> Law:
+def lorenz_runs(n: int, repeats: int, seed: int) -> Case:
     """States 0.1 time units apart; sets are a time unit apart."""
     pool = lorenz_pool(2 * RUN * repeats, n // RUN, seed, every=0.1)
     sets = pool.view(repeats, 2 * RUN, n // RUN, 3)[:, :RUN].flatten(1, 2)
-    return Law(Lorenz63().velocity, lorenz_reference(seed), iter(sets), runs_of(n))
+    return Case(Lorenz63().velocity, lorenz_reference(seed), iter(sets), runs_of(n))
 
 
 def lorenz_pool(times: int, runs: int, seed: int, every: float) -> Tensor:
@@ -120,74 +113,76 @@ def lorenz_reference(seed: int) -> Tensor:
     return lorenz_pool(10, 2_000, seed + 1, every=1.0).flatten(0, 1)
 
 
-def patterns(preset: str, runs: int, repeats: int, seed: int, dt: float) -> Law:
+def patterns(preset: str, runs: int, repeats: int, seed: int, dt: float) -> Case:
     """Images, two of a run side by side; sets are of other runs, or of the same ones much later."""
     schedule = Schedule(settle=10_000.0, per_run=2 * LATER, every=500.0, dt=dt)
     system, n = GrayScott(preset), runs * schedule.per_run
     parts = system.batches((1 + -(-repeats // LATER)) * n, seed, (SIDE, SIDE), schedule)
     states = torch.cat([*parts]).double().unflatten(0, (-1, runs, LATER, 2)).transpose(1, 2)
     reference, *sets = states.flatten(0, 1).flatten(1, 2)[LATER - 1 :]
-    return Law(system.velocity, reference, iter(sets[:repeats]), torch.arange(2 * runs) // 2)
+    return Case(system.velocity, reference, iter(sets[:repeats]), torch.arange(2 * runs) // 2)
 
 
 # the tables
 
 
 def level(repeats: int, seed: int) -> None:
-    """A row a law and size."""
-    print("| law | snapshots | groups | rank | rejected at 5 % |\n|---|---|---|---|---|")
-    laws = {
-        "SprottA, normal law": gaussian,
-        "SprottA, slow normal law": slow_gaussian,
+    """A row a distribution and size, and one more where the test is not told of the groups."""
+    harness.heading("distribution", "snapshots", "groups", "rank", "rejected at 5 %")
+    cases = {
+        "SprottA, normal": gaussian,
+        "SprottA, slow normal": slow_gaussian,
         "Lorenz": lorenz,
         "Lorenz, runs": lorenz_runs,
     }
-    for (name, make), n in product(laws.items(), SIZES):
-        law = make(n, repeats, seed)
-        choices = [None] if law.groups is None else [law.groups, None]
+    for (name, make), n in product(cases.items(), SIZES):
+        case = make(n, repeats, seed)
+        choices = {"": None}
+        if case.groups is not None:
+            choices = {len(case.groups.unique()): case.groups, "not given": None}
         tests = [
-            [tested(law, x, groups, seed + k) for groups in choices] for k, x in enumerate(law.sets)
+            [tested(case, x, groups, seed + k) for groups in choices.values()]
+            for k, x in enumerate(case.sets)
         ]
         for groups, results in zip(choices, zip(*tests, strict=True), strict=True):
-            passed = {True: "", False: "not given"}[groups is law.groups]
-            cell = passed or ("" if groups is None else f"{len(groups.unique())}")
-            print(f"| {name} | {n} | {cell} | {results[0].rank} | {share(results)} |", flush=True)
+            harness.row(name, n, groups, results[0].rank, share(results))
 
 
 def image_level(preset: str, runs: int, steps: list[float], repeats: int, seed: int) -> None:
     """A row a length of an Euler step."""
-    print("| pattern | step | images | runs | rank | rejected at 5 % |\n" + "|---" * 6 + "|")
+    harness.heading("pattern", "step", "images", "runs", "rank", "rejected at 5 %")
     for dt in steps:
-        law = patterns(preset, runs, repeats, seed, dt)
-        sets = tqdm(law.sets, f"{preset}, steps of {dt:g}", repeats)
-        tests = [tested(law, x, law.groups, seed + k) for k, x in enumerate(sets)]
-        row = (preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        case = patterns(preset, runs, repeats, seed, dt)
+        sets = tqdm(case.sets, f"{preset}, steps of {dt:g}", repeats)
+        tests = [tested(case, x, case.groups, seed + k) for k, x in enumerate(sets)]
+        harness.row(preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
 
 
-def tested(law: Law, x: Tensor, groups: Tensor | None, seed: int) -> Stationarity:
-    units = Standardiser.of(law.reference)
-    functions = functions_for(units.standard(law.reference), seed)
-    return hotelling(law.velocity(x) / units.std, units.standard(x), functions, groups)
+def tested(case: Case, x: Tensor, groups: Tensor | None, seed: int) -> Stationarity:
+    units = Standardiser.of(case.reference)
+    functions = functions_for(units.standard(case.reference), seed)
+    return hotelling(case.velocity(x) / units.std, units.standard(x), functions, groups)
 
 
-def share(results: tuple[Stationarity, ...] | list[Stationarity]) -> str:
+def share(results: Sequence[Stationarity]) -> str:
     """Per cent rejected, with its binomial standard error."""
-    p = sum(test.p_value < LEVEL for test in results) / len(results)
+    p = rejected(results) / len(results)
     return f"{100 * p:.1f} ± {100 * sqrt(p * (1 - p) / len(results)):.1f} %"
+
+
+def rejected(results: Sequence[Stationarity]) -> int:
+    return sum(test.p_value < LEVEL for test in results)
 
 
 def power(size: int, shares: list[float], fields: int, seed: int) -> None:
     """A row a system, a column a share."""
-    print(f"| system | p, true field |{''.join(f' {100 * s:g} % |' for s in shares)}")
-    print("|---" * (2 + len(shares)) + "|")
+    harness.heading("system", "p, true field", *(f"{100 * s:g} %" for s in shares))
     columns: list[list[Stationarity]] = [[] for _ in shares]
     for name in SYSTEMS:
         true, wrong = noticed(Dysts(name), size, shares, fields, seed)
-        cells = "".join(f" {sum(t.p_value < LEVEL for t in w)}/{fields} |" for w in wrong)
-        print(f"| {name} | {true.p_value:.3f} |{cells}", flush=True)
+        harness.row(name, f"{true.p_value:.3f}", *(f"{rejected(w)}/{fields}" for w in wrong))
         columns = [done + new for done, new in zip(columns, wrong, strict=True)]
-    print(f"| all | |{''.join(f' {share(tests)} |' for tests in columns)}")
+    harness.row("all", "", *map(share, columns))
 
 
 def noticed(
@@ -214,27 +209,13 @@ def orthogonal(v: Tensor, z: Tensor, seed: int) -> Tensor:
     return w * (v.norm() / w.norm())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", action="store_true")
-    parser.add_argument("--preset", default="chaos")
-    parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--dt", type=float, nargs="+", default=[0.1, 0.25, 1.0])
-    parser.add_argument("--power", action="store_true")
-    parser.add_argument("--size", type=int, default=20_000)
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.01])
-    parser.add_argument("--fields", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.images:
-        image_level(options.preset, options.runs, options.dt, options.repeats, options.seed)
-    elif options.power:
-        power(options.size, options.shares, options.fields, options.seed)
-    else:
-        level(options.repeats, options.seed)
-
-
 if __name__ == "__main__":
-    main()
+    images = {"images": False, "preset": "chaos", "runs": 60, "dt": [0.1, 0.25, 1.0]}
+    wrong = {"power": False, "size": 20_000, "shares": [0.05, 0.01], "fields": 5}
+    asked = harness.options(__doc__, repeats=400, seed=0, **images, **wrong)
+    if asked.images:
+        image_level(asked.preset, asked.runs, asked.dt, asked.repeats, asked.seed)
+    elif asked.power:
+        power(asked.size, asked.shares, asked.fields, asked.seed)
+    else:
+        level(asked.repeats, asked.seed)

@@ -5,37 +5,29 @@
 
 The plain loops are batched float32 on all cores, one step at a time, with a clamp: they pad and
 convolve, each channel by itself or both at once, or roll. All are called in turn, after one call of
-each, on settled states; ratios are medians over repeats.
+each, on settled states; ratios are medians over `--repeats`. The table has `--runs` of each preset
+and of `--grids`, looked at after `--settle` units of time and after twice that.
 """
 
-import argparse
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from itertools import product
 from statistics import median
 from tempfile import TemporaryDirectory
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
+import harness
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
-
-from eqflow.systems import GrayScott, Schedule  # noqa: E402
-from eqflow.systems.gray_scott import PRESETS, initial_state  # noqa: E402
-from eqflow.systems.runs import CHECK_INTERVAL  # noqa: E402
-from eqflow.terms import laplacian  # noqa: E402
+from eqflow.systems import CHECK_INTERVAL, PRESETS, GrayScott, Schedule, initial_state
+from eqflow.terms import laplacian
 
 FIRST = """
-import sys, time, torch
-sys.path[0] = sys.argv[1]
+import time, torch
 from eqflow.systems import GrayScott
 x = torch.ones(1, 2, 8, 8)
 started = time.perf_counter()
@@ -48,9 +40,9 @@ print(time.perf_counter() - started)
 def warm_up() -> list[float]:
     """Seconds of the first step: compiled, and found on disk."""
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", FIRST, str(ROOT)]
         environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-        return [float(subprocess.check_output(command, env=environment)) for _ in range(2)]
+        first = partial(subprocess.check_output, [sys.executable, "-c", FIRST], env=environment)
+        return [float(first()) for _ in range(2)]
 
 
 KERNEL = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
@@ -85,39 +77,27 @@ def starts(runs: int, side: int) -> Tensor:
 
 
 def throughput(side: int, runs: int, steps: int, repeats: int) -> None:
-    """Microseconds of a step of one run, both ways in turn."""
+    """Microseconds of a step of one run, all ways in turn."""
     system, x = GrayScott(), starts(runs, side)
     system.advance(x, 5000)
-    ways = {name: partial(plain, system, laplacian=way) for name, way in LAPLACIANS.items()}
-    ways["ours"] = system.advance
-    shares = {name: 10 if name == "ours" else 1 for name in ways}
-    laps = {name: [] for name in ways}
-    for _ in range(repeats + 1):
-        for name, way in ways.items():
-            y, began = x.clone(), time.perf_counter()
-            way(y, steps * shares[name])
-            laps[name].append((time.perf_counter() - began) / shares[name])
-    unit = 1e6 / (steps * runs)
+    ways = {name: partial(plain, system, x, steps, way) for name, way in LAPLACIANS.items()}
+    ways["ours"] = lambda: system.advance(x.clone(), 10 * steps)
+    laps = [(*plain, ours / 10) for *plain, ours in harness.in_turn([*ways.values()], repeats)]
     print(f"{side}x{side}, {runs} runs, microseconds of a step of one run:")
-    for name, times in laps.items():
-        ratios = [t / ours for t, ours in zip(times[1:], laps["ours"][1:], strict=True)]
-        print(
-            f"  {name:21}{unit * median(times[1:]):7.2f}, ratio {median(ratios):5.1f} "
-            f"[{min(ratios):.1f}, {max(ratios):.1f}]"
-        )
+    for name, times in zip(ways, zip(*laps, strict=True), strict=True):
+        ratios = [t / ours for t, (*_, ours) in zip(times, laps, strict=True)]
+        time = 1e6 / (steps * runs) * median(times)
+        print(f"  {name:21}{time:7.2f}, ratio {harness.spread(ratios, '.1f', 5)}")
 
 
-def error(side: int, runs: int, steps: int) -> dict[str, float]:
-    """Largest difference from a float64 loop after ``steps``, by preset."""
-    errors = {}
-    for preset in PRESETS:
-        system, x = GrayScott(preset), starts(runs, side)
-        exact = x.double()
-        for _ in range(steps):
-            exact += system.velocity(exact)
-        system.advance(x, steps)
-        errors[preset] = (x - exact).abs().max().item()
-    return errors
+def error(preset: str, side: int, runs: int, steps: int) -> float:
+    """Largest difference from a float64 loop after ``steps``."""
+    system, x = GrayScott(preset), starts(runs, side)
+    exact = x.double()
+    for _ in range(steps):
+        exact += system.velocity(exact)
+    system.advance(x, steps)
+    return (x - exact).abs().max().item()
 
 
 def lived(system: GrayScott, x: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -156,32 +136,31 @@ def row(preset: str, side: int, runs: int, settle: int) -> str:
     )
 
 
-def main() -> None:
-    """Print what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", action="store_true")
-    parser.add_argument("--runs", type=int, default=64)
-    parser.add_argument("--settle", type=int, default=10_000)
-    parser.add_argument("--grids", type=int, nargs="+", default=[64, 128])
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
-    if not options.presets:
-        compiled, found = warm_up()
-        print(f"first step of a process: {compiled:.1f} s compiled, {found:.1f} s found on disk")
-        for side in options.grids:
-            throughput(side, 32, 3_200_000 // (32 * side**2) + 1, options.repeats)
-        errors = error(64, 8, 500)
-        print("error after 500 steps: ", ", ".join(f"{p} {e:.1e}" for p, e in errors.items()))
-        return
+def speed(grids: list[int], repeats: int) -> None:
+    """Print what a first step takes, the throughput and the error."""
+    compiled, cached = warm_up()
+    print(f"first step of a process: {compiled:.1f} s compiled, {cached:.1f} s found on disk")
+    for side in grids:
+        throughput(side, 32, 3_200_000 // (32 * side**2) + 1, repeats)
+    errors = (f"{preset} {error(preset, 64, 8, 500):.1e}" for preset in PRESETS)
+    print("error after 500 steps: ", ", ".join(errors))
+
+
+def presets(grids: list[int], runs: int, settle: int) -> None:
+    """Print a row a preset and grid."""
     print(
-        f"{options.runs} runs, settle {options.settle}; std, E v^2 of u and v; transit time and\n"
+        f"{runs} runs, settle {settle}; std, E v^2 of u and v; transit time and\n"
         "mean of v after settle, and how they, and the std of v, have changed after twice that\n"
         "preset   grid  died    std u,v    E v_u^2 E v_v^2  transit  later  mean v   drift"
     )
-    for preset in PRESETS:
-        for side in options.grids:
-            print(row(preset, side, options.runs, options.settle), flush=True)
+    for preset, side in product(PRESETS, grids):
+        print(row(preset, side, runs, settle), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    table = {"presets": False, "runs": 64, "settle": 10_000, "grids": [64, 128]}
+    asked = harness.options(__doc__, **table, repeats=7, threads=os.cpu_count())
+    if asked.presets:
+        presets(asked.grids, asked.runs, asked.settle)
+    else:
+        speed(asked.grids, asked.repeats)

@@ -76,26 +76,26 @@ def where(folder: Path) -> str:
 
 def metrics(folder: Path) -> dict[str, float]:
     """What a run measured, seconds aside."""
-    found = json.loads((folder / "metrics.json").read_text())
-    return {name: value for name, value in found.items() if not name.startswith("time/")}
+    numbers = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in numbers.items() if not name.startswith("time/")}
 
 
 def survive(options: list[str], moments: list[float]) -> tuple[list[str], Path]:
     """Kill one run at each of ``moments``, then let it end; the stages it was killed in."""
     folder = Path(next(o for o in options if o.startswith("run_dir=")).split("=", 1)[1])
     command, resume = options, [f"run_dir={folder}", "resume=true"]
-    found = []
+    stages = []
     for moment in moments:
         process = start(*command)
         if not kill(process, moment, folder):  # quicker than the uninterrupted one
-            assert finish(process) == 0, f"{folder} killed in {found} was not resumed"
-            return found, folder
-        found.append(where(folder))
-        if found[-1] == "start":
+            assert finish(process) == 0, f"{folder} killed in {stages} was not resumed"
+            return stages, folder
+        stages.append(where(folder))
+        if stages[-1] == "start":
             assert finish(start(*resume)) == 2, "a folder without a run was resumed"
-        command = options if found[-1] == "start" else resume
-    assert finish(start(*command)) == 0, f"{folder} killed in {found} was not resumed"
-    return found, folder
+        command = options if stages[-1] == "start" else resume
+    assert finish(start(*command)) == 0, f"{folder} killed in {stages} was not resumed"
+    return stages, folder
 
 
 def check(folder: Path, whole: dict[str, float]) -> None:
@@ -119,25 +119,21 @@ def campaign(out: Path, kills: int, seed: int, family: str) -> Counter[str]:
         moments = [draw.uniform(0, life) if number > 1 else CREATED]
         moments += [draw.uniform(0, life)] if number % 3 == 0 else []
         places = [f"run_dir={out}/{name}", f"cache_dir={out}/cache_{name}"]
-        found, folder = survive([*options, *places], moments)
+        stages, folder = survive([*options, *places], moments)
         check(folder, whole)
-        counted.update(found)
+        counted.update(stages)
         at = ", ".join(f"{m:.2f} s" for m in moments)
-        print(f"{name}: killed at {at} in {', '.join(found) or 'no stage'}: same", flush=True)
+        print(f"{name}: killed at {at} in {', '.join(stages) or 'no stage'}: same", flush=True)
     return counted
 
 
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--family", choices=FAMILIES, default="network")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a temporary folder by default")
     asked = parser.parse_args()
     out = asked.out or Path(tempfile.mkdtemp(prefix="kills_"))
     counted = campaign(out, asked.kills, asked.seed, asked.family)
     print(f"{counted.total()} kills, all resumed to the same metrics: {dict(counted)}")
-
-
-if __name__ == "__main__":
-    main()

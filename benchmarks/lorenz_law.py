@@ -1,4 +1,4 @@
-"""The law of Lorenz-63 from few, many and noisy snapshots: what of it is recovered?
+"""The equations of Lorenz-63 from few, many and noisy snapshots: what of them is recovered?
 
     python benchmarks/lorenz_law.py                       # every row, seeds 0 to 3
     python benchmarks/lorenz_law.py --rows few --seeds 0 1 2 3 4 5 6 7 8 9
@@ -6,26 +6,22 @@
 A row a case, through the public estimator: |cos| to the true velocity at 3,000 clean states of
 other runs (median and range over seeds), how many seeds found exactly the seven true terms, the
 largest relative error of their coefficients up to the common factor, the estimated size of the
-noise, how many laws were called recovered, seconds. Noise is Gaussian, in standard deviations of
-each feature.
+noise, how many equations were called recovered, seconds. Noise is Gaussian, in standard deviations
+of each feature.
 """
 
-import argparse
-import os
-import sys
 import time
-from pathlib import Path
+from functools import partial
+from statistics import median
 from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import harness
+import torch
+from torch import Tensor
 
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from eqflow import EquilibriumFlow  # noqa: E402
-from eqflow.fields import Library  # noqa: E402
-from eqflow.systems import Lorenz63  # noqa: E402
+from eqflow.estimator import EquilibriumFlow
+from eqflow.fields import Library
+from eqflow.systems import Lorenz63
 
 HELD_OUT = 3000
 
@@ -51,83 +47,61 @@ class Found(NamedTuple):
     """What a fit gives."""
 
     cosine: float
-    terms: int
-    wrong: int
-    error: float
     noise: float
     recovered: bool
     seconds: float
+    wrong: int
+    error: float
 
 
-def found(case: Case, seed: int) -> Found:
+def fitted(case: Case, seed: int) -> Found:
     """Fit one case and compare it with the truth."""
     system = Lorenz63()
     clean = system.sample(case.snapshots, seed, runs=case.snapshots).states
     draw = torch.Generator().manual_seed(seed)
     noisy = clean + case.noise * clean.std(0) * torch.randn(clean.shape, generator=draw)
-    started = time.perf_counter()
-    training = {"noise_std": case.told}
-    flow = EquilibriumFlow("library", seed=seed, flow_training=training).fit(noisy)
-    seconds = time.perf_counter() - started
+    estimator = EquilibriumFlow("library", seed=seed, flow_training={"noise_std": case.told})
+    flow, seconds = harness.timed(partial(estimator.fit, noisy), time.perf_counter)
     x = system.sample(HELD_OUT, seed + 1000, runs=HELD_OUT).states
-    v, w = flow.velocity(x) / x.std(0), system.velocity(x) / x.std(0)
-    law = flow.stationarity()
-    terms, wrong, error = coefficients(flow)
-    return Found(
-        cosine=float((v * w).sum() / (v.norm() * w.norm())),
-        terms=terms,
-        wrong=wrong,
-        error=error,
-        noise=law.noise_std,
-        recovered=not law.reason,
-        seconds=seconds,
-    )
+    cosine = harness.cosine(flow.velocity(x) / x.std(0), system.velocity(x) / x.std(0))
+    findings = flow.stationarity()
+    wrong, error = wrong_terms(flow.model.field)
+    return Found(cosine, findings.noise_std, not findings.reason, seconds, wrong, error)
 
 
-def coefficients(flow: EquilibriumFlow) -> tuple[int, int, float]:
-    """Terms kept, terms that should not be or are missing, largest relative error of the others."""
-    field = flow.model.field
-    assert isinstance(field, Library)
+def wrong_terms(field: Library) -> tuple[int, float]:
+    """How many terms are there or missing by mistake, and the largest relative error of others."""
     truth = true_coefficients(field)
     scale = (field.coefficients * truth).sum() / field.coefficients.square().sum()
     xi, kept = scale * field.coefficients, field.coefficients != 0
     both = kept & (truth != 0)
     error = ((xi - truth)[both] / truth[both]).abs().max()
-    return int(kept.sum()), int((kept != (truth != 0)).sum()), float(error)
+    return int((kept != (truth != 0)).sum()), float(error)
 
 
 def true_coefficients(field: Library) -> Tensor:
-    """The law of Lorenz-63 in the terms of a library."""
+    """The equations of Lorenz-63 in the terms of a library."""
     names = field.terms.names(["x", "y", "z"])
-    law = [{"x": -10, "y": 10}, {"x": 28, "y": -1, "x z": -1}, {"z": -8 / 3, "x y": 1}]
-    return torch.tensor([[row.get(name, 0.0) for row in law] for name in names]).double()
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(
-        "| case | cosine, median | range | exactly the seven terms | largest error "
-        "| noise found | recovered | s |\n|---|---|---|---|---|---|---|---|"
-    )
-    for name in options.rows:
-        rows = [found(CASES[name], seed) for seed in options.seeds]
-        cosines = torch.tensor([row.cosine for row in rows]).double()
-        noise = [row.noise for row in rows]
-        print(
-            f"| {name} | {cosines.quantile(0.5):.5f} | {cosines.min():.5f} to {cosines.max():.5f} "
-            f"| {sum(not row.wrong for row in rows)} of {len(rows)} "
-            f"| {max(row.error for row in rows):.2%} | {min(noise):.4f} to {max(noise):.4f} "
-            f"| {sum(row.recovered for row in rows)} of {len(rows)} "
-            f"| {max(row.seconds for row in rows):.0f} |",
-            flush=True,
-        )
+    true = [{"x": -10, "y": 10}, {"x": 28, "y": -1, "x z": -1}, {"z": -8 / 3, "x y": 1}]
+    return torch.tensor([[row.get(name, 0.0) for row in true] for name in names]).double()
 
 
 if __name__ == "__main__":
-    main()
+    asked = harness.options(__doc__, rows=harness.Names(CASES), seeds=[0, 1, 2, 3], threads=2)
+    harness.heading(
+        *("case", "cosine, median", "range", "exactly the seven terms"),
+        *("largest error", "noise found", "recovered", "s"),
+    )
+    for name in asked.rows:
+        fits = [fitted(CASES[name], seed) for seed in asked.seeds]
+        cosine, noise, recovered, seconds, wrong, error = zip(*fits, strict=True)
+        harness.row(
+            name,
+            f"{median(cosine):.5f}",
+            f"{min(cosine):.5f} to {max(cosine):.5f}",
+            f"{wrong.count(0)} of {len(fits)}",
+            f"{max(error):.2%}",
+            f"{min(noise):.4f} to {max(noise):.4f}",
+            f"{sum(recovered)} of {len(fits)}",
+            f"{max(seconds):.0f}",
+        )

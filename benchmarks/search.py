@@ -4,31 +4,25 @@
 
 Searches `experiment=lorenz flow=network`, two trials at a time, and kills all of its processes
 each time another share of the trials has ended; the same command with `resume=true` goes on. The
-best trial and the default are then run on further seeds, because the best of many on one test set
-flatters itself.
+best trial and the default are then run on further `--seeds`, because the best of many on one test
+set flatters itself.
 """
 
-import argparse
 import json
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
-ROOT = Path(__file__).resolve().parents[1]
+import harness
+from harness import command_line
+
 METRIC = "residual/relative"
-QUIET = ["logger=none", "callbacks.progress=null", "+trainer.enable_progress_bar=false"]
+QUIET = ["logger=none", *harness.QUIET]
 PAIR = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2"]
-
-
-def command(*overrides: str) -> subprocess.Popen:
-    """Start the command line in a process group of its own."""
-    arguments = [sys.executable, str(ROOT / "run.py"), *overrides]
-    return subprocess.Popen(arguments, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
 def ended(folder: Path) -> int:
@@ -42,7 +36,7 @@ def search(folder: Path, cache: Path, trials: int, kills: int) -> None:
     first = ["-m", "sweep=optuna", "experiment=lorenz", "flow=network", *QUIET, *PAIR]
     first += [f"hydra.sweeper.n_trials={trials}", f"sweep_dir={folder}", f"cache_dir={cache}"]
     for k in range(1, kills + 2):
-        process = command(*(first if k == 1 else ["resume=true", f"sweep_dir={folder}"]))
+        process = command_line(*(first if k == 1 else ["resume=true", f"sweep_dir={folder}"]))
         while process.poll() is None:
             time.sleep(1)
             if k <= kills and ended(folder) >= k * trials / (kills + 1):
@@ -65,28 +59,20 @@ def value(folder: Path, cache: Path, seed: int, overrides: list[str]) -> float:
     """The metric of one run, measured as the search measures."""
     light = ["sweep=optuna", "hydra.mode=RUN", "experiment=lorenz", "flow=network", *QUIET]
     options = [f"run_dir={folder}", f"cache_dir={cache}", f"seed={seed}", *overrides]
-    if command(*light, *options).wait():
+    if command_line(*light, *options).wait():
         raise SystemExit(f"the run in {folder} failed")
     return json.loads((folder / "metrics.json").read_text())[METRIC]
 
 
-def main() -> None:
-    """Search, then compare with the default."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/search"))
-    options = parser.parse_args()
-    out, started = options.out.resolve(), time.time()
-    search(out / "sweep", out / "cache", options.trials, options.kills)
-    print(f"{ended(out / 'sweep')} trials ended, {time.time() - started:.0f} s", flush=True)
+if __name__ == "__main__":
+    place = Path("outputs/benchmarks/search")
+    asked = harness.options(__doc__, trials=40, kills=2, seeds=[0, 1], out=place)
+    out = asked.out.resolve()
+    find = partial(search, out / "sweep", out / "cache", asked.trials, asked.kills)
+    _, seconds = harness.timed(find, time.time)
+    print(f"{ended(out / 'sweep')} trials ended, {seconds:.0f} s", flush=True)
     least, overrides = best(out / "sweep")
     print(f"best {METRIC} {least:.3g} with {shlex.join(overrides)}", flush=True)
     for name, given in (("default", []), ("best", overrides)):
-        values = [value(out / f"{name}_{s}", out / "cache", s, given) for s in options.seeds]
+        values = [value(out / f"{name}_{s}", out / "cache", s, given) for s in asked.seeds]
         print(f"{name}: {', '.join(f'{v:.3g}' for v in values)} (mean {mean(values):.3g})")
-
-
-if __name__ == "__main__":
-    main()

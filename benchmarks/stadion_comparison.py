@@ -4,7 +4,8 @@
 
 |cos| of each field to the true velocity at 2,000 held-out states, standardised coordinates, and CPU
 seconds of the fit, linear algebra on one thread. 24,000 snapshots; a seed draws the data and where
-the fits start. A row a method and seed, then medians and ranges over the seeds.
+the fits start. A row a method and seed, then medians and ranges over the seeds. `--steps` are those
+of the adapted fits.
 
 stadion (Lorch et al. 2024, arXiv 2310.17405) fits `dx = f dt + sqrt(2 D) dW`, `D` constant and
 diagonal, by the kernel deviation from stationarity. Snapshots of a diffusion constrain the current
@@ -30,48 +31,40 @@ The environment of stadion is made once from `stadion.lock` (Python 3.11, 2 GB):
 dropped functions that stadion 1.0.2 calls.
 """
 
-import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
-import time
 import venv
 from collections.abc import Iterator
 from itertools import product
-from math import nan, sqrt
+from math import isnan, nan, sqrt
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+import harness
+import numpy as np
+import torch
+from harness import ROOT
+from torch import Tensor
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from data_modules import Lorenz  # noqa: E402
-from eqflow.discovery import Discovery  # noqa: E402
-from eqflow.fields import Library  # noqa: E402
-from eqflow.score import EmpiricalScore  # noqa: E402
-from eqflow.snapshots import Snapshots  # noqa: E402
-from eqflow.terms import Polynomial  # noqa: E402
+from data_modules import Lorenz
+from eqflow.data import Snapshots
+from eqflow.discovery import Discovery
+from eqflow.fields import Library
+from eqflow.score import EmpiricalScore
+from eqflow.terms import Polynomial
 
 STATES = 24_000
 SIGMA = 0.2
 DRAWS = 10
+FORMS = (".4f", ".3f", ".0f", ".1f", ".1e", ".1e")
 WIDTHS = (26, 26, 16, 8, 10, 10)
 ADAPTED = {"reg": 0.0, "batch_size": 4096}
-ONE_THREAD = {
-    "JAX_PLATFORMS": "cpu",
-    "OMP_NUM_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+ONE_THREAD = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+ONE_THREAD |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+ONE_THREAD |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
 
 class Row(NamedTuple):
@@ -101,11 +94,10 @@ def environment(folder: Path) -> Path:
 def library(snapshots: Snapshots, truth: Tensor, seed: int) -> Row:
     """The field, whatever its own tests say of it; a verdict against it is printed."""
     field = Library(snapshots.shape)
-    started = time.process_time()
-    findings = Discovery(field, snapshots.train, snapshots.standardiser, seed=seed).run()
-    seconds = time.process_time() - started
+    fit = Discovery(field, snapshots.train, snapshots.standardiser, seed=seed)
+    findings, seconds = harness.timed(fit.run)
     if findings.reason:
-        print(f"eqflow does not call the law of seed {seed} recovered: {findings.reason}")
+        print(f"eqflow does not call the equations of seed {seed} recovered: {findings.reason}")
     return Row(cosine(field(snapshots.test), truth), seconds=seconds)
 
 
@@ -115,9 +107,8 @@ def stadion(
     """One step gives the set-up and the objective at the start, a second process the fit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("train", "test"):
-            values = getattr(snapshots, part).numpy()
-            np.save(folder / f"{part}.npy", values, allow_pickle=False)
+        train, test = snapshots.train.numpy(), snapshots.test.numpy()
+        np.savez(folder / "data.npz", train=train, test=test)
         setup, start = work(python, folder, model, seed, options | {"steps": 0})["numbers"].tolist()
         fit = work(python, folder, model, seed, options)
     seconds, end = fit["numbers"].tolist()
@@ -134,10 +125,8 @@ def work(python: Path, folder: Path, model: str, seed: int, options: dict) -> di
     done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return {
-        part: torch.from_numpy(np.load(folder / f"{part}.npy", allow_pickle=False))
-        for part in ("drift", "diffusion", "numbers")
-    }
+    with np.load(folder / "fit.npz") as fit:
+        return {part: torch.from_numpy(values) for part, values in fit.items()}
 
 
 def nearest(z: Tensor, truth: Tensor, degree: int) -> Row:
@@ -157,19 +146,15 @@ def random(z: Tensor, truth: Tensor, seed: int) -> list[Row]:
 
 
 def cosine(v: Tensor, w: Tensor) -> float:
-    return abs((v * w).sum() / (v.norm() * w.norm())).item()
+    return abs(harness.cosine(v, w))
 
 
 def measure(python: Path, seed: int, steps: int) -> Iterator[tuple[str, list[Row]]]:
     """Every method on one data set."""
-    data = Lorenz(n=STATES, seed=seed)
-    data.setup()
-    snapshots = data.snapshots
-    assert snapshots.velocity is not None
+    snapshots = harness.prepared(Lorenz(n=STATES, seed=seed))
     z, truth = snapshots.test, snapshots.velocity(snapshots.test)
     width = torch.pdist(snapshots.train[:2000]).median().item()
-    adapted = ADAPTED | {"bandwidth": width, "steps": steps}
-    settings = {"documented": {}, "adapted": adapted}
+    settings = {"documented": {}, "adapted": ADAPTED | {"bandwidth": width, "steps": steps}}
     yield "eqflow library", [library(snapshots, truth, seed)]
     for setting, model in product(settings, ("LinearSDE", "MLPSDE")):
         row = stadion(python, snapshots, truth, seed, model, settings[setting])
@@ -181,35 +166,24 @@ def measure(python: Path, seed: int, steps: int) -> Iterator[tuple[str, list[Row
 
 def show(name: str, rows: list[Row]) -> None:
     """Median of each column, with the range of the first three over several rows."""
-    columns = torch.tensor(rows, dtype=torch.float64)
     text = f"{name:32}"
-    for j, form in enumerate(("{:.4f}", "{:.3f}", "{:.0f}", "{:.1f}", "{:.1e}", "{:.1e}")):
-        quantiles = columns[:, j].quantile(torch.tensor([0.5, 0, 1]).double())
-        middle, low, high = (form.format(value.item()) for value in quantiles)
-        ranged = f" ({low} to {high})" if j < 3 and len(rows) > 1 else ""
-        text += f"{'-' if middle == 'nan' else middle + ranged:>{WIDTHS[j]}}"
+    for j, (values, form) in enumerate(zip(zip(*rows, strict=True), FORMS, strict=True)):
+        cell = harness.spread(values if j < 3 else [median(values)], form)
+        text += f"{'-' if isnan(values[0]) else cell:>{WIDTHS[j]}}"
     print(text, flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=20_000, help="of the adapted fits")
-    parser.add_argument("--environment", type=Path, default=ROOT / "outputs" / ".stadion")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    python = environment(arguments.environment)
+if __name__ == "__main__":
+    place = ROOT / "outputs" / ".stadion"
+    asked = harness.options(__doc__, seeds=[0, 1, 2], steps=20_000, environment=place)
+    python = environment(asked.environment)
     heads = zip(Row._fields, WIDTHS, strict=True)
     print(" " * 32 + "".join(f"{name:>{width}}" for name, width in heads))
     table: dict[str, list[Row]] = {}
-    for seed in arguments.seeds:
-        for name, rows in measure(python, seed, arguments.steps):
+    for seed in asked.seeds:
+        for name, rows in measure(python, seed, asked.steps):
             show(f"{name} {seed}", rows)
             table.setdefault(name, []).extend(rows)
-    print(f"all of seeds {', '.join(map(str, arguments.seeds))}")
+    print(f"all of seeds {', '.join(map(str, asked.seeds))}")
     for name, rows in table.items():
         show(name, rows)
-
-
-if __name__ == "__main__":
-    main()

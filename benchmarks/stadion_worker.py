@@ -2,8 +2,8 @@
 
     python benchmarks/stadion_worker.py FOLDER MODEL SEED OPTIONS
 
-Reads `train.npy` and `test.npy` in the folder and writes `drift.npy`, the drift at the test states,
-`diffusion.npy`, the diagonal of `D` in `dx = f dt + sqrt(2 D) dW`, and `numbers.npy`: the CPU
+Reads `train` and `test` of `data.npz` in the folder and writes `fit.npz`: `drift` at the test
+states, `diffusion`, the diagonal of `D` in `dx = f dt + sqrt(2 D) dW`, and `numbers`, the CPU
 seconds of the fit and the objective over all pairs of `STATES` test states. OPTIONS are those of
 `fit`, as JSON. One fit a process: a second one trips over what JAX keeps of the first.
 """
@@ -27,22 +27,17 @@ BANDWIDTH = 5.0
 def main() -> None:
     folder, name, seed, text = sys.argv[1:]
     options = json.loads(text)
-    train, test = (
-        np.load(Path(folder, f"{part}.npy"), allow_pickle=False) for part in ("train", "test")
-    )
+    with np.load(Path(folder, "data.npz")) as data:
+        train, test = data["train"], data["test"]
     started = time.process_time()
     model = getattr(models, name)().fit(random.PRNGKey(int(seed)), train, verbose=0, **options)
     seconds = time.process_time() - started
     kernel = partial(rbf_kernel, bandwidth=options.get("bandwidth", BANDWIDTH))
     objective = kds_loss(model.f, model.sigma, kernel, estimator="u-statistic")
     sigma = np.diag(model.sigma(test[0], model.param, None))
-    results = {
-        "drift": model.f(test, model.param, None),
-        "diffusion": sigma**2 / 2,
-        "numbers": [seconds, objective(test[:STATES], model.param, None)],
-    }
-    for part, values in results.items():
-        np.save(Path(folder, f"{part}.npy"), np.asarray(values), allow_pickle=False)
+    numbers = [seconds, objective(test[:STATES], model.param, None)]
+    drift = model.f(test, model.param, None)
+    np.savez(Path(folder, "fit.npz"), drift=drift, diffusion=sigma**2 / 2, numbers=numbers)
 
 
 if __name__ == "__main__":

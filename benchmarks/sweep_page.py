@@ -3,30 +3,30 @@
     python benchmarks/sweep_page.py [--jobs N] [--repeats N] [--out FOLDER]
 
 The sweep is made up: jobs of a search over words and numbers, most of them finished, some failed,
-pruned or cut off. A browser is timed from its start to its end, in turn with an empty page, and by
-its own clock until the page is laid out, and again after a click on the metric's heading; the first
-cells must then come out in order.
+pruned or cut off; `--out` keeps it in a new folder. A browser is timed from its start to its end,
+in turn with an empty page, and by its own clock until the page is laid out, and again after a click
+on the metric's heading; the first cells must then come out in order.
 """
 
-import argparse
 import json
 import re
 import shutil
 import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import harness
 import numpy as np
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-from eqflow.cli.sweep import rebuild  # noqa: E402
+from eqflow.cli.sweeps.page import rebuild
 
 METRIC = "residual/relative"
 SHARES = {"finished": 0.85, "failed": 0.06, "pruned": 0.06, "running": 0.03}
 NULLS = ("random", "random_skew", "random_linear", "score", "minus_x")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 ERRORS = ("RuntimeError: the loss is not finite at step 120", "InputError: seed=-1: expected >= 0")
 CLICK = """<script>
   addEventListener("load", () => {
@@ -75,11 +75,11 @@ def _measures(worse: float, rng: np.random.Generator) -> dict[str, float]:
 
 def browse(page: Path) -> tuple[float, str]:
     """Seconds of a browser from its start to its end, and the document it ends with."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command, started = [str(browser), *options, page.as_uri()], time.perf_counter()
-    dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return time.perf_counter() - started, dumped
+    command = [BROWSER, *options, page.as_uri()]
+    dump = partial(subprocess.check_output, command, stderr=subprocess.DEVNULL, text=True)
+    dumped, seconds = harness.timed(dump, time.perf_counter)
+    return seconds, dumped
 
 
 def measure(folder: Path, repeats: int) -> None:
@@ -88,34 +88,24 @@ def measure(folder: Path, repeats: int) -> None:
     page.write_text((folder / "report.html").read_text().replace("</body>", f"{CLICK}</body>"))
     empty.write_text("<!DOCTYPE html><title>empty</title>")
     rounds = [(browse(empty)[0], *browse(page)) for _ in range(repeats)]
-    found = [json.loads(re.search("<title>({.*?})</title>", dumped)[1]) for *_, dumped in rounds]
-    first = [float(value) for value in found[0]["first"]]
+    clocks = [json.loads(re.search("<title>({.*?})</title>", dumped)[1]) for *_, dumped in rounds]
+    first = [float(value) for value in clocks[0]["first"]]
     if first != sorted(first):
         raise SystemExit(f"not sorted: {first}")
     print(f"browser, empty page    {median(r[0] for r in rounds):6.2f} s")
     print(f"browser, the sweep's   {median(r[1] for r in rounds):6.2f} s")
-    print(f"open and laid out      {median(f['opened'] for f in found) / 1e3:6.2f} s")
-    print(f"sorted after a click   {median(f['sorting'] for f in found) / 1e3:6.3f} s")
-
-
-def main() -> None:
-    """Make the sweep, write its page, open it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="keep the sweep in this new folder")
-    args = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        folder = args.out or Path(temporary)
-        make(folder, args.jobs)
-        rebuild(folder)  # once before, for what is imported and found in caches
-        started = time.perf_counter()
-        rebuild(folder)
-        print(f"{args.jobs} jobs, {(folder / 'report.html').stat().st_size / 1e6:.1f} MB")
-        print(f"writing the page       {time.perf_counter() - started:6.2f} s")
-        if shutil.which("chromium") or shutil.which("google-chrome"):
-            measure(folder, args.repeats)
+    print(f"open and laid out      {median(c['opened'] for c in clocks) / 1e3:6.2f} s")
+    print(f"sorted after a click   {median(c['sorting'] for c in clocks) / 1e3:6.3f} s")
 
 
 if __name__ == "__main__":
-    main()
+    asked = harness.options(__doc__, jobs=500, repeats=5, out=Path)
+    with TemporaryDirectory() as temporary:
+        folder = asked.out or Path(temporary)
+        make(folder, asked.jobs)
+        rebuild(folder)  # once before, for what is imported and found in caches
+        seconds = harness.lap(partial(rebuild, folder))
+        print(f"{asked.jobs} jobs, {(folder / 'report.html').stat().st_size / 1e6:.1f} MB")
+        print(f"writing the page       {seconds:6.2f} s")
+        if BROWSER:
+            measure(folder, asked.repeats)

@@ -2,7 +2,7 @@
 
     python benchmarks/weak_form.py                      # a pass, and fits: table and picture
     python benchmarks/weak_form.py --stream 10000000    # a longer pass
-    python benchmarks/weak_form.py --unknowns 168       # larger fits
+    python benchmarks/weak_form.py --unknowns 168       # up to fits of that many
 
 The pass streams batches of a pool of Lorenz states, one after the other, through the sums of a fit
 and, in turn on the same batch, through the bare matrix products of these sums: no sines, no terms,
@@ -12,37 +12,32 @@ process of its own (Linux). A fit's memory is the peak of that process less its 
 the imports and a fit of 200 states take.
 """
 
-import argparse
-import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from math import comb
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import harness
+import torch
+from harness import lap
+from matplotlib import rc_context
+from torch import Tensor
 
-import torch  # noqa: E402
-from matplotlib import rc_context  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from eqflow.discovery import Discovery  # noqa: E402
-from eqflow.fields import Library  # noqa: E402
-from eqflow.report.style import COLOURS, OTHER, STYLE, logarithmic, sheet  # noqa: E402
-from eqflow.snapshots import Standardiser  # noqa: E402
-from eqflow.stationarity import Sums, select  # noqa: E402
-from eqflow.store import replacing  # noqa: E402
-from eqflow.systems import Lorenz63  # noqa: E402
+from eqflow.data import Standardiser
+from eqflow.discovery import Discovery, select
+from eqflow.fields import FAMILIES, Library
+from eqflow.report.style import STYLE, TRUTH, logarithmic, sheet
+from eqflow.runtime import replacing
+from eqflow.stationarity import Sums
+from eqflow.systems import Lorenz63
 
 BATCH = 8192
 POOL = 200_000
 MIDDLE = 24_000
+MEASURED = {"selection, s": ".1f", "whole fit, s": ".1f", "MiB": ".0f", "before": ".0f"}
 
 Case = tuple[int, int, int | str]
 """Snapshots, dimension and degree of a fit."""
@@ -95,39 +90,32 @@ def peak() -> float:
     return int(kib) / 1024
 
 
-def lap(call: Callable[[], Any]) -> float:
-    """Seconds that a call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 # fits
 
 
-def fit(n: int, dim: int, degree: int | str, threads: int) -> Row:
+def measure(n: int, dim: int, degree: int | str, threads: int) -> Row:
     """Fit once and measure."""
     torch.set_num_threads(threads)
     discovery(lorenz(200), 1)[0].run()  # imports
     before, x = peak(), lorenz(n, dim)
+    seconds, memory = lap(partial(whole, x, degree)), peak() - before
+    part, _ = discovery(x, degree)
+    choose = partial(select, part._trial(0.0), part.libraries)
+    chosen, selection = harness.timed(choose, perf_counter)
+    count = len(chosen[-1][1].found.xi)
+    return Row(n, dim, degree, count, selection, seconds, memory, before)
 
-    def whole() -> Discovery:
-        found, z = discovery(x, degree)
-        parts = (found.sums(part) for part in z[: found.fitted].split(BATCH))
-        found.run(Sums(*map(sum, zip(*parts, strict=True))))
-        return found
 
-    seconds, memory = lap(whole), peak() - before
-    found, _ = discovery(x, degree)
-    started = time.perf_counter()
-    law = select(found._trial(0.0), found.libraries)[-1][1]
-    selection = time.perf_counter() - started
-    return Row(n, dim, degree, len(law.found.xi), selection, seconds, memory, before)
+def whole(x: Tensor, degree: int | str) -> None:
+    """A fit as a run does it: sums of batches first."""
+    fit, z = discovery(x, degree)
+    parts = (fit.sums(part) for part in z[: fit.fitted].split(BATCH))
+    fit.run(Sums(*map(sum, zip(*parts, strict=True))))
 
 
 def middle(rows: Sequence[Row]) -> Row:
     """The medians of repeats of one fit."""
-    return Row(*rows[0][:4], *(median(each) for each in list(zip(*rows, strict=True))[4:]))
+    return Row(*rows[0][:4], *map(median, list(zip(*rows, strict=True))[4:]))
 
 
 # the pass
@@ -136,14 +124,14 @@ def middle(rows: Sequence[Row]) -> Row:
 def stream(total: int, threads: int) -> str:
     """Pass over ``total`` snapshots; a sentence on time and memory."""
     torch.set_num_threads(threads)
-    found, z = discovery(lorenz(POOL), 2)
+    fit, z = discovery(lorenz(POOL), 2)
     pool = z.float()  # as a run holds them
-    w, terms = found.functions.frequencies.T, len(found.field.terms)
+    w, terms = fit.functions.frequencies.T, len(fit.field.terms)
     sums = (torch.zeros(w.shape[1], terms).double(), torch.zeros(terms, terms).double())
     angles = torch.empty(BATCH, w.shape[1], dtype=torch.double)
 
     def ours(batch: Tensor) -> None:
-        for total, part in zip(sums, found.sums(batch), strict=False):
+        for total, part in zip(sums, fit.sums(batch), strict=False):
             total += part
 
     def bare(z: Tensor, theta: Tensor) -> None:
@@ -155,10 +143,9 @@ def stream(total: int, threads: int) -> str:
         # the pool is no whole number of batches: every cycle starts at another state
         batch = pool[step * BATCH % (POOL - BATCH) :][:BATCH]
         exact = batch.double()
-        calls = [partial(ours, batch), partial(bare, exact, found.field.theta(exact))]
-        order = (0, 1) if step % 2 else (1, 0)
-        seconds = {k: lap(calls[k]) for k in order}
-        laps.append((seconds[0], seconds[1]))
+        calls = [partial(ours, batch), partial(bare, exact, fit.field.theta(exact))]
+        order = 1 if step % 2 else -1  # who is first has the batch not yet in the cache
+        laps.append([*map(lap, calls[::order])][::order])
         if step == 0:
             start = peak()
     ours_s, bare_s = torch.tensor(laps, dtype=torch.double).T
@@ -174,6 +161,11 @@ def stream(total: int, threads: int) -> str:
 # the picture
 
 
+def columns(rows: list[Row]) -> dict[str, list]:
+    """Values of all rows by their names."""
+    return {name: [getattr(row, name) for row in rows] for name in Row._fields}
+
+
 def draw(path: Path, rows: dict[Case, Row]) -> None:
     """Time above memory, against each of the axes."""
     titles = {
@@ -185,54 +177,38 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
         figure = sheet(10.5, 5.2)
         grid = figure.subplots(2, 3, sharex="col", sharey="row")
         for (time_axes, memory_axes), (axis, cases) in zip(grid.T, SERIES.items(), strict=True):
-            shown = [rows[case] for case in cases if case in rows]
-            x = [getattr(row, axis) for row in shown]
-            whole, selection = [row.whole for row in shown], [row.selection for row in shown]
-            time_axes.plot(x, whole, "o-", color=COLOURS["library"], label="whole fit")
-            time_axes.plot(x, selection, "s--", color=OTHER, label="selection alone")
-            memory_axes.plot(x, [row.memory for row in shown], "o-", color=COLOURS["library"])
+            shown = columns([rows[case] for case in cases if case in rows])
+            x = shown[axis]
+            time_axes.plot(
+                x, shown["whole"], "o-", color=FAMILIES["library"].colour, label="whole fit"
+            )
+            time_axes.plot(x, shown["selection"], "s--", color=TRUTH, label="selection alone")
+            memory_axes.plot(x, shown["memory"], "o-", color=FAMILIES["library"].colour)
             time_axes.set_title(titles[axis])
-            memory_axes.set_xlabel(axis)
-            if axis == "snapshots":
-                memory_axes.set_xscale("log")
-            else:
-                memory_axes.set_xticks(x)
-        measured = list(rows.values())
-        logarithmic(grid[0, 0], [s for row in measured for s in (row.whole, row.selection)])
-        logarithmic(grid[1, 0], [row.memory for row in measured])
+            scale = {"xscale": "log"} if axis == "snapshots" else {"xticks": x}
+            memory_axes.set(xlabel=axis, **scale)
+        measured = columns([*rows.values()])
+        logarithmic(grid[0, 0], measured["whole"] + measured["selection"])
+        logarithmic(grid[1, 0], measured["memory"])
         grid[0, 0].set_ylabel("seconds")
         grid[1, 0].set_ylabel("memory beside imports, MiB")
         grid[0, 0].legend(loc="lower right")
         figure.savefig(temporary, format="png")
 
 
-def main() -> None:
-    """Print the pass and the table of fits, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stream", type=int, default=1_000_000)
-    parser.add_argument("--unknowns", type=int, default=105, help="of the largest fit")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("outputs/weak_form"))
-    args = parser.parse_args()
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
-        print(alone.submit(stream, args.stream, args.threads).result(), flush=True)
-        print("\n| N | d | degree | unknowns | selection, s | whole fit, s | MiB | before |")
-        print("|---|---|---|---|---|---|---|---|")
+if __name__ == "__main__":
+    sizes = {"stream": 1_000_000, "unknowns": 105, "repeats": 1}
+    asked = harness.options(__doc__, **sizes, threads=2, out=Path("outputs/weak_form"))
+    with harness.processes(1, max_tasks_per_child=1) as alone:
+        print(alone.submit(stream, asked.stream, asked.threads).result(), flush=True)
+        print()
+        harness.heading("N", "d", "degree", "unknowns", *MEASURED)
         rows = {}
         for case in dict.fromkeys(case for cases in SERIES.values() for case in cases):
-            if unknowns(case) > args.unknowns:
+            if unknowns(case) > asked.unknowns:
                 continue
-            repeats = [alone.submit(fit, *case, args.threads) for _ in range(args.repeats)]
+            repeats = [alone.submit(measure, *case, asked.threads) for _ in range(asked.repeats)]
             row = rows[case] = middle([repeat.result() for repeat in repeats])
-            print(
-                f"| {row.snapshots} | {row.dimension} | {row.degree} | {row.unknowns} "
-                f"| {row.selection:.1f} | {row.whole:.1f} | {row.memory:.0f} "
-                f"| {row.before:.0f} |",
-                flush=True,
-            )
-    draw(args.out / "weak_form.png", rows)
-
-
-if __name__ == "__main__":
-    main()
+            forms = zip(row[4:], MEASURED.values(), strict=True)
+            harness.row(*row[:4], *(f"{value:{form}}" for value, form in forms))
+    draw(asked.out / "weak_form.png", rows)

@@ -20,7 +20,7 @@ from eqflow.data import (
 )
 from eqflow.discovery import Discovery, Equations, Findings
 from eqflow.errors import InputError
-from eqflow.fields import LEARNED, Library, Stream
+from eqflow.fields import Library, Stream, family_of, noise_level
 from eqflow.model import FlowModel
 from eqflow.runtime import Draws, generator, normal
 from eqflow.score import EmpiricalScore, TrainedScore
@@ -96,9 +96,11 @@ class EquilibriumFlow:
         z, runs = standardiser.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(standardiser.mean, standardiser.std)
-        score = self.score_arguments or ({"name": "empirical"} if self._is_clean else None)
-        arguments = (self.sigma, self.seed, score, self.field_arguments)
-        self.model = FlowModel(tuple(z.shape[1:]), z, self.family, *arguments, self.ensemble)
+        level = noise_level(self.family, self.sigma, self.flow_training.get("condition", "strong"))
+        score = self.score_arguments or (None if level else {"name": "empirical"})
+        arguments = (self.sigma, self.seed, score, self.field_arguments, self.ensemble)
+        shape = tuple(z.shape[1:])
+        self.model = FlowModel(shape, z, self.family, *arguments, field_sigma=level)
         self.model.standardiser = standardiser
         if self._is_library:
             self._discover(z, runs)
@@ -113,12 +115,6 @@ class EquilibriumFlow:
     def _is_library(self) -> bool:
         return self.family == "library"
 
-    @property
-    def _is_clean(self) -> bool:
-        """Whether the field is one of the snapshots themselves, which needs no score."""
-        weak = self.family == "network" and self.flow_training.get("condition") == "weak"
-        return self._is_library or weak
-
     def _discover(self, z: Tensor, groups: Tensor | None) -> None:
         field, units = cast(Library, self.model.field), self.model.standardiser
         options = {"seed": self.seed, **self.flow_training}
@@ -130,7 +126,7 @@ class EquilibriumFlow:
         model, seed = self.model, self.seed
         if isinstance(model.score, TrainedScore):
             self._fit(score_module(model.score, seed=seed, **self.score_training), z)
-        if self.family in LEARNED:
+        if family_of(self.family).trained:
             training = {
                 "sigma": self.sigma,
                 "seed": seed,
@@ -139,7 +135,7 @@ class EquilibriumFlow:
             }
             if module := flow_module(model.field, model.score, z, **training):
                 self._fit(module, z)
-        model.field.normalise_(noised_batches(z, 0.0 if self._is_clean else self.sigma))
+        model.field.normalise_(noised_batches(z, model.field.sigma))
         if isinstance(model.field, Stream):
             warn_of_asymmetry(model.field, z)
 

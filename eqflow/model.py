@@ -42,6 +42,7 @@ class FlowModel(nn.Module):
         field: dict[str, Any] | None = None,
         ensemble: int = 1,
         field_seed: int | None = None,
+        field_sigma: float | None = None,
     ) -> None:
         super().__init__()
         if not sigma > 0:
@@ -56,11 +57,13 @@ class FlowModel(nn.Module):
             "field": field,
             "ensemble": ensemble,
             "field_seed": field_seed,
+            "field_sigma": field_sigma,
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.score.check_level(sigma)
+        level = sigma if field_sigma is None else field_sigma
         drawn = seed if field_seed is None else field_seed
-        parts = (family, self.shape, self.score, sigma, drawn)
+        parts = (family, self.shape, self.score, level, drawn)
         self.field = build_ensemble(ensemble, *parts, **field)
         self.findings: Findings | None = None
         self.speed: float | None = None

@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from eqflow.data import Snapshots, Standardiser
 from eqflow.errors import InputError
-from eqflow.evaluation import Protocol, chaos, member_chaos
+from eqflow.evaluation import Protocol, Reference, chaos, member_chaos, true_chaos
 from eqflow.fields import Ensemble, VelocityField, build_field
 from eqflow.fields.families import FAMILIES
 from eqflow.fields.linear import MinusX
@@ -315,7 +315,8 @@ def lorenz():
 @pytest.fixture(scope="module")
 def numbers(lorenz):
     field = Truth((3,)).normalise_([lorenz.train])
-    return chaos(field, lorenz, RK4(), 0.0, Protocol(chaos=8))
+    reference = Reference(lorenz, 0.0, Protocol(chaos=8))
+    return chaos(field, reference, RK4()) | true_chaos(reference, RK4())
 
 
 def test_the_true_field_and_the_truth_agree(numbers):
@@ -337,7 +338,7 @@ def test_rates_in_transit_times_are_those_in_units_of_time(numbers):
 
 def test_a_field_that_comes_to_rest_has_dimension_zero(lorenz):
     field = MinusX((3,)).normalise_([lorenz.train])
-    found = chaos(field, lorenz, RK4(), 0.2, Protocol(chaos=4))
+    found = chaos(field, Reference(lorenz, 0.2, Protocol(chaos=4)), RK4())
     assert found["chaos/kaplan_yorke"] == 0
     assert found["chaos/lyapunov_max"] == pytest.approx(-field.scale.item(), rel=1e-3)
     assert found["chaos/positive"] == 0
@@ -346,7 +347,7 @@ def test_a_field_that_comes_to_rest_has_dimension_zero(lorenz):
 def test_a_field_that_throws_all_states_out_has_no_exponents(lorenz):
     away = MinusX((3,))
     away.scale.neg_()
-    found = chaos(away, lorenz, RK4(), 0.0, Protocol(chaos=4))
+    found = chaos(away, Reference(lorenz, 0.0, Protocol(chaos=4)), RK4())
     assert found["chaos/escaped"] == 1
     assert "chaos/lyapunov_max" not in found
 
@@ -356,17 +357,18 @@ def test_trajectories_start_in_different_runs(lorenz, monkeypatch):
     started, module = [], import_module("eqflow.evaluation.chaos")
     settled = module.growth
     monkeypatch.setattr(module, "growth", lambda v, x, *a: started.append(x) or settled(v, x, *a))
-    monkeypatch.setattr(module, "DURATION", 1.0)
     runs = lorenz.test[:10].repeat_interleave(4, 0)  # ten runs of four states
-    snapshots, protocol = replace(lorenz, test=runs, memory={}), Protocol(chaos=5)
-    chaos(MinusX((3,)), snapshots, RK4(), 0.0, protocol)
-    member_chaos(Ensemble([MinusX((3,))]), snapshots, RK4(), 0.0, protocol)
+    protocol = Protocol(chaos=5, chaos_duration=1.0)
+    reference = Reference(replace(lorenz, test=runs), 0.0, protocol)
+    chaos(MinusX((3,)), reference, RK4())
+    true_chaos(reference, RK4())
+    member_chaos(Ensemble([MinusX((3,))]), reference, RK4())
     assert [len(x.unique(dim=0)) for x in started] == [5, 10, 5]
 
 
 def test_images_many_dimensions_and_light_protocols_are_left_out(lorenz):
-    assert chaos(MinusX((3,)), lorenz, RK4(), 0.0, Protocol(chaos=0)) == {}
-    assert chaos(MinusX((11,)), lorenz, RK4(), 0.0, Protocol()) == {}
+    assert chaos(MinusX((3,)), Reference(lorenz, 0.0, Protocol(chaos=0)), RK4()) == {}
+    assert chaos(MinusX((11,)), Reference(lorenz, 0.0, Protocol()), RK4()) == {}
 
 
 def test_a_negative_number_of_trajectories_is_refused():
@@ -387,15 +389,14 @@ class Thomas(VelocityField):
         return 3 * (2 * x.roll(-1, 1)).sin() - self.drag * x
 
 
-def test_members_of_an_ensemble_have_the_exponents_of_each_alone(lorenz, monkeypatch):
-    monkeypatch.setattr(import_module("eqflow.evaluation.chaos"), "DURATION", 40.0)
-    protocol, fields = Protocol(chaos=3), [Thomas(drag) for drag in (0.5, 6.5, -0.05)]
+def test_members_of_an_ensemble_have_the_exponents_of_each_alone(lorenz):
+    reference = Reference(lorenz, 0.2, Protocol(chaos=3, chaos_duration=40.0))
+    fields = [Thomas(drag) for drag in (0.5, 6.5, -0.05)]
     with torch.no_grad():
-        together = member_chaos(Ensemble(fields), lorenz, RK4(0.1), 0.2, protocol)
-        alone = [chaos(field, lorenz, RK4(0.1), 0.2, protocol) for field in fields]
+        together = member_chaos(Ensemble(fields), reference, RK4(0.1))
+        alone = [chaos(field, reference, RK4(0.1)) for field in fields]
     assert [found["chaos/escaped"] for found in together] == [0, 0, 1]
     assert [found.get("chaos/chaotic") for found in together] == [1, 0, None]
-    own = [{k: v for k, v in found.items() if not k.startswith("truth")} for found in alone]
-    assert [found.keys() for found in together] == [found.keys() for found in own]
+    assert [found.keys() for found in together] == [found.keys() for found in alone]
     assert together[0]["chaos/lyapunov_sum"] == pytest.approx(-1.5, rel=1e-3)
-    assert together[1] == pytest.approx(own[1], rel=1e-3, abs=1e-3)  # no chaos: the same orbits
+    assert together[1] == pytest.approx(alone[1], rel=1e-3, abs=1e-3)  # no chaos: the same orbits

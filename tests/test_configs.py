@@ -16,8 +16,7 @@ from eqflow.cli import CONF
 from eqflow.cli.processes.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import ALIKE, Library
-from eqflow.fields.families import FAMILIES
+from eqflow.fields import FAMILIES, Library
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.score.images import ConvScore
 from eqflow.score.unet import UNetScore
@@ -143,15 +142,19 @@ DEFAULTS = {
         (FlowModule, "training"),
         (WeakModule, ""),
         (WeakModule, "training"),
-        (FAMILIES["network"], "field"),
+        (FAMILIES["network"].build, "field"),
     ],
     "flow/library": [(Library, "field"), (Discovery, "training")],
-    **{f"flow/{name}": [(FAMILIES[name], "field")] for name in ALIKE},
-    "flow/skew": [(FAMILIES["skew"], "field")],
+    **{
+        f"flow/{family.name}": [(family.build, "field")]
+        for family in FAMILIES.values()
+        if family.random_of
+    },
+    "flow/skew": [(FAMILIES["skew"].build, "field")],
     "flow/stream": [
         (StreamModule, ""),
         (StreamModule, "training"),
-        (FAMILIES["stream"], "field"),
+        (FAMILIES["stream"].build, "field"),
     ],
     "integrator/rk4": [(simulate.RK4, "")],
     "integrator/dopri5": [(simulate.Dopri5, "")],

@@ -3,7 +3,6 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 import torch
@@ -22,7 +21,6 @@ from eqflow.evaluation import (
 )
 from eqflow.evaluation.pairs import classical_scaling, pair_table
 from eqflow.fields import Ensemble, build_ensemble, build_field
-from eqflow.report.entry import Entry
 from eqflow.report.pairs import pairs
 from eqflow.score import build_score
 from eqflow.simulate import RK4
@@ -135,7 +133,7 @@ def test_measures_are_means_over_members_with_their_spread():
     fields = ensemble(4).normalise_([POINTS])
     data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
     protocol = Protocol((1,), starts=50, splits=5, transport=False, chaos=0)
-    parts = (score(), data, RK4(0.1), 0.2, protocol)
+    parts = (score(), Reference(data, 0.2, protocol), RK4(0.1))
     found = evaluate_members(fields, "network", *parts)
     each = torch.tensor([evaluate(fields[k], *parts)["truth/cos_signed"] for k in range(4)])
     assert found["truth/cos_signed"] == pytest.approx(each.mean().item())
@@ -144,13 +142,13 @@ def test_measures_are_means_over_members_with_their_spread():
     assert found["preservation/sigma"] == 0.2
 
 
-def test_exponents_are_among_the_measures_of_members(monkeypatch):
-    for name, time in (("TRANSIENT", 1.0), ("DURATION", 2.0)):
-        monkeypatch.setattr(import_module("eqflow.evaluation.chaos"), name, time)
+def test_exponents_are_among_the_measures_of_members():
     fields, data = ensemble(3).normalise_([POINTS]), split(POINTS, val=20, test=200)
-    protocol = Protocol((1,), starts=50, splits=5, transport=False, chaos=2)
-    found = evaluate_members(fields, "network", score(), data, RK4(0.1), 0.2, protocol)
-    each = member_chaos(fields, data, RK4(0.1), 0.2, protocol)
+    times = {"chaos_transient": 1.0, "chaos_duration": 2.0}
+    protocol = Protocol((1,), starts=50, splits=5, transport=False, chaos=2, **times)
+    reference = Reference(data, 0.2, protocol)
+    found = evaluate_members(fields, "network", score(), reference, RK4(0.1))
+    each = member_chaos(fields, reference, RK4(0.1))
     mean = sum(one["chaos/lyapunov_max"] for one in each) / 3
     assert found["chaos/lyapunov_max"] == pytest.approx(mean)
 
@@ -235,8 +233,9 @@ def test_a_measure_is_of_the_members_that_have_it():
 
 def test_the_spread_of_a_measure_is_no_horizon():
     numbers = {"preservation/mmd2_ratio_h10": 1.0, "preservation/mmd2_ratio_h10_std": 0.2}
-    entry = Entry("beside/members/", "members", ensemble(), numbers)
-    assert entry.ratios == {10.0: 1.0}
+    reference = Reference(split(POINTS, val=20, test=200), 0.2, Protocol())
+    members = ComparedField("member", "network", ensemble(), reference, numbers)
+    assert members.ratios == {10.0: 1.0}
 
 
 def test_members_of_any_family_are_stacked_also_with_buffers_that_are_not_saved():

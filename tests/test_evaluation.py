@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eqflow.data import Snapshots, Standardiser
-from eqflow.evaluation import Protocol, evaluate, held_out, resampling_floor
+from eqflow.evaluation import Protocol, Reference, evaluate
 from eqflow.fields import VelocityField
 from eqflow.fields.linear import MinusX, ScoreMap, skew_matrix
 from eqflow.metrics import mmd2
@@ -41,8 +41,9 @@ def gaussian():
     return Snapshots(x[:4000], x[4000:4200], x[4200:], unit, lambda z: z @ TURN.T)
 
 
-def add_measurement_noise(field, snapshots, protocol=LIGHT, integrator=None):
-    return evaluate(field, Gaussian(), snapshots, integrator or RK4(0.1), SIGMA, protocol)
+def measured(field, snapshots, protocol=LIGHT, integrator=None):
+    reference = Reference(snapshots, SIGMA, protocol)
+    return evaluate(field, Gaussian(), reference, integrator or RK4(0.1))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_a_rotation_has_no_residual_against_the_exact_score(rotated):
 
 
 def test_the_relative_residual_is_taken_against_the_empirical_score(rotated, gaussian):
-    x = held_out(gaussian, SIGMA, LIGHT)[0]
+    x = Reference(gaussian, SIGMA, LIGHT).initial
     v, s = x @ TURN.T, EmpiricalScore(gaussian.train)(x, SIGMA)
     expected = (v * s).sum(1).square().sum() / v.square().sum()
     assert rotated["residual/relative"] == pytest.approx(expected.item(), rel=1e-4)
@@ -90,7 +91,7 @@ def test_collapse_to_a_point_has_its_closed_form_distance(gaussian):
 
 def test_an_exploding_field_loses_every_state_and_pays_for_it(gaussian):
     numbers = measured(Linear(2 * torch.eye(2)), gaussian)
-    reference = held_out(gaussian, SIGMA, LIGHT)[1].double()
+    reference = Reference(gaussian, SIGMA, LIGHT).held_out.double()
     kernel = torch.exp(-torch.cdist(reference, reference).square() / 0.5)
     within = ((kernel.sum() - 400) / (400 * 399)).item()
     assert numbers["preservation/escaped"] == 1
@@ -105,7 +106,7 @@ def test_a_field_that_blows_up_to_not_a_number_still_gives_numbers(gaussian):
 
 
 def test_the_floor_is_that_of_two_samples_of_one_law(gaussian):
-    floor = resampling_floor(gaussian, SIGMA, LIGHT)
+    floor = Reference(gaussian, SIGMA, LIGHT).floor
     fresh = [torch.randn(2, 400, 2) * (1 + SIGMA**2) ** 0.5 for _ in range(200)]
     draws = torch.stack([mmd2(x, y, 0.5) for x, y in fresh])
     assert floor["mmd2_floor95"] == pytest.approx(draws.quantile(0.95).item(), rel=0.5)
@@ -122,15 +123,15 @@ def test_numbers_do_not_depend_on_the_global_seed(gaussian, integrator):
 
 
 def test_another_protocol_seed_draws_other_noise(gaussian):
-    (x, _), (y, _) = (held_out(gaussian, SIGMA, Protocol(seed=seed)) for seed in (0, 1))
+    x, y = (Reference(gaussian, SIGMA, Protocol(seed=seed)).initial for seed in (0, 1))
     assert (x - y).abs().max() > 0.1
 
 
 def test_held_out_states_are_two_halves_of_the_test_split_noised_at_sigma(gaussian):
-    starts, reference = held_out(gaussian, SIGMA, LIGHT)
-    noise = torch.cat([starts, reference]) - gaussian.test[:800]
+    reference = Reference(gaussian, SIGMA, LIGHT)
+    noise = torch.cat([reference.initial, reference.held_out]) - gaussian.test[:800]
     assert noise.std().item() == pytest.approx(SIGMA, rel=5 / (2 * 1600) ** 0.5)
-    assert len(starts) == len(reference) == 400
+    assert len(reference.initial) == len(reference.held_out) == 400
 
 
 def test_the_true_field_has_cosine_one(rotated):

@@ -5,10 +5,11 @@ import torch
 
 from eqflow.data import Snapshots, Standardiser
 from eqflow.errors import InputError
-from eqflow.evaluation import Protocol, random_skew_similarity
-from eqflow.fields import KernelMap, Network, build_field
+from eqflow.evaluation import Protocol, Reference, random_skew_similarity
+from eqflow.fields import Network, build_field
 from eqflow.fields.families import FAMILIES
 from eqflow.fields.kernels import adjoint, random_kernel, skew_kernel
+from eqflow.fields.linear import KernelMap
 from eqflow.fields.network import IsotropicNetwork
 from eqflow.nn.convolution import orbits
 from eqflow.runtime import Draws, normal
@@ -373,7 +374,7 @@ def test_ten_random_skew_kernels_are_compared_with_the_truth():
     states = torch.randn(40, *SHAPE)
     units = Standardiser(torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
     snapshots = Snapshots(states, states, states, units, velocity=lambda x: x.roll(1, -1))
-    protocol = Protocol(starts=10, displaced=0)
-    found = random_skew_similarity(White(), snapshots, RK4(), SIGMA, protocol, radius=2)
+    reference = Reference(snapshots, SIGMA, Protocol(starts=10, displaced=0))
+    found = random_skew_similarity(White(), reference, RK4(), radius=2)
     assert 0 < found["truth/cos"] < 0.5
     assert found["truth/cos_std"] > 0

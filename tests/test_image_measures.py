@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from eqflow.data import Snapshots, Standardiser, split
-from eqflow.evaluation import Protocol, evaluate, random_skew_similarity, stationarity
+from eqflow.evaluation import Protocol, Reference, evaluate, random_skew_similarity
 from eqflow.evaluation.displacement import displacement, odd_cosines
 from eqflow.evaluation.images import averaged
-from eqflow.evaluation.states import spread_out
+from eqflow.evaluation.reference import spread_out
+from eqflow.evaluation.residuals import stationarity
 from eqflow.fields import VelocityField
 from eqflow.fields.linear import MinusX
 from eqflow.metrics import (
@@ -75,9 +76,9 @@ def textured():
     return Snapshots(x[:200], x[200:240], x[240:], units, Turn(), alternatives=others)
 
 
-def add_measurement_noise(field, snapshots, sigma=SIGMA, integrator=None, protocol=LIGHT):
-    integrator = integrator or HeunSDE(0.05, 0.1)
-    return evaluate(field, GaussianScore(), snapshots, integrator, sigma, protocol)
+def measured(field, snapshots, sigma=SIGMA, integrator=None, protocol=LIGHT):
+    reference = Reference(snapshots, sigma, protocol)
+    return evaluate(field, GaussianScore(), reference, integrator or HeunSDE(0.05, 0.1))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_without_noise_the_field_is_compared_as_it_is(textured):
 
 
 def test_numbers_without_a_known_truth_say_nothing_about_it(textured):
-    numbers = measured(Turn(), replace(textured, velocity=None, memory={}))
+    numbers = measured(Turn(), replace(textured, velocity=None))
     assert not [n for n in numbers if n.startswith(("truth", "displacement"))]
 
 
@@ -152,15 +153,16 @@ def test_a_reversed_field_has_the_opposite_sign(textured, turned):
 
 
 def test_relaxation_alone_has_no_odd_displacement(textured):
-    arguments = (GaussianScore(), textured, HeunSDE(0.05, 0.1), SIGMA, LIGHT)
+    arguments = (GaussianScore(), Reference(textured, SIGMA, LIGHT), HeunSDE(0.05, 0.1))
     assert odd_cosines(Rest((2, SIDE, SIDE)), *arguments).abs().max() == 0
     assert displacement(Rest((2, SIDE, SIDE)), *arguments)["displacement/published_cos"] < 0.5
 
 
 def test_what_is_linear_in_the_noise_leaves_no_trace_in_the_average(textured):
     x = textured.test[:4]
-    torch.testing.assert_close(averaged(torch.neg, x, 0.5, LIGHT), -x)
-    square = averaged(torch.square, x, 0.5, LIGHT) - x**2
+    reference = Reference(textured, 0.5, LIGHT)
+    torch.testing.assert_close(averaged(torch.neg, x, reference), -x)
+    square = averaged(torch.square, x, reference) - x**2
     assert square.mean().item() == pytest.approx(0.25, abs=4 * 0.25 * (2 / (4 * x.numel())) ** 0.5)
 
 
@@ -176,7 +178,7 @@ def test_random_skew_maps_have_a_mean_and_a_spread(textured, monkeypatch):
 
     monkeypatch.setattr(random_skew, "build_field", lambda *a: Turn((-1.0) ** a[-1]))
     numbers = random_skew_similarity(
-        GaussianScore(), textured, HeunSDE(0.05, 0.1), SIGMA, LIGHT, draws=2
+        GaussianScore(), Reference(textured, SIGMA, LIGHT), HeunSDE(0.05, 0.1), draws=2
     )
     assert numbers["truth/cos"] == pytest.approx(1)
     assert numbers["truth/cos_std"] < 1e-6
@@ -204,10 +206,8 @@ class Sheared(VelocityField):
 
 
 def test_the_residual_of_images_is_unbiased_and_knows_its_error(textured):
-    from eqflow.evaluation import held_out
-
     numbers = measured(Sheared((2, SIDE, SIDE)), textured, SIGMA, protocol=LIGHT)
-    x = held_out(textured, SIGMA, LIGHT)[0]
+    x = Reference(textured, SIGMA, LIGHT).initial
     v, s = Sheared((2, SIDE, SIDE))(x), GaussianScore()(x, SIGMA)
     r = (1 - x[:, 0].tanh() ** 2).sum((1, 2)) + (v * s).sum((1, 2, 3))
     exact = (r.square().mean() / v.square().sum((1, 2, 3)).mean()).item()
@@ -274,5 +274,5 @@ def test_stationarity_is_tested_on_images_with_the_truth_beside_it():
     """A shift keeps the law of independent pixels, a growth does not."""
     images = split(torch.randn(200, 2, 8, 8), val=20, test=100)
     images = replace(images, velocity=lambda x: x.roll(1, -1) - x.roll(-1, -1))
-    found = stationarity(MinusX((2, 8, 8)), images, 0.0, Protocol())
+    found = stationarity(MinusX((2, 8, 8)), Reference(images, 0.0, Protocol()))
     assert found["stationarity/p_value"] < 0.001 < 0.01 < found["truth/stationarity/p_value"]

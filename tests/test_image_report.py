@@ -10,11 +10,11 @@ from matplotlib.colors import Normalize
 from eqflow.data import split
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
+from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import frames, motion, write_report
-from eqflow.report.entry import Entry
+from eqflow.report import Display, frames, motion, write_report
 from eqflow.report.verdict import verdict
 from eqflow.simulate import HeunSDE
 
@@ -22,7 +22,6 @@ SIDE = 12
 CONFIG = {
     "name": "pictures",
     "seed": 0,
-    "integrator": {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.5, "eta": 0.1},
     "flow": {"family": "minus_x", "sigma": 0.24},
 }
 MEASURED = {
@@ -66,12 +65,24 @@ def decoded(path: Path) -> tuple[dict, list[np.ndarray]]:
     return about, [np.frombuffer(f, np.uint8).reshape(height, width, 3) for f in reader]
 
 
+def split_by_prefix(metrics, prefix):
+    """Measures without the prefix, and those with it under their own names."""
+    those = {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
+    return {n: v for n, v in metrics.items() if not n.startswith(prefix)}, those
+
+
 def written(folder, metrics, shape=(2, SIDE, SIDE), truth=torch.neg):
     x = torch.randn(60, *shape, dtype=torch.float64)
     snapshots = split(x, val=10, test=20, velocity=truth)
     model = FlowModel(shape, snapshots.train, "minus_x", 0.24, score={"name": "empirical"})
-    fields = {"": model.field, "null/score/": build_field("score", shape, model.score, 0.24)}
-    write_report(folder, CONFIG, metrics, {}, model.eval(), fields, snapshots, HeunSDE(0.5, 0.1))
+    reference = Reference(snapshots, 0.24, Protocol())
+    own, null = split_by_prefix(metrics, "null/score/")
+    run = [ComparedField("own", "minus_x", model.field, reference, own)]
+    if null:
+        score = build_field("score", shape, model.score, 0.24)
+        run.append(ComparedField("null", "score", score, reference, null))
+    display = Display(model.eval(), snapshots, HeunSDE(0.5, 0.1))
+    write_report(folder, CONFIG, run, {}, display, {})
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -115,7 +126,7 @@ def test_a_film_decodes_to_its_frames(tmp_path):
     assert path.stat().st_size < 1e6
     for i, picture in enumerate(pictures):
         for value, column in ((i / 6, width // 2), (1 - i / 6, width + width // 2)):
-            expected = np.array(frames.COLOURS(value, bytes=True)[:3], float)
+            expected = np.array(frames.COLOUR_MAP(value, bytes=True)[:3], float)
             assert np.abs(picture[height // 2, column] - expected).max() < 12
 
 
@@ -130,22 +141,23 @@ def test_the_colour_scale_is_one_for_all_and_bears_what_is_not_a_number():
     norm = frames.norm_of(x)
     assert norm.vmin < -2 < 2 < norm.vmax
     x[0, -1, 0, 0], x[0, -1, 0, 1] = np.nan, -np.inf
-    top, bottom = frames.COLOURS([1.0, 0.0], bytes=True)[:, :3]
+    top, bottom = frames.COLOUR_MAP([1.0, 0.0], bytes=True)[:, :3]
     picture = frames._pixels(x[:1], norm)[0]
     assert (picture[3, 3] == top).all()
     assert (picture[3, 3 + -(-frames.SIDE // 8)] == bottom).all()
 
 
-def run_of(**changed):
+def run_of(sigma=0.24, **changed):
     """A field, and random maps and the score beside it."""
-    own = Entry(
-        "", "skew", MinusX((2, SIDE, SIDE)), MEASURED | {"preservation/sigma": 0.24} | changed
-    )
+    x = torch.randn(60, 2, SIDE, SIDE, dtype=torch.float64)
+    field, reference = MinusX((2, SIDE, SIDE)), Reference(split(x, 10, 20), sigma, Protocol())
+    field.sigma = sigma
+    own = ComparedField("own", "skew", field, reference, MEASURED | changed)
     score = {"truth/cos_mean": -0.2, "truth/cos_std": 0.1, "truth/images": 25, "truth/cos": 0.2}
     return [
         own,
-        Entry("null/random_skew/", "random_skew", own.velocity, KERNELS),
-        Entry("null/score/", "score", own.velocity, score),
+        ComparedField("null", "random_skew", field, reference, KERNELS),
+        ComparedField("null", "score", field, reference, score),
     ]
 
 
@@ -174,7 +186,7 @@ def test_the_verdict_names_the_nulls_that_are_not_beaten():
 
 
 def test_fields_of_clean_images_are_judged_by_their_law_alone():
-    assert "aligned" not in verdict(run_of(**{"preservation/sigma": 0.0}))
+    assert "aligned" not in verdict(run_of(sigma=0.0))
 
 
 def test_flows_of_images_are_simulated_on_canvases_of_any_size():

@@ -6,17 +6,15 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from eqflow.data import split
 from eqflow.discovery import Findings
+from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import Library, VelocityField, build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import chaos, overview, portraits, write_report
-from eqflow.report.entry import Entry
+from eqflow.report import Display, chaos, overview, portraits, write_report
 from eqflow.report.equations import Law
-from eqflow.report.scene import Scene
 from eqflow.report.style import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
@@ -34,7 +32,7 @@ PRESERVED = {
     "residual/relative": 1304.8,
 }
 TRUTH = {"truth/cos": 0.876, "truth/cos_smoothed": 0.901}
-SPREAD = {"null/random_skew/truth/cos": 0.0619, "null/random_skew/truth/cos_std": 0.0382}
+SPREAD = {"truth/cos": 0.0619, "truth/cos_std": 0.0382}
 HISTORY = {
     "score": [{"step": 1, "score/train_loss": 0.9}, {"step": 2, "score/train_loss": 0.8}],
     "flow": [{"step": 2, "flow/train_loss": 0.5, "flow/val_loss": -0.1}],
@@ -42,7 +40,6 @@ HISTORY = {
 CONFIG = {
     "name": "fake <b>&</b>",
     "seed": 3,
-    "integrator": {"_target_": "eqflow.simulate.RK4", "dt": 0.1},
     "flow": {"family": "network", "sigma": 0.2, "condition": "strong", "divergence": "exact"},
     "note": "<script>alert(1)</script>",
 }
@@ -56,9 +53,6 @@ class Exploding(VelocityField):
 
     def unscaled(self, x):
         return 90 * x
-
-
-LAW = {"family": "library", "sigma": 0.2}
 
 
 def law_of(dim=2):
@@ -93,6 +87,14 @@ def law_of(dim=2):
     return field, findings
 
 
+def compared(role, family, field, numbers=(), findings=None, snapshots=None):
+    """A field at its own noise level, as it is compared."""
+    if snapshots is None:
+        snapshots = split(torch.randn(60, *field.shape).double(), val=10, test=20)
+    reference = Reference(snapshots, field.sigma, Protocol())
+    return ComparedField(role, family, field, reference, dict(numbers), findings)
+
+
 def report(
     folder,
     dim=2,
@@ -100,38 +102,47 @@ def report(
     history=(),
     truth=False,
     field=None,
-    beside=None,
-    findings=(),
-    **config,
+    findings=None,
+    library=None,
+    others=(),
+    integrator=None,
 ):
+    """The page of a run; ``others`` are measures of nulls and fields beside, by prefix."""
     x = torch.randn(300, dim, dtype=torch.float64)
     snapshots = split(x, val=50, test=100, velocity=torch.tanh if truth else None)
     score = {"name": "mlp", "width": 8, "depth": 1}
     model = FlowModel((dim,), snapshots.train, score=score, field={"width": 8})
-    names = {"beside/skew/": "skew", "null/random/": "random", "null/random_skew/": "skew"}
-    fields = {p: build_field(f, (dim,), model.score, 0.2, 1) for p, f in names.items()}
-    fields = {"": field or model.field, **fields} | (beside or {})
-    config, parts = CONFIG | config, (dict(history), model.eval(), fields, snapshots)
-    integrator = instantiate(config["integrator"])
-    figures = write_report(folder, config, dict(metrics), *parts, integrator, dict(findings))
+    own = field or model.field
+    run = [compared("own", "library" if findings else "network", own, metrics, findings, snapshots)]
+    if library:
+        numbers = dict(others).get("beside/library/", {})
+        run.append(compared("beside", "library", *library[:1], numbers, library[1], snapshots))
+    for role, family in (("beside", "skew"), ("null", "random"), ("null", "random_skew")):
+        if numbers := dict(others).get(f"{role}/{family}/"):
+            built = build_field(family, (dim,), model.score, 0.2, 1)
+            run.append(compared(role, family, built, numbers, None, snapshots))
+    display = Display(model.eval(), snapshots, integrator or RK4(0.1), CONFIG["seed"])
+    figures = write_report(folder, CONFIG, run, dict(history), display, {"flow": 12.3})
     return figures, (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("dim", sorted(PICTURES))
 def test_every_figure_and_number_is_there(tmp_path, dim):
-    nulls = {f"null/random/{name}": 2 * value for name, value in PRESERVED.items()}
-    metrics = (
-        PRESERVED | nulls | TRUTH | SPREAD | {"time/flow_s": 12.3, "beside/skew/truth/cos": 0.5}
-    )
-    figures, page = report(tmp_path, dim, metrics, HISTORY, truth=True)
+    others = {
+        "beside/skew/": {"truth/cos": 0.5},
+        "null/random/": {name: 2 * value for name, value in PRESERVED.items()},
+        "null/random_skew/": SPREAD,
+    }
+    figures, page = report(tmp_path, dim, PRESERVED | TRUTH, HISTORY, truth=True, others=others)
     expected = {"overview", "preservation", "distributions", "similarity", "losses"}
     expected |= PICTURES[dim]
     assert {path.stem for path in figures} == expected
     assert all(path.parent == tmp_path / "figures" and path.stat().st_size for path in figures)
     assert page.count("data:image/png;base64,") == len(figures)
-    shown = metrics.keys() - {"preservation/mmd2_ratio", "null/random/preservation/mmd2_ratio"}
-    shown = {n for n in shown if not re.search("escaped|_h2|sigma|_std|floor95|rbf05", n)}
-    assert all(f">{number(metrics[name])}" in page or "time" in name for name in shown)
+    hidden = re.compile("escaped|_h2|sigma|_std|floor95|rbf05|mmd2_ratio$")
+    for numbers in (PRESERVED | TRUTH, *others.values()):
+        shown = [value for name, value in numbers.items() if not hidden.search(name)]
+        assert all(f">{number(value)}" in page for value in shown)
     assert "flow 12.3" in page
     assert (number(PRESERVED["preservation/mmd2_rbf05"]) in page) == (dim <= 3)
 
@@ -176,12 +187,12 @@ def test_states_that_leave_every_bound_are_drawn(tmp_path):
 def test_own_law_is_shown(tmp_path, dim, truth):
     field, findings = law_of(dim)
     metrics = PRESERVED | {"preservation/sigma": 0.0, "truth/cos": 0.99987}
-    arguments = {"field": field, "findings": {"": findings}, "truth": truth}
-    figures, page = report(tmp_path, dim, metrics, flow=LAW, **arguments)
+    arguments = {"field": field, "findings": findings, "truth": truth}
+    figures, page = report(tmp_path, dim, metrics, **arguments)
     drawn = {path.stem for path in figures}
     assert drawn >= {"spectrum", "selection", "distributions"}
     assert ("predicted" in drawn) == (truth and dim <= 6)
-    law = Law(Entry("", "library", field, metrics, findings), findings)
+    law = Law(compared("own", "library", field, metrics, findings), findings)
     for text in (law.verdict, *law.equations.text().splitlines(), law.equations.latex()):
         assert text in html.unescape(page)
     assert page.count("A law with 2 terms of degree 1 was recovered") == 1
@@ -191,13 +202,9 @@ def test_own_law_is_shown(tmp_path, dim, truth):
 
 def test_law_beside_lives_at_its_own_level(tmp_path):
     field, findings = law_of(3)
-    beside = {"beside/library/": field}
-    metrics = {f"beside/library/{n}": v for n, v in PRESERVED.items()}
-    metrics |= PRESERVED | {"beside/library/preservation/sigma": 0.0}
-    metrics["beside/library/preservation/mmd2_floor95"] = 0.000777
-    figures, page = report(
-        tmp_path, 3, metrics, beside=beside, findings={"beside/library/": findings}
-    )
+    clean = {"preservation/sigma": 0.0, "preservation/mmd2_floor95": 0.000777}
+    others = {"beside/library/": PRESERVED | clean}
+    figures, page = report(tmp_path, 3, PRESERVED, library=(field, findings), others=others)
     assert {"trajectories", "spectrum", "selection"} <= {path.stem for path in figures}
     expected = ("different noise levels", "0.000777", "beside the run's own field, the network")
     assert all(text in page for text in expected)
@@ -221,7 +228,7 @@ def test_law_beside_lives_at_its_own_level(tmp_path):
 )
 def test_verdict_on_a_law(changed, sentence):
     field, findings = law_of()
-    own = Entry("", "library", field, {}, replace(findings, **changed))
+    own = compared("own", "library", field, {}, replace(findings, **changed))
     assert sentence in verdict([own])
     assert sentence not in verdict([replace(own, findings=None), own])
     assert "not stationary" not in verdict([own])
@@ -230,7 +237,7 @@ def test_verdict_on_a_law(changed, sentence):
 def test_snapshots_that_even_the_truth_does_not_keep():
     field, findings = law_of()
     numbers = {"truth/stationarity/p_value": 1e-4}
-    own = Entry("", "library", field, numbers, replace(findings, p_value=1e-9))
+    own = compared("own", "library", field, numbers, replace(findings, p_value=1e-9))
     assert "as is the true velocity: the snapshots are not stationary." in verdict([own])
     assert "not stationary" not in verdict([replace(own, findings=findings)])
 
@@ -238,9 +245,10 @@ def test_snapshots_that_even_the_truth_does_not_keep():
 def test_states_without_noise_are_the_snapshots():
     snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
     model = FlowModel((2,), snapshots.train, score={"name": "empirical"}, family="skew")
-    scene, units = Scene(CONFIG, model.eval(), snapshots, RK4()), snapshots.standardiser
-    assert np.array_equal(scene.states(), units.raw(snapshots.test[50:]).numpy())
-    path = scene.path(Entry("", "library", law_of()[0], {}), torch.tensor([0.0, 1.0]), runs=5)
+    display, units = Display(model.eval(), snapshots, RK4()), snapshots.standardiser
+    assert np.array_equal(display.states(), units.raw(snapshots.test[50:]).numpy())
+    library = compared("own", "library", law_of()[0], snapshots=snapshots)
+    path = display.path(library, torch.tensor([0.0, 1.0]), runs=5)
     assert np.array_equal(path[0], units.raw(snapshots.test[:5]).numpy())
     assert np.isfinite(path).all()
 
@@ -263,30 +271,32 @@ class Turn(VelocityField):
 
 
 def gaussian(dim=3, integrator=STEPS):
-    """A scene whose snapshots have sides of their own, the score known, and its own field."""
+    """A run whose snapshots have sides of their own, the score known, and its own field."""
     snapshots = split(GAUSSIAN[:, :dim] * SIDES[:dim], val=50, test=2000)
     model = FlowModel((dim,), snapshots.train, score={"name": "empirical"}, sigma=0.5)
     model.score = GaussianScore()
-    own = Entry("", "network", Turn((dim,)), {"preservation/sigma": 0.5})
-    return Scene(CONFIG, model.eval(), snapshots, integrator), own
+    field = Turn((dim,))
+    field.sigma = 0.5
+    own = compared("own", "network", field, snapshots=snapshots)
+    return Display(model.eval(), snapshots, integrator, 3), own
 
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_arrows_of_the_score_lead_to_the_expected_clean_state(dim):
-    scene, _ = gaussian(dim)
-    limits = portraits.frame(scene.states(0.5))
-    start, end = overview.on_grid(scene, limits) if dim == 2 else overview.at_states(scene)
-    mean = scene.snapshots.standardiser.mean.numpy()[[0, -1]]
+    display, _ = gaussian(dim)
+    limits = portraits.frame(display.states(0.5))
+    start, end = overview.on_grid(display, limits) if dim == 2 else overview.at_states(display)
+    mean = display.snapshots.standardiser.mean.numpy()[[0, -1]]
     assert len(start) > 50
     assert np.allclose(end - mean, (start - mean) / (1 + 0.5**2), atol=1e-5)
 
 
 def test_no_arrow_of_the_score_is_far_from_the_data(monkeypatch):
     monkeypatch.setattr(overview, "REACH", 0.4)
-    scene, _ = gaussian(2)
-    start, _ = overview.on_grid(scene, portraits.frame(scene.states(0.5)))
-    z = scene.snapshots.standardiser.standard(torch.as_tensor(start))
-    apart = torch.cdist(z, scene.snapshots.test.double()).amin(1)
+    display, _ = gaussian(2)
+    start, _ = overview.on_grid(display, portraits.frame(display.states(0.5)))
+    z = display.snapshots.standardiser.standard(torch.as_tensor(start))
+    apart = torch.cdist(z, display.snapshots.test.double()).amin(1)
     assert 0 < len(start) < overview.ARROWS**2
     assert apart.max() < 0.4 * 0.5
 
@@ -294,9 +304,9 @@ def test_no_arrow_of_the_score_is_far_from_the_data(monkeypatch):
 @pytest.mark.parametrize("dim", [2, 3])
 def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
     monkeypatch.setattr(overview, "SPAN", 6.0)
-    scene, own = gaussian(dim)
-    after, paths = overview.diffused(own, scene)
-    z = scene.snapshots.standardiser.standard(torch.as_tensor(after))
+    display, own = gaussian(dim)
+    after, paths = overview.diffused(own, display)
+    z = display.snapshots.standardiser.standard(torch.as_tensor(after))
     assert paths.shape == (61, overview.PATHS, dim)
     assert z.var(0).numpy() == pytest.approx(1 / (1 + 0.5**2), rel=0.2)  # five standard errors
     harder = overview.diffused(own, gaussian(dim, HeunSDE(0.1, eta=3.0))[0])[1]
@@ -305,8 +315,9 @@ def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
 
 @pytest.mark.parametrize(("dim", "sigma"), [(2, 0.5), (3, 0.5), (3, 0.0)])
 def test_overview_shows_score_dynamics_and_sde_on_the_same_limits(dim, sigma):
-    scene, own = gaussian(dim)
-    figure = overview.overview(replace(own, numbers={"preservation/sigma": sigma}), scene)
+    display, own = gaussian(dim)
+    own.field.sigma = sigma
+    figure = overview.overview(own, display)
     titles = [axes.get_title() for axes in figure.axes]
     for title, start in zip(titles, ("score of the data", "network", "SDE, η = 0.1"), strict=True):
         assert title.startswith(start)
@@ -322,7 +333,7 @@ def test_overview_shows_score_dynamics_and_sde_on_the_same_limits(dim, sigma):
 def test_page_says_what_the_sde_of_a_law_keeps(tmp_path):
     field, findings = law_of()
     metrics = PRESERVED | {"preservation/sigma": 0.0}
-    page = report(tmp_path, 2, metrics, flow=LAW, field=field, findings={"": findings})[1]
+    page = report(tmp_path, 2, metrics, field=field, findings=findings)[1]
     assert "this SDE keeps neither law exactly" in page
     assert "this SDE keeps neither law exactly" not in report(tmp_path, 2, PRESERVED)[1]
 
@@ -332,17 +343,17 @@ def test_velocities_at_unit_speed_and_an_open_sign(oriented):
     field, findings = law_of()
     snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
     snapshots = replace(snapshots, velocity=lambda z: -7 * field(z))
-    scene = Scene(CONFIG, FlowModel((2,), snapshots.train), snapshots, RK4())
-    entry = Entry("", "library", field, {}, replace(findings, oriented=oriented))
-    v, truth = scene.velocities(entry)
+    display = Display(FlowModel((2,), snapshots.train), snapshots, RK4())
+    changed = replace(findings, oriented=oriented)
+    library = compared("own", "library", field, {}, changed, snapshots)
+    v, truth = display.velocities(library)
     assert np.allclose(v, -truth if oriented else truth, atol=1e-6)
     assert np.isclose((v**2).mean(), 1)
 
 
 def test_stochastic_integrator_and_global_state(tmp_path):
     before = dict(matplotlib.rcParams)
-    heun = {"_target_": "eqflow.simulate.HeunSDE", "dt": 0.2, "eta": 0.1}
-    figures, page = report(tmp_path, 3, PRESERVED, integrator=heun)
+    figures, page = report(tmp_path, 3, PRESERVED, integrator=HeunSDE(0.2, 0.1))
     assert "HeunSDE, dt 0.2" in page
     assert dict(matplotlib.rcParams) == before
     assert "trajectories" in {path.stem for path in figures}
@@ -365,8 +376,8 @@ def test_stochastic_integrator_and_global_state(tmp_path):
 def test_verdict(ratios, sentence):
     numbers = {f"preservation/mmd2_ratio_h{h}": ratio for h, ratio in ratios.items()}
     own, null = (
-        Entry("", "network", MinusX((2,)), numbers),
-        Entry("null/score/", "score", MinusX((2,)), {}),
+        compared("own", "network", MinusX((2,)), numbers),
+        compared("null", "score", MinusX((2,))),
     )
     assert sentence in verdict([own, null])
 

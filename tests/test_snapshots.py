@@ -1,13 +1,9 @@
 """Snapshots: standardisation, splits, and what is refused."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-
 import pytest
 import torch
 
-from eqflow.data import Standardiser, remembered, split
+from eqflow.data import Standardiser, split
 from eqflow.errors import InputError
 from eqflow.simulate import RK4
 from eqflow.systems import Lorenz63
@@ -127,18 +123,3 @@ def test_the_smallest_split_that_works_is_accepted():
 def test_arrays_that_are_neither_vectors_nor_grids_are_refused(shape):
     with pytest.raises(InputError, match=r"expected \(N, d\) or \(N, C, H, W\)"):
         split(torch.randn(shape), 1, 4)
-
-
-def test_what_two_threads_ask_for_is_made_once():
-    x = torch.randn(300, 2, dtype=torch.float64)
-    made, snapshots = [], split(x, val=50, test=100)
-
-    @remembered
-    def slow(snapshots, number):
-        made.append(number)
-        time.sleep(0.05)
-        return number
-
-    with ThreadPoolExecutor(4) as pool:
-        assert [*pool.map(partial(slow, snapshots), [1, 1, 2, 1])] == [1, 1, 2, 1]
-    assert sorted(made) == [1, 2]

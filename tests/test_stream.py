@@ -12,7 +12,7 @@ from data_modules import Lorenz, Ring, SnapshotsFile, SyntheticModule, TwoMoons,
 from eqflow.data import KnownVelocities, checked_velocities
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
-from eqflow.evaluation import Protocol, evaluate
+from eqflow.evaluation import Protocol, Reference, evaluate
 from eqflow.fields import Network, Stream, build_field
 from eqflow.score import EmpiricalScore, MLPScore, Score, asymmetry
 from eqflow.simulate import RK4
@@ -405,7 +405,8 @@ def test_all_states_may_be_labels_although_no_run_is_cut():
 def test_an_evaluation_tells_speed_and_direction_at_labels(lorenz):
     field = build_field("skew", (3,), EmpiricalScore(lorenz.snapshots.train), 0.2)
     protocol = Protocol(horizons=(1,), starts=20, splits=4, transport=False, chaos=0)
-    numbers = evaluate(field, field.score, lorenz.snapshots, RK4(), 0.2, protocol)
+    reference = Reference(lorenz.snapshots, 0.2, protocol)
+    numbers = evaluate(field, field.score, reference, RK4())
     velocities = lorenz.snapshots.known_velocities
     v = field(velocities.x)
     assert numbers["velocities/cos"] == pytest.approx(cosine(v, velocities.v), abs=1e-5)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from eqflow.report.entry import Entry
 
 from data_modules.planar import Ring
 from eqflow.data import Standardiser
@@ -13,7 +14,6 @@ from eqflow.discovery.initial import starts
 from eqflow.discovery.subsets import Quadratic
 from eqflow.discovery.symmetries import generators, orthogonal
 from eqflow.fields import Library
-from eqflow.report.entry import Entry
 from eqflow.report.equations import Law
 from eqflow.stationarity import FourierFunctions, WeakForm
 from eqflow.stationarity.images.functions import LocalFunctions

@@ -3,89 +3,98 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import cast
 
 from omegaconf import DictConfig
 
-from eqflow.cli.parts import alike, build, build_discovery, build_other, noise_level
+from eqflow.cli.parts import build_discovery, build_other, random_arguments
 from eqflow.data import Snapshots
 from eqflow.discovery import Findings
-from eqflow.evaluation import Protocol, evaluate, evaluate_members, random_skew_similarity
-from eqflow.fields import SCORED, Ensemble, Library, VelocityField
+from eqflow.evaluation import (
+    ComparedField,
+    Protocol,
+    Reference,
+    evaluate,
+    evaluate_members,
+    evaluate_truth,
+    random_skew_similarity,
+)
+from eqflow.evaluation.comparison import Role
+from eqflow.fields import Ensemble, Library, VelocityField, family_of
 from eqflow.model import FlowModel
 from eqflow.runtime import rank_and_world
+from eqflow.simulate import Integrator
 from eqflow.training import noised_batches
-
-MEMBERS = "beside/members/"
-"""Prefix of the measures of an ensemble's members; the run's own field is the medoid."""
 
 
 class Evaluation:
-    """Every field that a config compares, by the prefix of its measures.
-
-    What was found about libraries is in ``findings``, by prefix, and is added to.
-    """
+    """Every field that a configuration compares, measured in the order of ``fields``."""
 
     def __init__(
-        self,
-        cfg: DictConfig,
-        model: FlowModel,
-        snapshots: Snapshots,
-        findings: dict[str, Findings],
+        self, cfg: DictConfig, model: FlowModel, snapshots: Snapshots, integrator: Integrator
     ) -> None:
-        self.cfg, self.model, self.snapshots = cfg, model, snapshots
-        self.findings, self.integrator = findings, build(cfg.integrator)
-        self.fields: dict[str, VelocityField] = {"": model.field}
-        if isinstance(model.field, Ensemble):
-            self.fields[MEMBERS] = model.field
-        for group, families in (("beside", cfg.beside), ("null", cfg.nulls)):
-            for family in filter(self._comparable, families):
-                self._add(f"{group}/{family}/", family)
+        self.cfg, self.model, self.snapshots, self.integrator = cfg, model, snapshots, integrator
+        # fields at one noise level that are measured alike share their reference
+        self.reference = cache(lambda sigma, protocol: Reference(snapshots, sigma, protocol))
+        own = (cfg.flow.family, model.field)
+        self.fields = [self._compared("own", *own, model.findings)]
+        if model.field.members > 1:
+            self.fields.append(self._compared("member", *own))
+        self.fields += [self._other("beside", family) for family in self._comparable(cfg.beside)]
+        self.fields += [self._other("null", family) for family in self._comparable(cfg.nulls)]
 
-    def measures(self) -> dict[str, float]:
-        """All numbers, by prefix and name."""
+    def measured(self) -> list[ComparedField]:
+        """All fields with their numbers."""
         # several processes must meet in the same order; one fills its cores with fields
         alone = rank_and_world()[1] == 1 and self.snapshots.train.device.type == "cpu"
         with ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1) as pool:
-            measured = zip(self.fields, pool.map(self._measure, self.fields), strict=True)
-            return {
-                f"{prefix}{name}": number
-                for prefix, numbers in measured
-                for name, number in numbers.items()
-            }
+            return list(pool.map(self._measured, self.fields))
 
-    def _measure(self, prefix: str) -> dict[str, float]:
-        family = prefix.split("/")[1] if prefix else self.cfg.flow.family
-        sigma = noise_level(self.cfg, family)
-        parts = (self.model.score, self.snapshots, self.integrator, sigma, self._protocol(prefix))
-        if prefix == "null/random_skew/":
-            return random_skew_similarity(*parts, **alike(self.cfg, self.model, "random_skew"))
-        if prefix == MEMBERS:
-            ensemble = cast(Ensemble, self.model.field)
-            return evaluate_members(
-                ensemble, self.cfg.flow.family, *parts, **self.model.config["field"]
-            )
-        numbers = evaluate(self.fields[prefix], *parts)
-        found = self.findings.get(prefix)
-        return numbers | (found.numbers() if found else {})
+    def _measured(self, field: ComparedField) -> ComparedField:
+        parts = (self.model.score, field.reference, self.integrator)
+        draws = family_of(field.family).similarity_draws
+        if field.null and draws:
+            arguments = random_arguments(self.cfg, self.model, field.family)
+            return replace(field, numbers=random_skew_similarity(*parts, draws, **arguments))
+        if field.role == "member":
+            ensemble, arguments = cast(Ensemble, field.field), self.model.config["field"]
+            numbers = evaluate_members(ensemble, field.family, *parts, **arguments)
+            return replace(field, numbers=numbers)
+        numbers = evaluate(field.field, *parts)
+        if field.own:
+            numbers |= evaluate_truth(field.field, field.reference, self.integrator)
+        return replace(
+            field, numbers=numbers | (field.findings.numbers() if field.findings else {})
+        )
 
-    def _comparable(self, family: str) -> bool:
-        """Not the run's own, nor one of the smoothed law beside one of the snapshots themselves."""
-        clean = not noise_level(self.cfg, self.cfg.flow.family)
-        return family != self.cfg.flow.family and not (clean and family in SCORED)
+    def _comparable(self, families: list[str]) -> list[str]:
+        """Not the run's own, nor a function of the score where the own field has none."""
+        own = self.fields[0]
+        return [
+            family
+            for family in families
+            if family != own.family and (own.sigma or not family_of(family).needs_score)
+        ]
 
-    def _add(self, prefix: str, family: str) -> None:
+    def _other(self, role: Role, family: str) -> ComparedField:
         states = self.snapshots.train
-        field = build_other(self.cfg, self.model, family).to(states.device)
+        field, findings = build_other(self.cfg, self.model, family).to(states.device), None
         if isinstance(field, Library):
-            found = build_discovery(self.cfg, field, self.snapshots).run()
-            self.findings[prefix] = found
-        noised = noised_batches(states, noise_level(self.cfg, family))
-        self.fields[prefix] = field.normalise_(noised)
+            findings = build_discovery(self.cfg, field, self.snapshots).run()
+        field.normalise_(noised_batches(states, field.sigma))
+        return self._compared(role, family, field, findings)
 
-    def _protocol(self, prefix: str) -> Protocol:
+    def _compared(
+        self, role: Role, family: str, field: VelocityField, findings: Findings | None = None
+    ) -> ComparedField:
+        reference = self.reference(field.sigma, self._protocol(role))
+        return ComparedField(role, family, field, reference, findings=findings)
+
+    def _protocol(self, role: Role) -> Protocol:
+        """The full protocol, or a lighter one for nulls and members."""
         full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
-        if not prefix.startswith("null/") and prefix != MEMBERS:
+        if role in ("own", "beside"):
             return full
         horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
         few = -(-full.chaos // 4)

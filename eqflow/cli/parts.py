@@ -13,7 +13,7 @@ from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import ALIKE, LEARNED, KernelMap, Library, Stream, VelocityField, build_field
+from eqflow.fields import Library, Stream, VelocityField, build_field, family_of, noise_level
 from eqflow.model import FlowModel
 from eqflow.runtime import store
 from eqflow.score import TrainedScore
@@ -40,11 +40,16 @@ def plain(node: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
 
 
+def field_level(cfg: DictConfig) -> float:
+    """The noise level that the run's own field lives at."""
+    return noise_level(cfg.flow.family, cfg.flow.sigma, cfg.flow.get("condition", "strong"))
+
+
 def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     """Score and field on standardised training ``points``, ``(N, *shape)``."""
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
-    if not noise_level(cfg, flow.family):
+    if not field_level(cfg):
         score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
     return FlowModel(
@@ -57,6 +62,7 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
         plain(flow.field),
         flow.get("ensemble", 1),
         flow.get("seed"),
+        field_level(cfg),
     )
 
 
@@ -71,7 +77,7 @@ def build_module(
     flow = cfg.flow
     if stage == "score" and isinstance(model.score, TrainedScore):
         return score_module(model.score, seed=cfg.seed, **cfg.score.training)
-    if stage == "flow" and flow.family in LEARNED:
+    if stage == "flow" and family_of(flow.family).trained:
         options = {"velocities": velocities, "seed": cfg.seed, **flow.training}
         if isinstance(model.field, Stream):
             options |= {name: flow[name] for name in SELECTION}
@@ -89,26 +95,19 @@ def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Di
     return Discovery(field, *data, seed=cfg.seed, **options)
 
 
-def noise_level(cfg: DictConfig, family: str) -> float:
-    """The noise that a field lives at: none for a law of the snapshots themselves and its nulls."""
-    weak = cfg.flow.get("condition") == "weak"
-    return 0.0 if weak or "library" in (family, cfg.flow.family) else cfg.flow.sigma
-
-
-def alike(cfg: DictConfig, model: FlowModel, family: str) -> dict[str, Any]:
-    """Arguments that make a random field the size of the run's own, where it is a null of that."""
-    if ALIKE.get(family) != cfg.flow.family:
+def random_arguments(cfg: DictConfig, model: FlowModel, family: str) -> dict[str, Any]:
+    """Arguments that make a random field the size of the run's own, where it is a draw of that."""
+    if family_of(family).random_of != cfg.flow.family:
         return {}
-    arguments = plain(cfg.flow.field)
-    if isinstance(model.field, KernelMap):
-        arguments["radius"] = model.field.radius  # which a given kernel decides
+    arguments = plain(cfg.flow.field) | model.field.random_arguments
     return {name: value for name, value in arguments.items() if name != "kernel"}
 
 
 def build_other(cfg: DictConfig, model: FlowModel, family: str) -> VelocityField:
-    """A field to compare with, on the same score."""
-    arguments = alike(cfg, model, family)
-    return build_field(family, model.shape, model.score, cfg.flow.sigma, cfg.seed + 1, **arguments)
+    """A field to compare with the run's own, on the same score and at the same noise level."""
+    arguments = random_arguments(cfg, model, family)
+    sigma = model.field.sigma
+    return build_field(family, model.shape, model.score, sigma, cfg.seed + 1, **arguments)
 
 
 def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
@@ -128,7 +127,7 @@ def check_parts(cfg: DictConfig) -> None:
     """Build every part once, on no data; writes nothing."""
     data = build(cfg.data)
     integrator = build(cfg.integrator)
-    if getattr(integrator, "eta", 0) and not noise_level(cfg, cfg.flow.family):
+    if integrator.eta and not field_level(cfg):
         raise InputError(
             f"integrator.eta={integrator.eta} needs the score of noised states, found a field of "
             "the snapshots themselves; expected integrator=rk4 or dopri5"
@@ -144,6 +143,6 @@ def check_parts(cfg: DictConfig) -> None:
         build_module(cfg, model, stage, states, velocities)
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
-        if family in LEARNED:
+        if family_of(family).trained:
             raise InputError(f"beside or nulls: {family} is trained; expected untrained families")
         build_other(cfg, model, family)

@@ -24,7 +24,6 @@ from eqflow.cli.parts import (
     build_discovery,
     build_model,
     build_module,
-    noise_level,
     plain,
     warm_start,
 )
@@ -32,7 +31,7 @@ from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
 from eqflow.fields import Library, Stream
-from eqflow.report import write_report
+from eqflow.report import Display, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (
@@ -54,7 +53,6 @@ class Run:
         self.cfg, self.folder = cfg, folder
         self.metrics: dict[str, float] = {}
         self.history: dict[str, list[dict[str, float]]] = {}
-        self.findings: dict[str, Findings] = {}
 
     def execute(self) -> None:
         """Run the configured stages and end the loggers with the status they deserve."""
@@ -109,7 +107,7 @@ class Run:
         store.fill(part, content["state_dict"], f"{path}")
         self.history[stage] = content["history"]
         if "findings" in content:
-            self.model.findings = self.findings[""] = Findings(**content["findings"])
+            self.model.findings = Findings(**content["findings"])
         self.metrics[f"time/{stage}_s"] = content["seconds"]
 
     def _train_score(self, path: Path) -> None:
@@ -184,8 +182,7 @@ class Run:
             rows = next(c.rows for c in callbacks if isinstance(c, History))
         part.requires_grad_(False).float()
         if stage == "flow":
-            sigma = noise_level(self.cfg, self.cfg.flow.family)
-            self.model.field.normalise_(noised_batches(states, sigma))
+            self.model.field.normalise_(noised_batches(states, self.model.field.sigma))
         if rank_and_world()[0] == 0:
             if isinstance(part, Stream):
                 warn_of_asymmetry(part, states)
@@ -204,24 +201,22 @@ class Run:
         trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
         device = trainer.strategy.root_device
         snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
-        evaluation = Evaluation(self.cfg, model, snapshots, self.findings)
-        self.metrics |= evaluation.measures()
+        integrator = build(self.cfg.integrator)
+        fields = Evaluation(self.cfg, model, snapshots, integrator).measured()
+        self.metrics |= {f"{f.prefix}{name}": v for f in fields for name, v in f.numbers.items()}
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
             model.speed = self.metrics.get("velocities/speed")
             model.save(self.folder / "flow")
-            write_report(
-                self.folder,
-                plain(self.cfg),
-                self.metrics,
-                self.history,
-                model,
-                evaluation.fields,
-                snapshots,
-                evaluation.integrator,
-                self.findings,
-            )
+            times = {
+                n.removeprefix("time/").removesuffix("_s"): v
+                for n, v in self.metrics.items()
+                if n.startswith("time/")
+            }
+            display = Display(model, snapshots, integrator, self.cfg.seed)
+            config = plain(self.cfg)
+            write_report(self.folder, config, fields, self.history, display, times)
             log_result(self.loggers, self.metrics, self.folder)
             log.info("report: %s", self.folder / "report.html")
 

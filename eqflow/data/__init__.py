@@ -7,7 +7,6 @@ from eqflow.data.snapshots import (
     add_measurement_noise,
     check_sizes,
     check_states,
-    remembered,
     split,
 )
 from eqflow.data.standardiser import Standardiser, channelwise
@@ -27,7 +26,6 @@ __all__ = [
     "group_sums",
     "random_half",
     "random_order",
-    "remembered",
     "split",
     "warn_if_not_periodic",
 ]

@@ -1,11 +1,7 @@
 """Snapshots: a data set split, standardised, and with its true velocity where that is known."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
-from functools import wraps
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import RLock
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -16,9 +12,6 @@ from eqflow.data.standardiser import Standardiser, Velocity
 from eqflow.data.velocities import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.runtime import Draws, allocate, chunks, generator
-
-Result = TypeVar("Result")
-
 
 _MOVED = ("train", "val", "test", "train_groups", "test_groups")
 
@@ -38,7 +31,6 @@ class Snapshots:
         test_groups: The same of the test split.
         alternatives: Velocities of other systems, by name, that a field is compared with.
         known_velocities: Standardised states whose velocity is given, or None.
-        memory: Results that :func:`remembered` keeps.
     """
 
     train: Tensor
@@ -50,7 +42,6 @@ class Snapshots:
     test_groups: Tensor | None = None
     alternatives: dict[str, Velocity] | None = None
     known_velocities: KnownVelocities | None = None
-    memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,25 +58,7 @@ class Snapshots:
             self,
             **moved,
             known_velocities=self.known_velocities and self.known_velocities.to(device),
-            memory={},
         )
-
-
-def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Cache of a function of snapshots and hashable arguments; it lives as long as they do.
-
-    A thread that asks for a result that another thread is computing waits for it.
-    """
-
-    @wraps(function)
-    def recall(snapshots: Snapshots, *arguments: Hashable) -> Result:
-        key = (function.__module__, function.__name__, *arguments)
-        with snapshots.memory.setdefault(("lock", *key), RLock()):
-            if key not in snapshots.memory:
-                snapshots.memory[key] = function(snapshots, *arguments)
-            return snapshots.memory[key]
-
-    return recall
 
 
 def split(
@@ -154,7 +127,6 @@ def add_measurement_noise(snapshots: Snapshots, noise: float, seed: int = 0) -> 
         snapshots,
         standardiser=Standardiser(before.raw(again.mean), before.std * again.std),
         velocity=velocity and again.standard_velocity(velocity),
-        memory={},
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures of many fields: means, and how far the fields differ."""
+"""Measures of many fields at once: an ensemble's members, and random maps of the score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,15 +6,13 @@ from typing import Any
 
 import torch
 
-from eqflow.data import Snapshots
 from eqflow.evaluation.chaos import member_chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.evaluate import evaluate
 from eqflow.evaluation.images import image_similarity
 from eqflow.evaluation.pairs import kinds, pair_table
-from eqflow.evaluation.protocol import Protocol
+from eqflow.evaluation.reference import Reference, noised
 from eqflow.evaluation.similarity import similarity
-from eqflow.evaluation.states import noised
 from eqflow.fields import Ensemble, build_field
 from eqflow.runtime import Draws
 from eqflow.score import Score
@@ -22,15 +20,21 @@ from eqflow.simulate import Integrator
 
 Numbers = dict[str, float]
 
+SCALING_STATES = 256
+"""Training states that fix the speed of a random map."""
 
-def mean_and_spread(found: Sequence[Numbers]) -> Numbers:
-    """Mean of every measure over those that have it, and its spread as ``..._std`` of two or more.
+PUBLISHED_DRAWS = 3
+"""Random maps that go through the published protocol of displacement, which is slow."""
 
-    Spreads of the single ones are left out.
+
+def mean_and_spread(numbers: Sequence[Numbers]) -> Numbers:
+    """Mean of every measure over the fields that have it, and ``..._std`` over two or more.
+
+    Spreads of single fields are left out.
     """
-    names = dict.fromkeys(name for numbers in found for name in numbers)
+    names = dict.fromkeys(name for field in numbers for name in field)
     table = {
-        name: torch.tensor([n[name] for n in found if name in n], dtype=torch.double)
+        name: torch.tensor([field[name] for field in numbers if name in field], dtype=torch.double)
         for name in names
         if not name.endswith("_std")
     }
@@ -44,63 +48,50 @@ def evaluate_members(
     ensemble: Ensemble,
     family: str,
     score: Score,
-    snapshots: Snapshots,
+    reference: Reference,
     integrator: Integrator,
-    sigma: float,
-    protocol: Protocol,
     **random: Any,
 ) -> Numbers:
-    """What :func:`evaluate` gives of every member, mean and spread, and how alike they are.
+    """Mean and spread of :func:`evaluate` over the members, and how alike these are.
 
-    To each other and to random skew maps, random networks of arguments ``random``, score and
-    truth: :func:`pair_table`.
+    To each other and to random skew maps, random networks of arguments ``random``, score and truth:
+    :func:`~eqflow.evaluation.pairs.pair_table`.
     """
-    alone = replace(protocol, chaos=0)  # measured of all at once
-    chaos = member_chaos(ensemble, snapshots, integrator, sigma, protocol)
+    alone = replace(reference, protocol=replace(reference.protocol, chaos=0))  # measured together
+    chaos = member_chaos(ensemble, reference, integrator)
     numbers = mean_and_spread(
         [
-            evaluate(ensemble[k], score, snapshots, integrator, sigma, alone) | found
-            for k, found in enumerate(chaos)
+            evaluate(ensemble[k], score, alone, integrator) | exponents
+            for k, exponents in enumerate(chaos)
         ]
     )
-    found = kinds(ensemble, family, score, snapshots, sigma, protocol, **random)
-    known = {"members": len(ensemble), "preservation/sigma": sigma}  # a mean would round the level
-    return numbers | pair_table(found) | known
-
-
-SCALED_ON = 256
-"""Training states that fix the speed of a random map."""
-
-
-PUBLISHED = 3
-"""Maps that go through the published protocol of displacement, which is slow."""
+    fields = kinds(ensemble, family, score, reference, **random)
+    # a mean would round the noise level
+    given = {"members": len(ensemble), "preservation/sigma": reference.sigma}
+    return numbers | pair_table(fields) | given
 
 
 @torch.no_grad()
 def random_skew_similarity(
-    score: Score,
-    snapshots: Snapshots,
-    integrator: Integrator,
-    sigma: float,
-    protocol: Protocol,
-    draws: int = 10,
-    **arguments: Any,
-) -> dict[str, float]:
+    score: Score, reference: Reference, integrator: Integrator, draws: int = 10, **arguments: Any
+) -> Numbers:
     """Similarity of random skew maps of the score, of images also their displacements.
 
-    Mean and, as ``..._std``, spread over ``draws`` seeds, of the published displacement over
-    ``PUBLISHED``. ``arguments`` are those of their kernels.
+    It is what similarity to the truth reads without any knowledge of the dynamics. Mean and, as
+    ``..._std``, spread over ``draws`` seeds, of the published displacement over
+    ``PUBLISHED_DRAWS``. ``arguments`` are those of the maps.
     """
-    images = len(snapshots.shape) > 1
-    states = noised(snapshots.train[:SCALED_ON], sigma, protocol.seed, Draws.NORMALISATION)
-    found: list[dict[str, float]] = []
-    for seed in range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + draws):
-        field = build_field("random_skew", snapshots.shape, score, sigma, seed, **arguments)
+    snapshots, sigma, seed = reference.snapshots, reference.sigma, reference.protocol.seed
+    states = noised(snapshots.train[:SCALING_STATES], sigma, seed, Draws.NORMALISATION)
+    table: list[Numbers] = []
+    for k in range(1000 * (seed + 1), 1000 * (seed + 1) + draws):
+        field = build_field("random_skew", snapshots.shape, score, sigma, k, **arguments)
         field = field.to(states.device)
-        numbers = (image_similarity if images else similarity)(field, snapshots, sigma, protocol)
-        if images:
-            field.normalise_(states.split(32))
-            parts = (field, score, snapshots, integrator, sigma, protocol)
-            numbers |= displacement(*parts, published=len(found) < PUBLISHED)
-        found.append(numbers)
-    return mean_and_spread(found)
+        if not reference.images:
+            table.append(similarity(field, reference))
+            continue
+        numbers = image_similarity(field, reference)
+        field.normalise_(states.split(32))
+        published = len(table) < PUBLISHED_DRAWS
+        table.append(numbers | displacement(field, score, reference, integrator, published))
+    return mean_and_spread(table)

@@ -13,20 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.data import Snapshots
-from eqflow.evaluation.protocol import Protocol
-from eqflow.evaluation.similarity import true_velocities
-from eqflow.evaluation.states import held_out
+from eqflow.evaluation.reference import Reference
 from eqflow.fields import Ensemble, build_field
 from eqflow.metrics import unit_fields
 from eqflow.score import Score
 
-DRAWS = 100
-"""Random fields of a kind, at most as many as the ensemble has members."""
+MOST_DRAWS = 100
+"""Random fields of a kind at most, and no more than the ensemble has members."""
 
 
-NEIGHBOURS = 15
-"""Fields that UMAP takes for the surroundings of one."""
+UMAP_NEIGHBOURS = 15
+"""Nearest fields that UMAP takes for the surroundings of a field."""
 
 
 Kinds = dict[str, Float[Tensor, "fields coordinates"]]
@@ -35,42 +32,34 @@ Kinds = dict[str, Float[Tensor, "fields coordinates"]]
 
 @torch.no_grad()
 def kinds(
-    ensemble: Ensemble,
-    family: str,
-    score: Score,
-    snapshots: Snapshots,
-    sigma: float,
-    protocol: Protocol,
-    **random: Any,
+    ensemble: Ensemble, family: str, score: Score, reference: Reference, **random: Any
 ) -> Kinds:
-    """The ensemble's members, random skew maps of the score, random networks, score and truth.
+    """Fields of several kinds: an ensemble's members, random skew maps, random networks, the truth.
 
-    ``random`` are arguments of the random networks, which are to be those of the members.
-
-    Where the field lives on the snapshots themselves, there is no score to compare with.
+    ``random`` are the arguments of the random networks, which are to be those of the members. Where
+    the members live on the snapshots themselves there is no score to compare with.
     """
-    x = held_out(snapshots, sigma, protocol)[0]
-    count = min(DRAWS, len(ensemble))
-    seeds = range(1000 * (protocol.seed + 1), 1000 * (protocol.seed + 1) + count)
-    drawn = {"skew": seeds, "random": seeds, "score": seeds[:1]} if sigma else {"random": seeds}
-    found = {family: ensemble.at_common_states(x)}
-    for kind, some in drawn.items():
+    x, seed = reference.initial, 1000 * (reference.protocol.seed + 1)
+    seeds = range(seed, seed + min(MOST_DRAWS, len(ensemble)))
+    draws = {"skew": seeds, "random": seeds, "score": seeds[:1]}
+    velocities = {family: ensemble.at_common_states(x)}
+    for kind, kind_seeds in (draws if reference.sigma else {"random": seeds}).items():
         arguments = random if kind == "random" else {}
         fields = [
-            build_field(kind, snapshots.shape, score, sigma, seed, **arguments).to(x.device)
-            for seed in some
+            build_field(kind, ensemble.shape, score, reference.sigma, k, **arguments).to(x.device)
+            for k in kind_seeds
         ]
-        found[kind] = torch.stack([field(x) for field in fields])
-    if snapshots.velocity is not None:
-        found["truth"] = true_velocities(snapshots, sigma, protocol)[0][None]
-    return {kind: unit_fields(v) for kind, v in found.items()}
+        velocities[kind] = torch.stack([field(x) for field in fields])
+    if reference.snapshots.velocity is not None:
+        velocities["truth"] = reference.true_velocities[0][None]
+    return {kind: unit_fields(v) for kind, v in velocities.items()}
 
 
-def pair_table(found: Kinds) -> dict[str, float]:
+def pair_table(fields: Kinds) -> dict[str, float]:
     """``pairs/<kind>/<kind>``: mean ``|cos|`` of pairs of two fields, and ``..._std``."""
     table = {}
-    for a, b in combinations_with_replacement(found, 2):
-        cosines = (found[a] @ found[b].T).abs()
+    for a, b in combinations_with_replacement(fields, 2):
+        cosines = (fields[a] @ fields[b].T).abs()
         if a == b:
             cosines = cosines[torch.ones_like(cosines).triu(1).bool()]
         if cosines.numel():
@@ -84,13 +73,13 @@ def embedding(cosines: Float[Tensor, "n n"]) -> tuple[Float[Tensor, "n 2"], str]
 
     By UMAP (McInnes, Healy & Melville 2018) where it is installed and has neighbours enough.
     """
-    if len(cosines) <= NEIGHBOURS or not find_spec("umap"):
+    if len(cosines) <= UMAP_NEIGHBOURS or not find_spec("umap"):
         return classical_scaling(cosines), "classical scaling"
     threads = torch.get_num_threads()
     from umap import UMAP
 
     with catch_warnings(action="ignore"):  # that what a seed needs is what it takes
-        method = UMAP(NEIGHBOURS, metric="precomputed", random_state=0)
+        method = UMAP(UMAP_NEIGHBOURS, metric="precomputed", random_state=0)
         places = method.fit_transform(_squares(cosines).sqrt().cpu().numpy())
     torch.set_num_threads(threads)  # of OpenMP, which numba sets for the whole process
     return torch.from_numpy(places), "UMAP"

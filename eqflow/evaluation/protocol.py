@@ -1,4 +1,4 @@
-"""The protocol of an evaluation: horizons, numbers of states and of draws."""
+"""The protocol of an evaluation: horizons, numbers of states and of random draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ HEADLINE = 10.0
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is measured, and with how many states.
+    """What is measured, and with how many states; times are in transit times.
 
-    ``horizons`` in transit times; ``starts`` simulated states, compared with as many others;
-    ``splits`` random splits for the resampling floor; ``transport`` adds sliced Wasserstein-2 and
-    Sinkhorn at the headline horizon, the latter with 256 states and 50 splits; displacements are
-    taken over ``displaced`` images, 0 for none: they are most of the cost of an evaluation;
-    Lyapunov exponents over ``chaos`` trajectories, 0 for none.
+    ``starts`` states are simulated to the ``horizons`` and compared with as many others. The
+    resampling floor is taken over ``splits`` random splits; ``transport`` adds sliced Wasserstein-2
+    and the Sinkhorn divergence at the headline horizon, the latter with 256 states and 50 splits.
+    Displacements are taken over ``displaced`` images, 0 for none: they are most of the cost of an
+    evaluation. Lyapunov exponents are taken over ``chaos`` trajectories, 0 for none, for
+    ``chaos_duration`` after ``chaos_transient``, in which states and tangents settle. Raises
+    ``InputError`` for numbers out of range.
     """
 
     horizons: Sequence[float | int] = (1, 2, 5, 10, 20, 50, 100)
@@ -27,6 +29,8 @@ class Protocol:
     transport: bool = True
     displaced: int = 16
     chaos: int = 16
+    chaos_transient: float = 20.0
+    chaos_duration: float = 100.0
     seed: int = 0
 
     def __post_init__(self) -> None:

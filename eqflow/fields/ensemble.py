@@ -1,4 +1,4 @@
-"""Many fields of one form, evaluated and trained at once."""
+"""Ensembles: several fields of one architecture, evaluated and trained together."""
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -32,6 +32,7 @@ class Ensemble(VelocityField):
 
     def __init__(self, members: Sequence[VelocityField]) -> None:
         super().__init__(members[0].shape)
+        self.sigma, self.members = members[0].sigma, len(members)
         self._form = [deepcopy(members[0]).to("meta")]  # in a list: it holds no numbers of its own
         parameters, buffers = stack_module_state(list(members))
         self.names = [*parameters, *buffers]
@@ -43,7 +44,7 @@ class Ensemble(VelocityField):
         self.register_buffer("medoid", torch.zeros((), dtype=torch.long))
 
     def __len__(self) -> int:
-        return len(self.numbers["scale"])
+        return self.members
 
     @property
     def numbers(self) -> dict[str, Float[Tensor, "members *size"]]:

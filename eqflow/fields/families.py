@@ -1,6 +1,7 @@
-"""The fixed registry of field families: a name, in a config or a saved file, and its builder."""
+"""The families of velocity fields in one table: how each is built, what it needs, how it looks."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,30 @@ from eqflow.fields.network import IsotropicNetwork, Network
 from eqflow.fields.stream import Stream
 from eqflow.runtime import Draws, hashed
 from eqflow.score import Score
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named family of velocity fields (method section 4).
+
+    ``build(shape, score, sigma, seed, **arguments)`` makes a field; ``label``, ``colour`` and
+    ``marker`` stand for it in tables and figures. A field with ``needs_score`` is a function of the
+    score; the parameters of a ``trained`` one are learned; one of a ``closed_form`` family is
+    fitted to the snapshots themselves and lives there. ``random_of`` names the family of which a
+    null is a random draw, and ``similarity_draws`` how many draws of it are measured, by their mean
+    similarity to the truth, instead of one.
+    """
+
+    name: str
+    build: Callable[..., VelocityField]
+    label: str = ""
+    colour: str = "#444444"
+    marker: str = "*"
+    needs_score: bool = False
+    trained: bool = False
+    closed_form: bool = False
+    random_of: str = ""
+    similarity_draws: int = 0
 
 
 def _network(
@@ -105,41 +130,80 @@ def _skew(
     return _linear(shape, given_kernel(kernel, shape[0], wanted, symmetric), score, sigma)
 
 
-FAMILIES: dict[str, Callable[..., VelocityField]] = {
-    "network": _network,
-    "skew": _skew,
-    "stream": _stream,
-    "library": lambda shape, score, sigma, seed, **arguments: Library(shape, **arguments),
-    "random": _network,
-    "random_skew": _drawn(skew_kernel),
-    "random_linear": _drawn(random_kernel),
-    "score": lambda shape, score, sigma, seed: _linear(
-        shape, torch.eye(shape[0])[:, :, None, None], score, sigma
+def _library(
+    shape: tuple[int, ...], score: Score, sigma: float, seed: int, **terms: Any
+) -> Library:
+    return Library(shape, **terms)
+
+
+def _score(shape: tuple[int, ...], score: Score, sigma: float, seed: int) -> LinearInScore:
+    return _linear(shape, torch.eye(shape[0])[:, :, None, None], score, sigma)
+
+
+def _minus_x(shape: tuple[int, ...], score: Score, sigma: float, seed: int) -> MinusX:
+    return MinusX(shape)
+
+
+# colours after the palette of Okabe and Ito, which the colour-blind tell apart
+_FAMILIES = (
+    Family("network", _network, "network", "#0072B2", "o", trained=True),
+    Family("skew", _skew, "skew (no training)", "#D55E00", "s", needs_score=True),
+    Family("stream", _stream, "stream (exact)", "#009E73", "D", needs_score=True, trained=True),
+    Family("library", _library, "library (equations)", "#CC79A7", "^", closed_form=True),
+    Family("random", _network, "random network", "#E69F00", "v", random_of="network"),
+    Family(
+        "random_skew",
+        _drawn(skew_kernel),
+        "random skew maps",
+        "#8C510A",
+        "<",
+        needs_score=True,
+        random_of="skew",
+        similarity_draws=10,
     ),
-    "minus_x": lambda shape, score, sigma, seed: MinusX(shape),
-}
-"""Family name -> ``build(shape, score, sigma, seed, **arguments)`` (method section 4)."""
+    Family(
+        "random_linear",
+        _drawn(random_kernel),
+        "random linear map",
+        "#56B4E9",
+        ">",
+        needs_score=True,
+        random_of="skew",
+    ),
+    Family("score", _score, "score", "#7F7F7F", "X", needs_score=True),
+    Family("minus_x", _minus_x, "\N{MINUS SIGN}x", "#A69B00", "p"),
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
+"""Name, in a configuration or a saved file, -> family. A new one is added to this dictionary."""
 
 
-SCORED = frozenset({"skew", "stream", "random_skew", "random_linear", "score"})
-"""Families made of the score: they live on the smoothed law only."""
+def family_of(name: str) -> Family:
+    """The family of that name; raises ``InputError`` for an unknown one."""
+    if name not in FAMILIES:
+        raise InputError(f"flow.family={name} is unknown; expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
 
 
-LEARNED = frozenset({"network", "stream"})
-"""Families whose parameters are trained; the others only get their scale from the data."""
+def noise_level(family: str, sigma: float, condition: str = "strong") -> float:
+    """Noise level that a field of a family lives at, in standard deviations.
 
-
-ALIKE = {"random": "network", "random_skew": "skew", "random_linear": "skew"}
-"""Null -> the family it is a random field of: beside one, it is made of the same size."""
+    Zero for a field that is made for the snapshots themselves, by the weak form of the condition or
+    in closed form; ``sigma`` for all others (method section 2).
+    """
+    return 0.0 if condition == "weak" or family_of(family).closed_form else sigma
 
 
 def build_field(
-    family: str, shape: tuple[int, ...], score: Score, sigma: float, seed: int = 0, **arguments
+    family: str, shape: tuple[int, ...], score: Score, sigma: float, seed: int = 0, **arguments: Any
 ) -> VelocityField:
-    """A field of a named family, drawn by ``seed``; raises ``InputError`` for an unknown name."""
-    if family not in FAMILIES:
-        raise InputError(f"flow.family={family} is unknown; expected one of {', '.join(FAMILIES)}")
-    return FAMILIES[family](shape, score, sigma, seed, **arguments)
+    """A field of a named family that lives at noise level ``sigma``, its weights drawn by ``seed``.
+
+    Raises ``InputError`` for an unknown name and for arguments that the family refuses.
+    """
+    field = family_of(family).build(shape, score, sigma, seed, **arguments)
+    field.sigma = noise_level(family, sigma)
+    return field
 
 
 def build_ensemble(

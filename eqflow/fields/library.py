@@ -1,7 +1,7 @@
 """Fields that are sums of named terms: the family whose law can be written down."""
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from math import comb
 from typing import Any
 
@@ -28,13 +28,15 @@ MAX_DEGREE, MAX_REACTION = 4, 3
 
 
 class Library(VelocityField):
-    """``dx_j/dt = sum_a coefficients[a, j] theta_a(x)`` with terms of raw states.
+    """Library field ``dx_j/dt = sum_a coefficients[a, j] theta_a(x)`` of raw states ``x``.
 
-    Of images, terms are reactions at each place and the local ``operators`` of the channels, times
-    monomials up to degree ``coupling``, on a grid of the given ``spacing``. Takes and gives
-    standardised states, in float64 inside; ``coefficients`` (terms, channels) are in
-    raw units per transit time and zero until fitted. With ``degree="auto"`` the terms are those of
-    the highest degree that may be tried. Raises ``InputError`` for terms that cannot be built.
+    The terms ``theta_a`` of vectors are monomials up to ``degree`` and those of further ``kinds``
+    (:data:`TERM_KINDS`), among them ``harmonics`` and ``expressions``. Of images they are reactions
+    at each place and the local ``operators`` of the channels, times monomials up to degree
+    ``coupling``, on a grid of the given ``spacing``. Takes and gives standardised states, in
+    float64 inside; ``coefficients`` (terms, channels) are in raw units per transit time and zero
+    until fitted. With ``degree="auto"`` the terms are those of the highest degree that may be
+    tried. Raises ``InputError`` for terms that cannot be built.
     """
 
     coefficients: Tensor
@@ -50,22 +52,25 @@ class Library(VelocityField):
         operators: list[str] | tuple[str, ...] = ("lap", "bilap"),
         coupling: int = 0,
         spacing: float = 1.0,
+        **kinds: Any,
     ) -> None:
         super().__init__(shape)
         highest = MAX_DEGREE if len(shape) == 1 else MAX_REACTION
         self.degrees = _degrees(degree, self.channels, cross, highest)
+        kinds = {"harmonics": harmonics, "expressions": [*expressions], **kinds}
         if len(shape) == 1:
-            build = partial(library_terms, self.channels, harmonics=harmonics)
-            further: dict[str, Any] = {"expressions": expressions}
-        elif harmonics or expressions:
+            build: Callable[..., Terms] = library_terms
+            chosen: dict[str, Any] = kinds
+        elif any(kinds.values()):
+            asked = ", ".join(f"{name}={value}" for name, value in kinds.items())
             raise InputError(
-                f"flow.field: harmonics={harmonics}, expressions={[*expressions]} found with "
-                "images; expected flow.field.operators and flow.field.degree to choose their terms"
+                f"flow.field: {asked} found with images; expected flow.field.operators and "
+                "flow.field.degree to choose their terms"
             )
         else:
-            build = partial(image_terms, self.channels, spacing=spacing)
-            further = {"operators": operators, "coupling": coupling}
-        self.libraries = [build(k, cross=cross, **further) for k in self.degrees]
+            build = image_terms
+            chosen = {"operators": operators, "coupling": coupling, "spacing": spacing}
+        self.libraries = [build(self.channels, k, cross, **chosen) for k in self.degrees]
         self._used: tuple[int, int] | None = None
         self.register_buffer("coefficients", torch.zeros(len(self.terms), self.channels).double())
         units = channelwise(shape)
@@ -129,18 +134,25 @@ def _degrees(degree: int | str, dim: int, cross: bool, highest: int) -> list[int
     return [k for k, size in enumerate(sizes, start=1) if k == 1 or dim * size <= MAX_UNKNOWNS]
 
 
-def library_terms(
-    dim: int,
-    degree: int = 2,
-    cross: bool = True,
-    harmonics: int = 0,
-    expressions: Sequence[str] = (),
-) -> Terms:
-    """Of vectors: a polynomial, and what is asked beside it."""
+TERM_KINDS: dict[str, Callable[[int, Any], Terms]] = {
+    "harmonics": Trigonometric,
+    "expressions": Expressions,
+}
+"""Kinds of terms of vectors beside monomials: option of a library -> ``build(dim, value)``."""
+
+
+def library_terms(dim: int, degree: int = 2, cross: bool = True, **kinds: Any) -> Terms:
+    """The terms of a library of vectors: monomials, and those of the ``kinds`` that are asked for.
+
+    Raises ``InputError`` for an unknown kind.
+    """
     terms: Terms = Polynomial(dim, degree, cross)
-    if harmonics:
-        terms = terms + Trigonometric(dim, harmonics)
-    return terms + Expressions(dim, expressions) if expressions else terms
+    for kind, value in kinds.items():
+        if kind not in TERM_KINDS:
+            expected = ", ".join(TERM_KINDS)
+            raise InputError(f"flow.field.{kind} is unknown; expected one of {expected}")
+        terms = terms + TERM_KINDS[kind](dim, value) if value else terms
+    return terms
 
 
 def image_terms(
@@ -151,6 +163,6 @@ def image_terms(
     coupling: int = 0,
     spacing: float = 1.0,
 ) -> Terms:
-    """Of images: reactions at each place, and local operators."""
+    """The terms of a library of images: reactions at each place, and local operators."""
     reactions = Polynomial(channels, degree, cross)
     return reactions + Operators(channels, operators, coupling, spacing) if operators else reactions

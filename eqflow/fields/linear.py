@@ -134,6 +134,10 @@ class KernelMap(LinearInScore):
         return (self.scale * norm / self.sigma**2).item()
 
     @property
+    def random_arguments(self) -> dict[str, int]:
+        return {"radius": self.radius}
+
+    @property
     def longest_step(self) -> float:
         """Time step beyond which an integrator loses the fastest mode."""
         return TURN / self.fastest if self.fastest else inf

@@ -9,11 +9,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqflow.evaluation import field_growth, step, true_growth
+from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_growth
 from eqflow.metrics import Growth, autocorrelation, return_map
-from eqflow.report.entry import Entry, Numbers
+from eqflow.report.display import Display
 from eqflow.report.portraits import coordinates
-from eqflow.report.scene import Scene
 from eqflow.report.style import TRUTH, number, percent, sheet
 
 LARGEST = "chaos/lyapunov_max"
@@ -39,7 +38,7 @@ EACH = 0.05
 """Transit times between two states of them."""
 
 
-def table(run: Sequence[Entry]) -> tuple[list[str], list[list[str]]] | None:
+def table(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] | None:
     """Headings and rows: one row per field, the true system last."""
     rows = [_row(e.name, e.numbers) for e in run if "chaos/escaped" in e.numbers]
     if not rows:
@@ -85,12 +84,12 @@ class Curve(NamedTuple):
     style: dict[str, Any]
 
 
-def figure(run: Sequence[Entry], scene: Scene) -> Figure | None:
+def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
     """Running exponents, return map and autocorrelation of the own field, laws and the truth."""
-    curves = _curves(run, scene)
+    curves = _curves(run, display)
     if not curves:
         return None
-    drawn, axis = sheet(8.6, 6.4), coordinates(run[0].velocity.dim)[-1]
+    drawn, axis = sheet(8.6, 6.4), coordinates(run[0].field.dim)[-1]
     axes = [drawn.add_subplot(2, 2, place) for place in range(1, 5)]
     _largest(axes[0], curves)
     _spectrum(axes[1], curves)
@@ -101,17 +100,17 @@ def figure(run: Sequence[Entry], scene: Scene) -> Figure | None:
     return drawn
 
 
-def _curves(run: Sequence[Entry], scene: Scene) -> list[Curve]:
+def _curves(run: Sequence[ComparedField], display: Display) -> list[Curve]:
     """Of what was measured: growth is remembered, not measured again."""
-    dt, times, curves = step(scene.integrator), torch.arange(0, SPAN, EACH), []
-    for entry in (e for e in run if (e.own or e.findings) and LARGEST in e.numbers):
-        found = field_growth(scene.snapshots, entry.velocity, entry.sigma, scene.measured, dt)
-        series = scene.path(entry, times, RUNS)[..., :3][..., -1]
-        style = {"color": entry.look["color"], "linewidth": 2.0 if entry.own else 1.4}
-        curves.append(Curve(entry.name, found, series, style))
+    dt, times, curves = step(display.integrator), torch.arange(0, SPAN, EACH), []
+    for compared in (e for e in run if (e.own or e.findings) and LARGEST in e.numbers):
+        found = field_growth(compared.field, compared.reference, dt)
+        series = display.path(compared, times, RUNS)[..., :3][..., -1]
+        style = {"color": compared.look["color"], "linewidth": 2.0 if compared.own else 1.4}
+        curves.append(Curve(compared.name, found, series, style))
     if not curves:
         return []
-    truth, path = true_growth(scene.snapshots, dt), scene.true_path(times, RUNS)
+    truth, path = true_growth(run[0].reference, dt), display.true_path(times, RUNS)
     if truth and path is not None:
         dark = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
         curves.append(Curve("true system", truth, path[..., :3][..., -1], dark))

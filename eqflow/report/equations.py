@@ -7,21 +7,21 @@ from typing import cast
 import torch
 
 from eqflow.discovery import ACCEPTANCE_LEVEL, Coefficient, Equations, Findings
+from eqflow.evaluation import ComparedField
 from eqflow.fields import Library
-from eqflow.report.entry import Entry
 from eqflow.report.style import chance, number, percent
 
 
 class Law:
     """What a page says of an entry that has findings."""
 
-    def __init__(self, entry: Entry, findings: Findings) -> None:
+    def __init__(self, entry: ComparedField, findings: Findings) -> None:
         self.entry, self.findings = entry, findings
 
     @cached_property
     def equations(self) -> Equations:
         """In raw units, with 95 % intervals, in the unit of time people write them in."""
-        field, found = cast(Library, self.entry.velocity), self.findings
+        field, found = cast(Library, self.entry.field), self.findings
         bounds = torch.tensor(found.low).double(), torch.tensor(found.high).double()
         names, xi = field.variables, field.coefficients.detach().cpu()
         return Equations(field.terms, xi, names, bounds, found.note).readable()
@@ -106,6 +106,6 @@ class Law:
         return headings, [(term, [found.get((term, h)) for h in headings]) for term in terms]
 
 
-def laws(run: Sequence[Entry]) -> list[Law]:
+def laws(run: Sequence[ComparedField]) -> list[Law]:
     """The laws of a run, its own or beside it."""
     return [Law(entry, entry.findings) for entry in run if entry.findings]

@@ -21,7 +21,7 @@ CHANNEL = -1
 """Which channel is shown."""
 
 
-COLOURS = colormaps["viridis"]
+COLOUR_MAP = colormaps["viridis"]
 """From low to high values."""
 
 
@@ -52,7 +52,7 @@ def strips(rows: Sequence[Strip], times: Sequence[float], norm: Normalize) -> Fi
     for row, panels in zip(rows, axes, strict=True):
         panels[0].set_ylabel(row.title)
         for axis, frame, time in zip(panels, row.frames, times, strict=True):
-            shown = axis.imshow(_finite(frame[CHANNEL]), norm=norm, cmap=COLOURS)
+            shown = axis.imshow(_finite(frame[CHANNEL]), norm=norm, cmap=COLOUR_MAP)
             axis.set(xticks=[], yticks=[], title=f"after {time:g}" if row is rows[0] else "")
             axis.grid(visible=False)
     figure.colorbar(
@@ -91,7 +91,7 @@ def _pixels(
 ) -> UInt8[Array, "times tall wide 3"]:
     """Coloured, enlarged by whole numbers, with a margin, on even sides."""
     zoom = max(1, -(-SIDE // min(frames.shape[-2:])))
-    colours = COLOURS(norm(_finite(frames[:, CHANNEL])), bytes=True)[..., :3]
+    colours = COLOUR_MAP(norm(_finite(frames[:, CHANNEL])), bytes=True)[..., :3]
     large = colours.repeat(zoom, axis=1).repeat(zoom, axis=2)
     tall, wide = (4 + n + n % 2 for n in large.shape[1:3])
     pad = [(2, tall - large.shape[1] - 2), (2, wide - large.shape[2] - 2)]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eqflow.discovery import ACCEPTANCE_LEVEL
-from eqflow.report.entry import Numbers
+from eqflow.evaluation import Numbers
 from eqflow.report.equations import Law
 from eqflow.report.style import BAND, TRUTH, chance, logarithmic, number, sheet
 

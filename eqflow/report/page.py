@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,65 +10,56 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from eqflow.data import Snapshots
-from eqflow.discovery import Findings
-from eqflow.fields import VelocityField
-from eqflow.model import FlowModel
+from eqflow.evaluation import ComparedField
 from eqflow.report import chaos
 from eqflow.report.curves import History
-from eqflow.report.entry import Numbers, entries
+from eqflow.report.display import Display
 from eqflow.report.equations import laws
-from eqflow.report.gallery import draw, films
+from eqflow.report.gallery import FURTHER_FIGURES, draw, films
 from eqflow.report.html import write_page
-from eqflow.report.scene import Scene
 from eqflow.report.style import STYLE, number
-from eqflow.report.verdict import NOISE, crossed, levels, table, verdict
+from eqflow.report.verdict import SAMPLING_NOISE, crossed, levels, table, verdict
 from eqflow.runtime import replacing
-from eqflow.simulate import Integrator
 
 
 @torch.no_grad()
 def write_report(
     folder: Path,
     config: Mapping[str, Any],
-    metrics: Numbers,
+    run: Sequence[ComparedField],
     history: History,
-    model: FlowModel,
-    fields: Mapping[str, VelocityField],
-    snapshots: Snapshots,
-    integrator: Integrator,
-    findings: Mapping[str, Findings] | None = None,
+    display: Display,
+    seconds: Mapping[str, float],
 ) -> list[Path]:
     """Write ``figures/*`` and ``report.html`` into ``folder``; returns the paths of the figures.
 
-    ``config`` is the resolved one, ``metrics`` those of ``metrics.json``, ``fields`` the evaluated
-    fields and ``findings`` those of libraries by the prefix of their measures, "" the run's own.
-    What was not measured is left out.
+    ``config`` is the resolved one, ``run`` the compared fields with their numbers, the run's own
+    first, ``history`` the curves of training and ``seconds`` what each stage took. What was not
+    measured is left out.
     """
-    run = entries(config, metrics, fields, findings or {})
     with rc_context(STYLE):
-        scene = Scene(config, model, snapshots, integrator)
-        figures = draw(run, history, scene)
+        figures = draw(run, history, display)
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
-    moving = films(run, scene, folder / "figures")
-    headings, rows = table(run, model.field.dim)
-    times = {n.removeprefix("time/"): v for n, v in metrics.items() if n.startswith("time/")}
+    moving = films(run, display, folder / "figures")
+    headings, rows = table(run, run[0].field.dim)
     write_page(
         folder / "report.html",
         "page.html.j2",
         run=run,
         config=config,
-        snapshots=snapshots,
+        integrator=display.integrator,
+        snapshots=display.snapshots,
         levels=list(levels(run)),
         laws=laws(run),
         verdict=verdict(run),
-        noise=NOISE,
+        noise=SAMPLING_NOISE,
         headings=headings,
         rows=rows,
-        seconds=", ".join(f"{n.removesuffix('_s')} {number(v)}" for n, v in times.items()),
+        seconds=", ".join(f"{stage} {number(value)}" for stage, value in seconds.items()),
         chaos=chaos.table(run),
         crossed=crossed(run),
         pictures={name: _embedded(path) for name, path in paths.items()},
+        further={name: draw_figure.__doc__ for name, draw_figure in FURTHER_FIGURES.items()},
         films={name: _embedded(path) for name, path in moving.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )

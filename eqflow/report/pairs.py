@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import Kinds, embedding
-from eqflow.report.style import COLOURS, MARKERS, NAMES, OTHER, TRUTH, sheet
+from eqflow.fields import FAMILIES
+from eqflow.report.style import TRUTH, sheet
 
 SHADES = "Blues"
 
@@ -23,7 +24,8 @@ def pairs(found: Kinds, numbers: Mapping[str, float]) -> Figure:
 
 
 def _named(kind: str) -> str:
-    return {"truth": "true system", "skew": "random skew maps"}.get(kind, NAMES.get(kind, kind))
+    given = {"truth": "true system", "skew": "random skew maps"}
+    return given.get(kind) or FAMILIES[kind].label
 
 
 def _table(axes: Axes, names: list[str], numbers: Mapping[str, float]) -> None:
@@ -60,7 +62,7 @@ def _plane(axes: Axes, found: Kinds) -> None:
     places, method = embedding(rows @ rows.T)
     for kind, at in zip(found, places.split([len(v) for v in found.values()]), strict=True):
         x, y = at.T.cpu().numpy()
-        size, marker = 60 if len(at) == 1 else 14, MARKERS.get(kind, "*")
+        size, marker = 60 if len(at) == 1 else 14, "*" if kind == "truth" else FAMILIES[kind].marker
         axes.scatter(x, y, size, marker=marker, color=_colour(kind), alpha=0.8, label=_named(kind))
     axes.set(title=f"alike fields lie close ({method})", xticks=[], yticks=[])
     axes.set_aspect("equal", "datalim")
@@ -68,4 +70,4 @@ def _plane(axes: Axes, found: Kinds) -> None:
 
 
 def _colour(kind: str) -> str:
-    return TRUTH if kind == "truth" else COLOURS.get(kind, OTHER)
+    return TRUTH if kind == "truth" else FAMILIES[kind].colour

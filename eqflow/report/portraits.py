@@ -13,7 +13,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqflow.report.entry import Entry
+from eqflow.evaluation import ComparedField
 from eqflow.report.style import DATA, number, percent, sheet
 
 ORBIT, RUNS = 30.0, 3
@@ -39,22 +39,22 @@ def coordinates(dim: int) -> list[str]:
 
 
 def streamlines(
-    run: Sequence[Entry],
-    velocity: Callable[[Entry, Float[Array, "n 2"]], Float[Array, "n 2"]],
+    run: Sequence[ComparedField],
+    velocity: Callable[[ComparedField, Float[Array, "n 2"]], Float[Array, "n 2"]],
     states: Callable[[float], Float[Array, "n 2"]],
 ) -> Figure:
     """Streamlines of fields in the plane over the states they must keep, on the same limits.
 
-    ``velocity(entry, x)`` is that of an entry, ``states(sigma)`` those at a noise level; raw units.
+    ``velocity(compared, x)`` is that of a field, ``states(sigma)`` raw states at a noise level.
     """
     columns, limits = 3, frame(states(run[0].sigma))
     rows = -(-len(run) // columns)
     figure = sheet(9.6, 3.5 * rows)
-    for place, entry in enumerate(run, start=1):
+    for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
-        points(axes, states(entry.sigma))
-        flow_lines(axes, partial(velocity, entry), limits, entry.look["color"])
-        axes.set_title(f"{entry.name}\nMMD² / floor95 = {number(entry.ratio)}")
+        points(axes, states(compared.sigma))
+        flow_lines(axes, partial(velocity, compared), limits, compared.look["color"])
+        axes.set_title(f"{compared.name}\nMMD² / floor95 = {number(compared.ratio)}")
     return figure
 
 
@@ -117,11 +117,14 @@ def orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
 
 
 def distributions(
-    before: Float[Array, "n dim"], after: Float[Array, "m dim"], entry: Entry, horizon: float
+    before: Float[Array, "n dim"],
+    after: Float[Array, "m dim"],
+    compared: ComparedField,
+    horizon: float,
 ) -> Figure:
     """Held-out states, those simulated for ``horizon`` transit times, and the marginals of both."""
     limits, names = frame(before), coordinates(before.shape[1])
-    figure, colour = sheet(7.6, 5.6), entry.look["color"]
+    figure, colour = sheet(7.6, 5.6), compared.look["color"]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
     ends = [0, len(names) - 1]
@@ -130,8 +133,8 @@ def distributions(
         points(axes[place], before[:, ends])
     axes["after"].scatter(*after[:, ends].T, s=8, color=colour, alpha=0.7, linewidths=0)
     axes["before"].set_title("held-out\n")
-    escaped = percent(entry.escaped(horizon))
-    axes["after"].set_title(f"{entry.name} after {horizon:g} transit times\nescaped: {escaped}")
+    escaped = percent(compared.escaped(horizon))
+    axes["after"].set_title(f"{compared.name} after {horizon:g} transit times\nescaped: {escaped}")
     for i, name in enumerate(names):
         axes[name].set(xlabel=name, xlim=limits[i], yticks=[])
         _marginals(axes[name], before[:, i], after[:, i], limits[i], colour)

@@ -1,4 +1,4 @@
-"""One name and one colour for a field in every picture and table, one way to write a number."""
+"""How figures look and how numbers are written, the same in every figure and table."""
 
 from collections.abc import Sequence
 from math import floor, log10
@@ -8,42 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-NAMES = {
-    "network": "network",
-    "members": "all members",
-    "skew": "skew (no training)",
-    "stream": "stream (exact)",
-    "library": "library (equations)",
-    "random": "random network",
-    "random_skew": "random skew maps",
-    "random_linear": "random linear map",
-    "score": "score",
-    "minus_x": "\N{MINUS SIGN}x",
-}
-"""What a reader calls a family; one that is not listed keeps its own name."""
-
-
-COLOURS = {
-    "network": "#0072B2",
-    "members": "#56A0D3",
-    "skew": "#D55E00",
-    "stream": "#009E73",
-    "library": "#CC79A7",
-    "random": "#E69F00",
-    "random_skew": "#8C510A",
-    "random_linear": "#56B4E9",
-    "score": "#7F7F7F",
-    "minus_x": "#A69B00",
-}
-"""Family -> colour, after the palette of Okabe and Ito, which the colour-blind tell apart."""
-
-
-MARKERS = dict(zip(COLOURS, "oPsD^v<>Xp", strict=True))
-"""Family -> marker: a second way to tell the lines apart."""
-
-
-TRUTH, DATA, OTHER = "#222222", "#9AA1AA", "#444444"
-"""Colours of the true system, of the snapshots and of a family that is not listed."""
+TRUTH, DATA = "#222222", "#9AA1AA"
+"""Colours of the true system and of the snapshots; families have colours of their own."""
 
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from eqflow.evaluation import ComparedField
 from eqflow.metrics import EXTENT, WIDTH, histogram, structure_factor
-from eqflow.report.entry import Entry
 from eqflow.report.style import BAND, DATA, sheet
 
 DRAWS = 200
@@ -18,7 +18,7 @@ DRAWS = 200
 def textures(
     held_out: Float[Tensor, "n channels height width"],
     after: Float[Tensor, "m channels height width"],
-    entry: Entry,
+    compared: ComparedField,
     time: float,
 ) -> Figure:
     """Held-out images and those simulated for ``time`` transit times, standardised units.
@@ -31,8 +31,10 @@ def textures(
     after = after[after.flatten(1).isfinite().all(1)]
     for c, (left, right) in enumerate(axes):
         one = slice(c, c + 1)
-        _structure(left, structure_factor(held_out[:, one]), structure_factor(after[:, one]), entry)
-        _values(right, histogram(held_out[:, one]), histogram(after[:, one]), entry)
+        _structure(
+            left, structure_factor(held_out[:, one]), structure_factor(after[:, one]), compared
+        )
+        _values(right, histogram(held_out[:, one]), histogram(after[:, one]), compared)
         left.set_ylabel(f"channel {c + 1}: power")
         right.set_ylabel("density of the pixels")
     axes[-1, 0].set_xlabel("waves per side")
@@ -44,16 +46,16 @@ def textures(
     return figure
 
 
-def _structure(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
+def _structure(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField) -> None:
     waves = np.arange(1.0, held.shape[2])
-    _band(axes, waves, held[:, 0, 1:], after[:, 0, 1:], entry)
+    _band(axes, waves, held[:, 0, 1:], after[:, 0, 1:], compared)
     mean = held[:, 0, 1:].mean(0)
     axes.set(xscale="log", yscale="log", ylim=(float(mean.max()) * 1e-6, float(mean.max()) * 3))
 
 
-def _values(axes: Axes, held: Tensor, after: Tensor, entry: Entry) -> None:
+def _values(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField) -> None:
     centres = np.arange(-EXTENT, EXTENT, WIDTH) + WIDTH / 2
-    _band(axes, centres, held[:, 0] / WIDTH, after[:, 0] / WIDTH, entry)
+    _band(axes, centres, held[:, 0] / WIDTH, after[:, 0] / WIDTH, compared)
     seen = centres[held[:, 0].mean(0).numpy() > 1e-4]
     axes.set(yscale="log", ylim=(1e-3, None), xlim=(seen[0] - 0.5, seen[-1] + 0.5))
 
@@ -63,7 +65,7 @@ def _band(
     x: Float[np.ndarray, " places"],
     held: Float[Tensor, "n places"],
     after: Float[Tensor, "m places"],
-    entry: Entry,
+    compared: ComparedField,
 ) -> None:
     """The mean of the simulated over that of the held-out ones and what resampling makes of it."""
     draw = torch.Generator().manual_seed(0)
@@ -72,4 +74,6 @@ def _band(
     axes.fill_between(x, low, high, color=BAND, label="resampled", zorder=0)
     axes.plot(x, held.mean(0), color=DATA, linewidth=2.5, label="held-out")
     if len(after):
-        axes.plot(x, after.mean(0), color=entry.look["color"], linewidth=1.2, label=entry.name)
+        axes.plot(
+            x, after.mean(0), color=compared.look["color"], linewidth=1.2, label=compared.name
+        )

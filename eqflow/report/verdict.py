@@ -2,26 +2,30 @@
 
 from collections.abc import Sequence
 
+from eqflow.evaluation import ComparedField, Numbers
+from eqflow.evaluation.comparison import (
+    MEAN_COSINE,
+    NOISE_LEVEL,
+    ODD_COSINE,
+    PUBLISHED_COSINE,
+    RATIO,
+    spread_of,
+)
 from eqflow.report.alignment import aligned, kept_textures
-from eqflow.report.entry import LEVEL, MEAN, ODD, PUBLISHED, RATIO, Entry, Numbers, spread_of
 from eqflow.report.equations import laws
 from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
 
-NOISE = 1.5
+SAMPLING_NOISE = 1.5
 """Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
 
 
-HORIZONS = (1.0, 10.0, 100.0)
+TABLE_HORIZONS = (1.0, 10.0, 100.0)
 """Transit times whose ratio the table shows."""
 
+CROSS_SIMILARITY, P_VALUE = "truth/cross/", "stationarity/p_value"
+"""Measures: similarity to one of several systems, which follows, and the stationarity test."""
 
-CROSS = "truth/cross/"
-
-
-P_VALUE = "stationarity/p_value"
-
-
-MEASURES = {
+COLUMNS = {
     "sliced W₂": "preservation/sw2",
     "Sinkhorn": "preservation/sinkhorn",
     "escaped": "preservation/escaped",
@@ -33,18 +37,17 @@ MEASURES = {
     "|cos| smoothed": "truth/cos_smoothed",
     "cos to known velocities": "velocities/cos",
     "speed by known velocities": "velocities/speed",
-    "signed cos": MEAN,
+    "signed cos": MEAN_COSINE,
     "signed cos, noise-free": "truth/clean/cos_mean",
-    "odd displacement": ODD,
-    "published displacement": PUBLISHED,
+    "odd displacement": ODD_COSINE,
+    "published displacement": PUBLISHED_COSINE,
     "structure / floor95": "fields/structure_ratio",
     "histogram / floor95": "fields/histogram_ratio",
 }
 """Columns of the table after the ratios: heading -> name of the measure."""
 
-
-FLOORS = {
-    LEVEL: LEVEL,
+FLOOR_MEASURES = {
+    NOISE_LEVEL: NOISE_LEVEL,
     "preservation/mmd2_rbf05": "preservation/mmd2_floor95",
     "preservation/mmd2_median": "preservation/mmd2_floor95",
     "preservation/sw2": "preservation/sw2_floor95",
@@ -53,13 +56,13 @@ FLOORS = {
 }
 
 
-def verdict(run: Sequence[Entry]) -> str:
+def verdict(run: Sequence[ComparedField]) -> str:
     """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
     sentences = [*(law.verdict for law in laws(run[:1])), aligned(run), _preserved(run)]
     return " ".join(filter(None, [*sentences, kept_textures(run)]))
 
 
-def _preserved(run: Sequence[Entry]) -> str:
+def _preserved(run: Sequence[ComparedField]) -> str:
     """One sentence: is the distribution preserved, and do the nulls do worse?"""
     own = run[0]
     if not own.ratios:
@@ -68,15 +71,15 @@ def _preserved(run: Sequence[Entry]) -> str:
     return f"The distribution is {kept}{_against_nulls(run)}."
 
 
-def _kept(own: Entry, horizon: float) -> str:
+def _kept(own: ComparedField, horizon: float) -> str:
     ratio, escaped = own.ratios[horizon], own.escaped(horizon)
     reading = f"MMD² at {number(ratio)} times its noise floor"
     gone = f", {percent(escaped)} of the states escaped" if escaped else ""
-    negation = "" if ratio <= NOISE else "not "
+    negation = "" if ratio <= SAMPLING_NOISE else "not "
     return f"{negation}preserved after {horizon:g} transit times ({reading}{gone})"
 
 
-def _against_nulls(run: Sequence[Entry]) -> str:
+def _against_nulls(run: Sequence[ComparedField]) -> str:
     horizon = run[0].headline
     rated = {e.ratios[horizon]: e.name for e in run if e.null and horizon in e.ratios}
     ends = dict.fromkeys((min(rated), max(rated))) if rated else {}
@@ -84,15 +87,15 @@ def _against_nulls(run: Sequence[Entry]) -> str:
     return f"; after {horizon:g} the nulls read {reading}" if rated else ""
 
 
-def levels(run: Sequence[Entry]) -> dict[float, Entry]:
+def levels(run: Sequence[ComparedField]) -> dict[float, ComparedField]:
     """The noise levels that the fields live at, each with the first field there."""
-    first: dict[float, Entry] = {}
-    for entry in run:
-        first.setdefault(entry.sigma, entry)
+    first: dict[float, ComparedField] = {}
+    for compared in run:
+        first.setdefault(compared.sigma, compared)
     return first
 
 
-def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
+def table(run: Sequence[ComparedField], dim: int) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of written numbers: one row per field, the noise floors last.
 
     Above three dimensions ``MMD^2`` is that of the median bandwidth. Columns without a number are
@@ -100,31 +103,33 @@ def table(run: Sequence[Entry], dim: int) -> tuple[list[str], list[list[str]]]:
     """
     columns = _columns(run, dim)
     rows = [[e.name, *(_cell(e.numbers, key) for key in columns.values())] for e in run]
-    for entry in levels(run).values():
-        floors = [_floor(entry.numbers, key) for key in columns.values()]
+    for compared in levels(run).values():
+        floors = [_floor(compared.numbers, key) for key in columns.values()]
         rows.append(["noise floor, 95\N{NO-BREAK SPACE}%", *floors])
     return ["field", *columns], rows
 
 
-def crossed(run: Sequence[Entry]) -> tuple[list[str], list[list[str]]] | None:
+def crossed(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] | None:
     """Headings and rows: |cos| of every field to the systems that the snapshots might be of."""
     names = list(dict.fromkeys(n for e in run for n in e.numbers if _is_cross(n)))
     if not names:
         return None
     rows = [[e.name, *(_cell(e.numbers, n) for n in names)] for e in run if names[0] in e.numbers]
-    return ["field", *(n.removeprefix(CROSS) for n in names)], rows
+    return ["field", *(n.removeprefix(CROSS_SIMILARITY) for n in names)], rows
 
 
 def _is_cross(name: str) -> bool:
-    return name.startswith(CROSS) and not name.endswith("_std")
+    return name.startswith(CROSS_SIMILARITY) and not name.endswith("_std")
 
 
-def _columns(run: Sequence[Entry], dim: int) -> dict[str, str]:
+def _columns(run: Sequence[ComparedField], dim: int) -> dict[str, str]:
     """Heading -> name of the measure."""
-    columns = {SIGMA: LEVEL} if len(levels(run)) > 1 else {}
-    columns |= {f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in HORIZONS}
+    columns = {SIGMA: NOISE_LEVEL} if len(levels(run)) > 1 else {}
+    columns |= {
+        f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in TABLE_HORIZONS
+    }
     columns["MMD²"] = "preservation/mmd2_rbf05" if dim <= 3 else "preservation/mmd2_median"
-    columns |= MEASURES
+    columns |= COLUMNS
     return {h: key for h, key in columns.items() if any(key in e.numbers for e in run)}
 
 
@@ -140,4 +145,4 @@ def _cell(numbers: Numbers, key: str) -> str:
 def _floor(numbers: Numbers, key: str) -> str:
     if key.startswith((RATIO, "fields/")):
         return "1"
-    return number(numbers.get(FLOORS.get(key, "")))
+    return number(numbers.get(FLOOR_MEASURES.get(key, "")))

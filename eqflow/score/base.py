@@ -19,10 +19,17 @@ class Score(nn.Module):
     States and score are in standardised units, ``(batch, *shape)``.
     """
 
+    any_canvas = True
+    """Whether the score of an image of another height and width is known too."""
+
     def forward(
         self, x: Float[Tensor, "batch *shape"], sigma: Sigma
     ) -> Float[Tensor, "batch *shape"]:
         raise NotImplementedError
+
+    def thinned(self, count: int) -> "Score":
+        """A cheaper score for figures: one that is made of snapshots uses the first ``count``."""
+        return self
 
     def check_level(self, sigma: float) -> None:
         """Raise ``InputError`` for a noise that this score is not made for."""

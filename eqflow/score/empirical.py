@@ -19,11 +19,15 @@ class EmpiricalScore(Score):
     """
 
     points: Tensor
+    any_canvas = False
 
     def __init__(self, points: Float[Tensor, "points *shape"], max_pairs: int = 10_000_000) -> None:
         super().__init__()
         self.max_pairs = max_pairs
         self.register_buffer("points", points.clone())
+
+    def thinned(self, count: int) -> "EmpiricalScore":
+        return EmpiricalScore(self.points[:count])
 
     def posterior_mean(
         self,

@@ -31,7 +31,20 @@ class Integrator:
     """Numerical method for ``dx/dt = v(x)``, or for an SDE with the velocity ``v``.
 
     Time has the unit of ``1 / v``: transit times for normalised fields of standardised states.
+
+    Attributes:
+        dt: Longest step of a method with fixed steps; None if its steps are adaptive.
+        eta: Strength of the restoring noise, in inverse transit times.
+        stochastic: Whether the method integrates an SDE, and needs a score and noise.
     """
+
+    dt: float | None = None
+    eta: float = 0.0
+    stochastic = False
+
+    def __str__(self) -> str:
+        """Name and step, as a report shows them."""
+        return type(self).__name__ + (f", dt {self.dt:g}" if self.dt else "")
 
     def __call__(
         self,
@@ -71,6 +84,8 @@ class FixedStep(Integrator):
 
     Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
     """
+
+    dt: float
 
     def __init__(self, dt: float = 0.05, eta: float = 0.0) -> None:
         if not dt > 0:

@@ -70,6 +70,9 @@ class Dopri5(Integrator):
                 )
         self.rtol, self.atol = rtol, atol
 
+    def __str__(self) -> str:
+        return f"{type(self).__name__}, rtol {self.rtol:g}"
+
     def __call__(
         self,
         velocity: Velocity,

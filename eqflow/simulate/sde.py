@@ -14,6 +14,8 @@ from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
 
 
 class _SDE(FixedStep):
+    stochastic = True
+
     def __init__(self, dt: float = 0.05, eta: float = 0.1) -> None:
         super().__init__(dt, eta)
 

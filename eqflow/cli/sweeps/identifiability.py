@@ -83,14 +83,14 @@ def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, lis
 
     Raises ``InputError`` where the law does.
     """
-    from eqflow.cli.parts import noise_level
+    from eqflow.cli.parts import field_level
 
     found: dict[str, list[Hashable]] = {}
     for name in dict.fromkeys(name for job in done for name in job.overrides):
         if name in SEEDS:
             continue
         if name == NOISE:
-            found[name] = [noise_level(cfg, cfg.flow.family) for cfg in configs]
+            found[name] = [field_level(cfg) for cfg in configs]
         else:
             found[name] = [job.overrides.get(name) for job in done]
     varied = {name: levels for name, levels in found.items() if len(set(levels)) > 1}
@@ -102,8 +102,5 @@ def factors(done: Sequence[Job], configs: Sequence[DictConfig]) -> dict[str, lis
 
 def _velocities(model: "FlowModel", x: "Tensor") -> "Tensor":
     """Raw velocities of every member of a model at raw states, ``(members, n, *shape)``."""
-    from eqflow.fields import Ensemble
-
     z, field = model.standardiser.standard(x).float(), model.field
-    v = field.at_common_states(z) if isinstance(field, Ensemble) else field(z)[None]
-    return v * model.standardiser.std
+    return field.at_common_states(z) * model.standardiser.std

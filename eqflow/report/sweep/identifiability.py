@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from eqflow.evaluation import Bands, Identifiability
-from eqflow.report.style import COLOURS, STYLE, TRUTH, number, sheet
+from eqflow.fields import FAMILIES
+from eqflow.report.style import STYLE, TRUTH, number, sheet
 from eqflow.runtime import replacing, write_json
 
-DIVERSE, SEEDS = COLOURS["network"], COLOURS["skew"]
+DIVERSE, SEEDS = FAMILIES["network"].colour, FAMILIES["skew"].colour
 """Colours of fields of unequal factors, and of those that differ by seeds alone."""
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib import rc_context
 
-from eqflow.report.style import COLOURS, STYLE, number, sheet
+from eqflow.fields import FAMILIES
+from eqflow.report.style import STYLE, number, sheet
 from eqflow.runtime import replacing, write_json
 
 THRESHOLDS = (0.95, 0.99, 0.999)
@@ -92,7 +93,7 @@ def _drawn(rows: Sequence[Row]) -> Any:
     for mark, recovered in (("o", True), ("x", False)):
         places = [k for k, row in enumerate(ranked) if (not row["reason"]) == recovered]
         errors = [max(1 - (ranked[k]["cos"] or 0), 1e-7) for k in places]
-        colour = COLOURS["library" if recovered else "score"]
+        colour = FAMILIES["library" if recovered else "score"].colour
         label = "recovered" if recovered else "rejected or not determined"
         axes.plot(errors, places, mark, color=colour, label=label)
     axes.set_yticks(range(len(ranked)), [_label(row) for row in ranked], fontsize=6)
