@@ -54,7 +54,7 @@ def swirl(x):
     return slopes @ skew.T
 
 
-def add_measurement_noise(found):
+def measured(found):
     metric = LyapunovSpectrum()
     metric.update(found)
     return metric.compute()

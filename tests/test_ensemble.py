@@ -11,14 +11,16 @@ from eqflow.data import split
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow, load
 from eqflow.evaluation import (
+    ComparedField,
     Protocol,
+    Reference,
     embedding,
     evaluate,
     evaluate_members,
     kinds,
-    mean_and_spread,
     member_chaos,
 )
+from eqflow.evaluation.members import mean_and_spread
 from eqflow.evaluation.pairs import classical_scaling, pair_table
 from eqflow.fields import Ensemble, build_ensemble, build_field
 from eqflow.report.pairs import pairs
@@ -157,7 +159,7 @@ def test_pairs_of_kinds_are_compared():
     """In the plane all skew maps are one up to sign, and nothing is like the score of it."""
     fields = ensemble(4).normalise_([POINTS])
     data = replace(split(POINTS, val=20, test=200), velocity=lambda x: x @ TURN)
-    found = kinds(fields, "network", score(), data, 0.2, Protocol())
+    found = kinds(fields, "network", score(), Reference(data, 0.2, Protocol()))
     table = pair_table(found)
     cosines = found["network"] @ found["network"].T
     assert table["pairs/network/network"] == pytest.approx((cosines.abs().sum() - 4).item() / 12)
@@ -216,7 +218,8 @@ def test_an_ensemble_beyond_the_memory_is_refused_before_it_is_trained(monkeypat
 
 def test_pairs_are_drawn_for_every_kind():
     fields = ensemble(3).normalise_([POINTS])
-    found = kinds(fields, "network", score(), split(POINTS, val=20, test=200), 0.2, Protocol())
+    reference = Reference(split(POINTS, val=20, test=200), 0.2, Protocol())
+    found = kinds(fields, "network", score(), reference)
     table, _, plane = pairs(found, pair_table(found)).axes
     assert len(table.texts) == 9  # of 10 pairs of kinds, the score has none of its own
     assert len(plane.get_legend().texts) == len(plane.collections) == 4

@@ -85,7 +85,7 @@ def done(folder) -> Stored:
 
 
 @pytest.fixture(scope="module")
-def add_measurement_noise(folder) -> dict[str, float]:
+def measured(folder) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())
 
 

@@ -13,6 +13,7 @@ from eqflow.evaluation.reference import Reference, spread_out
 from eqflow.evaluation.similarity import cosine
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, generator
+from eqflow.stationarity import Velocity
 
 COMPARED_IMAGES = 32
 """Held-out images that similarity is taken over."""
@@ -41,7 +42,7 @@ def image_similarity(field: VelocityField, reference: Reference) -> dict[str, fl
 
 
 def averaged(
-    field: VelocityField, x: Float[Tensor, "n *shape"], reference: Reference
+    field: Velocity, x: Float[Tensor, "n *shape"], reference: Reference
 ) -> Float[Tensor, "n *shape"]:
     """``E_eps field(x + sigma eps)`` from ``NOISE_PAIRS`` draws of either sign."""
     sigma = reference.sigma

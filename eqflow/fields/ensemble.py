@@ -12,16 +12,16 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from eqflow.fields.base import VelocityField
 
-COMPARED = 2048
-"""States that members are compared at."""
+MEDOID_STATES = 2048
+"""States at which members are compared to find the medoid."""
 
 
-FORM = RLock()
-"""Held while a form has the numbers of members: it is one module, and threads evaluate at once."""
+FORM_LOCK = RLock()
+"""Held while the shared module has the parameters of members, as threads may evaluate at once."""
 
 
 class Ensemble(VelocityField):
-    """Members of one family that differ in their numbers alone, stacked along a first dimension.
+    """Several fields of one architecture, their parameters stacked along a first dimension.
 
     As a velocity field it is its *medoid*, the member that is most like the others, which
     :meth:`normalise_` finds; :meth:`every` gives the velocities of all, ``ensemble[k]`` one member.
@@ -48,7 +48,7 @@ class Ensemble(VelocityField):
 
     @property
     def numbers(self) -> dict[str, Float[Tensor, "members *size"]]:
-        """Parameters and buffers of all members, by their name in one."""
+        """Parameters and buffers of all members, by their name in a single one."""
         return {name: getattr(self.stack, _flat(name)) for name in self.names}
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class Ensemble(VelocityField):
         """A copy of one member."""
         if not -len(self) <= k < len(self):
             raise IndexError(k)
-        with FORM:
+        with FORM_LOCK:
             member = deepcopy(self._form[0])
         member.to_empty(device=self.mean.device)
         member.requires_grad_(False)
@@ -66,7 +66,7 @@ class Ensemble(VelocityField):
 
     @torch.no_grad()
     def put(self, k: int, member: VelocityField) -> None:
-        """Take the numbers of one member from a field of its form."""
+        """Replace the parameters and buffers of member ``k`` by those of ``member``."""
         for name, values in _numbers(member).items():
             self.numbers[name][k].copy_(values)
 
@@ -79,13 +79,13 @@ class Ensemble(VelocityField):
     def at_own_states(
         self, x: Float[Tensor, "members batch *shape"]
     ) -> Float[Tensor, "members batch *shape"]:
-        """Velocities of each member at states of its own."""
-        with FORM:
+        """Velocities of every member at states of its own."""
+        with FORM_LOCK:
             return vmap(partial(functional_call, self._form[0]))(self.numbers, x)
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         chosen = {name: values[self.medoid] for name, values in self.numbers.items()}
-        with FORM:
+        with FORM_LOCK:
             return functional_call(self._form[0], chosen, x)
 
     @torch.no_grad()
@@ -94,7 +94,7 @@ class Ensemble(VelocityField):
         batches = list(batches)
         for k in range(len(self)):
             self.put(k, self[k].normalise_(batches))
-        likeness = self.cosines(batches[0][:COMPARED]).abs().sum(1)
+        likeness = self.cosines(batches[0][:MEDOID_STATES]).abs().sum(1)
         self.medoid.copy_(likeness.argmax())
         return self
 

@@ -1,4 +1,4 @@
-"""Kernels of convolutions on a periodic grid, and their symmetries.
+"""Antisymmetric and random kernels of convolutions on a periodic grid.
 
 A kernel is ``(C, C, 2 R + 1, 2 R + 1)`` with the offset zero in its middle; ``R`` is its radius.
 One of radius zero is a matrix, which is all that there is for the single pixel of a vector.
@@ -13,19 +13,19 @@ from eqflow.nn import isotropic
 from eqflow.nn.convolution import orbits
 from eqflow.runtime import Draws, generator
 
-TOLERANCE = 1e-6
-"""Of the symmetries of a given kernel, relative to its largest entry."""
+SYMMETRY_TOLERANCE = 1e-6
+"""Deviation of a given kernel from its symmetries, relative to its largest entry."""
 
 
 def adjoint(kernel: Float[Tensor, "c c side side"]) -> Float[Tensor, "c c side side"]:
-    """Kernel ``K_ji(-r)`` of the transposed map."""
+    """Kernel ``K_ji(-r)`` of the adjoint map."""
     return kernel.transpose(0, 1).flip(2, 3)
 
 
 def random_kernel(
     channels: int, seed: int, radius: int = 1, symmetric: bool = False
 ) -> Float[Tensor, "channels channels side side"]:
-    """Gaussian kernel, the same for the same seed; ``symmetric`` under turns and mirrors.
+    """Kernel of standard normal entries drawn by ``seed``, ``symmetric`` under turns and mirrors.
 
     Raises ``InputError`` for a radius that is no whole number >= 0.
     """
@@ -41,7 +41,7 @@ def random_kernel(
 def skew_kernel(
     channels: int, seed: int, radius: int = 1, symmetric: bool = False
 ) -> Float[Tensor, "channels channels side side"]:
-    """Antisymmetric Gaussian kernel ``(R_ij(r) - R_ji(-r)) / sqrt(2)``."""
+    """Antisymmetric kernel ``(R_ij(r) - R_ji(-r)) / sqrt(2)`` of a Gaussian ``R`` by ``seed``."""
     kernel = random_kernel(channels, seed, radius, symmetric)
     return (kernel - adjoint(kernel)) / 2**0.5
 
@@ -49,7 +49,7 @@ def skew_kernel(
 def given_kernel(
     values: list, channels: int, radius: int | None = None, symmetric: bool = False
 ) -> Float[Tensor, "channels channels side side"]:
-    """A user's antisymmetric kernel from nested lists; a matrix is one of radius zero.
+    """Antisymmetric kernel that a user gives as nested lists; a matrix has radius zero.
 
     Raises ``InputError`` for another shape or radius, a kernel that is not antisymmetric and, where
     it is said to be ``symmetric``, one that turns and mirrors change.
@@ -85,7 +85,7 @@ def _numbers(values: list, channels: int) -> Tensor:
 
 def _check(what: str, difference: Tensor, kernel: Tensor) -> None:
     worst, largest = difference.abs().max(), kernel.abs().max()
-    if not worst <= TOLERANCE * largest:
+    if not worst <= SYMMETRY_TOLERANCE * largest:
         raise InputError(
             f"flow.field.kernel {what} reaches {worst:.3g} beside entries up to {largest:.3g}; "
             "expected zero"

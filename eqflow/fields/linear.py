@@ -1,4 +1,4 @@
-"""Fields that need no training: linear maps of the score, and decay to the mean.
+"""Velocity fields that need no training: linear maps of the score, and decay to the mean.
 
 ``v = A s`` with a constant antisymmetric ``A`` has ``v . s = 0`` always, and ``div v = 0`` when the
 score is a gradient: it preserves ``p_sigma`` (the paper's training-free flow). In three dimensions
@@ -19,7 +19,7 @@ from eqflow.score import Score
 
 
 class LinearInScore(VelocityField):
-    """``v(x) = L s(x, sigma)`` with a constant linear map ``L``, which the families define."""
+    """Linear map of the score, ``v(x) = L s(x, sigma)``; subclasses define the constant ``L``."""
 
     centred = False
 
@@ -41,7 +41,7 @@ class LinearInScore(VelocityField):
 
 
 class ScoreMap(LinearInScore):
-    """``v(x) = M s(x, sigma)`` with a constant matrix ``M`` over the coordinates, ``(d, d)``."""
+    """Linear map ``v(x) = M s(x, sigma)`` with a constant ``matrix`` over the coordinates."""
 
     matrix: Tensor
 
@@ -56,17 +56,17 @@ class ScoreMap(LinearInScore):
 
 
 def random_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
-    """Gaussian matrix, the same for the same seed."""
+    """Matrix of standard normal entries drawn by ``seed``."""
     return random_kernel(dim, seed, radius=0)[:, :, 0, 0]
 
 
 def skew_matrix(dim: int, seed: int) -> Float[Tensor, "dim dim"]:
-    """Antisymmetric Gaussian matrix ``(R - R^T) / sqrt(2)``."""
+    """Antisymmetric matrix ``(R - R^T) / sqrt(2)`` of a Gaussian ``R`` drawn by ``seed``."""
     return skew_kernel(dim, seed, radius=0)[:, :, 0, 0]
 
 
 class MinusX(VelocityField):
-    """``v(x) = -x``: collapse towards the mean, a null."""
+    """Decay to the mean, ``v(x) = -x``: a null that preserves nothing."""
 
     centred = False
 
@@ -74,16 +74,23 @@ class MinusX(VelocityField):
         return -x
 
 
-RESOLUTION = 32
-"""Wave numbers along an axis, times ``R + 1``: a maximum between them is at most 1 % higher."""
+SPECTRUM_RESOLUTION = 32
+"""Wave numbers along an axis, times ``R + 1``, at which the spectrum of a kernel is searched.
+
+A maximum between them is at most 1 % higher."""
 
 
-TURN = 0.5
-"""Angle, in radians, that a linear mode may turn by in one step of an integrator."""
+MAX_ANGLE = 0.5
+"""Angle, in radians, by which a linear mode may turn in one step of an integrator."""
 
 
 class KernelMap(LinearInScore):
-    """``v(x) = K * s(x, sigma)``, periodic, on a canvas of any height and width.
+    """Periodic convolution of the score of images, ``v(x) = K * s(x, sigma)``.
+
+    ``v_i(p) = sum_j sum_r K_ij(r) s_j(p - r)`` on a canvas of any height and width. With
+    ``K_ij(r) = -K_ji(-r)`` it is, at the wave vector ``k``, ``K(k) s(k)`` with an anti-Hermitian
+    matrix ``K(k)`` over the channels: the map is antisymmetric, so that ``v . s = 0`` always and
+    ``div v = 0`` when the score is a gradient.
 
     Raises ``InputError`` for states that are not images ``(C, H, W)``, and for a kernel that is
     zero, as an antisymmetric one of a single channel without a direction is.
@@ -118,17 +125,17 @@ class KernelMap(LinearInScore):
 
     @property
     def radius(self) -> int:
-        """Largest offset along an axis."""
+        """Largest offset of the kernel along an axis."""
         return self.kernel.shape[-1] // 2
 
     @property
     def fastest(self) -> float:
-        """Rate, in radians per transit time, that no linear mode exceeds.
+        """Upper bound of the rates of all linear modes, in radians per transit time.
 
         ``scale max_k |K(k)| / sigma^2`` with the spectral norm, over all wave vectors: the score of
         a smoothed law falls with a slope of at most ``1 / sigma^2``.
         """
-        sides = (RESOLUTION * (self.radius + 1),) * 2
+        sides = (SPECTRUM_RESOLUTION * (self.radius + 1),) * 2
         spectrum = torch.fft.rfft2(self.kernel.double(), sides).movedim((0, 1), (-2, -1))
         norm = torch.linalg.matrix_norm(spectrum, ord=2).max()
         return (self.scale * norm / self.sigma**2).item()
@@ -140,4 +147,4 @@ class KernelMap(LinearInScore):
     @property
     def longest_step(self) -> float:
         """Time step beyond which an integrator loses the fastest mode."""
-        return TURN / self.fastest if self.fastest else inf
+        return MAX_ANGLE / self.fastest if self.fastest else inf

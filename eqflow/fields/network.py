@@ -1,4 +1,4 @@
-"""Learned velocity fields: a perceptron, plain or on Fourier features."""
+"""Learned velocity fields: a perceptron of vectors, an isotropic convolutional net of images."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from eqflow.nn.convolution import IsotropicConvolution
 
 
 class Network(VelocityField):
-    """Perceptron velocity for vectors, with its divergence as an explicit pass.
+    """Perceptron of vectors, plain or on Fourier features, with an exact divergence.
 
     ``fourier`` random frequencies with standard deviation ``bandwidth`` add the features
     ``cos(w . x), sin(w . x)`` (Tancik et al. 2020, arXiv 2006.10739); 0 gives the plain perceptron.
@@ -68,14 +68,14 @@ class Network(VelocityField):
 
     @torch.no_grad()
     def reverse_(self) -> "Network":
-        """Turn the velocity round, everywhere."""
+        """Replace the field by ``-v``, which preserves what ``v`` preserves."""
         for parameter in (*self.network.last.parameters(), self.mean):
             parameter.neg_()
         return self
 
 
 class IsotropicNetwork(VelocityField):
-    """Local velocity of images that commutes with rolls, quarter turns and mirrors.
+    """Convolutional net of images that commutes with rolls, quarter turns and mirrors.
 
     ``depth`` SiLU layers of ``width`` channels and a linear one, each a periodic convolution with
     the nearest neighbours: a pixel's velocity depends on those ``depth + 1`` away, on a canvas of

@@ -1,4 +1,4 @@
-"""Exact velocity fields from an antisymmetric network.
+"""Stream fields: velocity fields that preserve a distribution exactly, from a network.
 
 ``v = Q s + div Q`` with ``Q(x)`` antisymmetric and ``(div Q)_i = sum_j d_j Q_ij`` (Ma, Chen & Fox
 2015, arXiv 1506.04696). Since ``div div Q = 0`` its residual is
@@ -16,12 +16,13 @@ from eqflow.score import Score
 
 
 class Stream(VelocityField):
-    """``v(x) = Q(x) s(x, sigma) + div Q(x)`` for vectors, ``Q`` a perceptron of the state.
+    """Stream field ``v(x) = Q(x) s(x, sigma) + div Q(x)`` of vectors, ``Q`` antisymmetric.
 
-    Its ``d (d - 1) / 2`` outputs are the entries of ``Q`` above the diagonal; ``gain`` multiplies
+    ``Q`` is a perceptron of the state: its ``d (d - 1) / 2`` outputs are the entries above the
+    diagonal; ``gain`` multiplies
     the first layer's initial weights, which follow torch's global seed. The divergence of ``Q`` is
     exact, by one forward pass with ``d`` tangents: a velocity costs ``d + 1`` passes and a score.
-    Under the law that the score belongs to, ``E v = 0``: there is no mean to take off.
+    Under the distribution that the score belongs to, ``E v = 0``: no mean is subtracted.
     """
 
     centred = False
@@ -67,7 +68,7 @@ class Stream(VelocityField):
         return torch.zeros_like(x).index_add(1, first, gained).index_add(1, second, -lost)
 
     def matrix(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim dim"]:
-        """``Q(x)``."""
+        """The antisymmetric matrix ``Q(x)``."""
         upper = x.new_zeros(len(x), self.dim, self.dim)
         upper[:, *self.pairs] = self.network(x)
         return upper - upper.mT
