@@ -12,7 +12,7 @@ from eqflow.data import KnownVelocities, Snapshots, check_sizes, split
 from eqflow.errors import InputError
 from eqflow.runtime import Draws, generator
 from eqflow.systems import Sample
-from eqflow.training import train_loader, val_loader
+from eqflow.training import Batch, train_loader, val_loader
 
 
 class SnapshotsModule(pl.LightningDataModule):
@@ -47,10 +47,10 @@ class SnapshotsModule(pl.LightningDataModule):
         if not hasattr(self, "snapshots"):
             self.snapshots = self.load()
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Batch]:
         return train_loader(self.snapshots.train, self.batch_size, self.epoch_steps, self.seed)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Batch]:
         return val_loader(self.snapshots.val, self.batch_size)
 
 

@@ -1,5 +1,7 @@
 """The fixed registry of score estimators: a name, in a config or a saved file, and its builder."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,7 +28,7 @@ def build_score(
     shape: tuple[int, ...],
     points: Float[Tensor, "points *shape"],
     seed: int = 0,
-    **arguments,
+    **arguments: Any,
 ) -> Score:
     """A score of a registered name, its weights drawn by ``seed``.
 

@@ -67,7 +67,7 @@ class Dysts:
 
         It can be differentiated in forward mode, by central differences.
         """
-        return _RightHandSide.apply(x, self)
+        return _RightHandSide.apply(x, self)  # type: ignore[no-untyped-call]
 
     def values(self, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Right-hand side without derivatives."""

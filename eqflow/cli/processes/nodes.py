@@ -61,7 +61,7 @@ def rendezvous(nodes: int) -> list[str]:
 
 
 def _address() -> str:
-    from pytorch_lightning.plugins.environments import SLURMEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     if address := os.environ.get("MASTER_ADDR"):
         return address
