@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eqflow.systems import LOOK, PRESETS, GrayScott, Schedule, start
+from eqflow.systems import CHECK_INTERVAL, PRESETS, GrayScott, Schedule, initial_state
 from eqflow.terms import laplacian
 
 FIRST = """
@@ -73,7 +73,7 @@ def plain(system: GrayScott, x: Tensor, steps: int, laplacian: Callable[[Tensor]
 
 
 def starts(runs: int, side: int) -> Tensor:
-    return torch.stack([start((side, side), 0, number) for number in range(runs)])
+    return torch.stack([initial_state((side, side), 0, number) for number in range(runs)])
 
 
 def throughput(side: int, runs: int, steps: int, repeats: int) -> None:
@@ -103,8 +103,8 @@ def error(preset: str, side: int, runs: int, steps: int) -> float:
 def lived(system: GrayScott, x: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """States ``steps`` later of the runs that are alive then, and which of the runs these are."""
     numbers = torch.arange(len(x))
-    for _ in range(0, steps, LOOK):
-        system.advance(x, LOOK)
+    for _ in range(0, steps, CHECK_INTERVAL):
+        system.advance(x, CHECK_INTERVAL)
         living = system.lives(x)
         x, numbers = x[living], numbers[living]
     return x, numbers

@@ -24,7 +24,7 @@ from eqflow.data import Snapshots
 from eqflow.evaluation import Protocol, escape_radius, stationarity
 from eqflow.fields import VelocityField, build_field
 from eqflow.score import EmpiricalScore
-from eqflow.simulate import RK4, inside
+from eqflow.simulate import RK4, within_radius
 from eqflow.training import CONDITIONS, Batch, WeakModule, flow_module
 
 STATES = 24_000
@@ -59,7 +59,7 @@ def lost(field: VelocityField, snapshots: Snapshots) -> float:
     times = torch.arange(HORIZON + 1).double()
     path = RK4()(field, snapshots.test[:1000], times)
     radius = escape_radius(snapshots, 0.0)
-    stays = torch.stack([inside(x, radius) for x in path]).all(0)
+    stays = torch.stack([within_radius(x, radius) for x in path]).all(0)
     return 1 - stays.double().mean().item()
 
 

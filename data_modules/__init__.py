@@ -1,4 +1,4 @@
-"""LightningDataModules: where snapshots come from."""
+"""Lightning data modules: synthetic data sets, and snapshots from a user's files."""
 
 from data_modules.base import SnapshotsModule, SyntheticModule
 from data_modules.dysts import Dysts

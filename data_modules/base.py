@@ -1,4 +1,4 @@
-"""What every data set offers to the trainer."""
+"""Base classes of data sets: snapshots, and the loaders of the trainer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,14 +12,21 @@ from eqflow.data import KnownVelocities, Snapshots, check_sizes, split
 from eqflow.errors import InputError
 from eqflow.runtime import Draws, generator
 from eqflow.systems import Sample
-from eqflow.training import train_loader, val_loader
+from eqflow.training import Batch, train_loader, val_loader
 
 
 class SnapshotsModule(pl.LightningDataModule):
-    """Snapshots behind one interface: ``setup`` fills ``snapshots``, the loaders slice them.
+    """Data module of snapshots, which :meth:`setup` loads once.
 
-    ``shape`` of one state is known before ``setup``. An *epoch* is ``epoch_steps`` batches: the
-    rhythm of validation and of ``last.ckpt``.
+    A subclass sets ``shape``, the shape of a state, in its constructor and implements :meth:`load`.
+
+    Args:
+        seed: Seed of the snapshots, of their split and of the batches.
+        batch_size: Number of states in a batch, shared by all processes.
+        epoch_steps: Number of batches in an epoch, after which training is validated and
+            ``last.ckpt`` written.
+
+    Raises ``InputError`` for numbers that are not positive integers.
     """
 
     shape: tuple[int, ...]
@@ -33,24 +40,33 @@ class SnapshotsModule(pl.LightningDataModule):
         self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
 
     def load(self) -> Snapshots:
-        """Make or read the snapshots, split and standardised."""
+        """Generate or read the snapshots, split and standardised."""
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "snapshots"):
             self.snapshots = self.load()
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Batch]:
         return train_loader(self.snapshots.train, self.batch_size, self.epoch_steps, self.seed)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Batch]:
         return val_loader(self.snapshots.val, self.batch_size)
 
 
 class SyntheticModule(SnapshotsModule):
-    """Snapshots that can be drawn at will: ``n`` to train, ``val`` and ``test`` beside them.
+    """Data set that is generated: a subclass implements :meth:`sample`.
 
-    ``velocities`` is the number of training states, drawn at random, whose true velocity is known.
+    Args:
+        n: Number of training states.
+        val: Number of validation states.
+        test: Number of held-out states.
+        velocities: Number of training states, drawn at random, whose true velocity is given; None
+            for none. It needs a subclass with a ``velocity``, in raw units.
+        loader: Arguments of :class:`SnapshotsModule`.
+
+    Raises ``InputError`` for splits that are too small, and for a number of velocities that is out
+    of range or asked of a data set without a true velocity.
     """
 
     velocity: Callable[[Tensor], Tensor] | None = None
@@ -60,11 +76,10 @@ class SyntheticModule(SnapshotsModule):
         n: int = 10_000,
         val: int = 1000,
         test: int = 2000,
-        seed: int = 0,
         velocities: int | None = None,
         **loader: int,
-    ):
-        super().__init__(seed, **loader)
+    ) -> None:
+        super().__init__(**loader)
         check_sizes(n, val, test)
         self.n, self.val, self.test, self.velocities = n, val, test, velocities
         if velocities is not None and not (isinstance(velocities, int) and 1 <= velocities <= n):
@@ -78,22 +93,16 @@ class SyntheticModule(SnapshotsModule):
             )
 
     def sample(self, n: int) -> Sample:
-        """``n`` raw states, the same for the same seed."""
+        """``n`` raw states as a function of the seed."""
         raise NotImplementedError
 
     def load(self) -> Snapshots:
         x, groups = self.sample(self.n + self.val + self.test)
         snapshots = split(x, self.val, self.test, self.seed, self.velocity, groups)
-        return (
-            replace(snapshots, known_velocities=self._velocities(snapshots))
-            if self.velocities
-            else snapshots
-        )
-
-    def _velocities(self, snapshots: Snapshots) -> KnownVelocities:
-        """Fewer are a part of more: curves over their number are of one draw."""
-        train = snapshots.train  # a few more or less than n: no run is cut
-        order = torch.randperm(len(train), generator=generator(self.seed, Draws.VELOCITIES))
-        x = train[order[: self.velocities]]
-        assert snapshots.velocity is not None
-        return KnownVelocities(x, snapshots.velocity(x))
+        if not self.velocities or not snapshots.velocity:
+            return snapshots
+        draw = generator(self.seed, Draws.VELOCITIES)
+        order = torch.randperm(len(snapshots.train), generator=draw)
+        states = snapshots.train[order[: self.velocities]]  # a larger number includes a smaller one
+        known = KnownVelocities(states, snapshots.velocity(states))
+        return replace(snapshots, known_velocities=known)

@@ -1,6 +1,7 @@
-"""States of the chaotic systems of dysts, many runs with about a period between states."""
+"""Data set ``dysts``: states of a chaotic system of the package dysts (Gilpin 2021)."""
 
 import logging
+from typing import Any
 
 from torch import Tensor
 
@@ -11,38 +12,41 @@ from eqflow.stationarity import functions_for, hotelling
 
 log = logging.getLogger("eqflow")
 
-LEVEL = 1e-3
-"""A sample that is less probable than this under the true law is drawn again."""
+STATIONARITY_LEVEL = 1e-3
+"""A sample on which the p-value of the true velocity is below this is drawn again."""
 
 
 class Dysts(SyntheticModule):
-    """Snapshots of the ``system`` of dysts with that name, with its true velocity.
+    """Snapshots of a system of dysts, with its true velocity.
 
-    The first ``transient`` periods are discarded, up to four times as many where the true velocity
-    then fails the test of stationarity; if it always does, the sample that fails least is taken.
+    A sample on which the true velocity fails the test of stationarity is not stationary: the
+    transient is then doubled, at most twice. If the test always fails, a warning is logged and the
+    sample with the largest p-value is taken.
+
+    Args:
+        system: Name of the system in dysts.
+        n: Number of training states.
+        transient: Periods that are discarded.
+        options: Arguments of :class:`SyntheticModule`.
     """
 
     def __init__(
         self,
         system: str = "Rossler",
         n: int = 24_000,
-        val: int = 1000,
-        test: int = 2000,
-        seed: int = 0,
         transient: float = 100.0,
-        velocities: int | None = None,
-        **loader: int,
-    ):
+        **options: Any,
+    ) -> None:
         self.system, self.transient = systems.Dysts(system), transient
         self.shape, self.velocity = self.system.shape, self.system.velocity
-        super().__init__(n, val, test, seed, velocities, **loader)
+        super().__init__(n, **options)
 
     def sample(self, n: int) -> systems.Sample:
         tried: list[tuple[float, systems.Sample]] = []
-        for patience in (1, 2, 4):
-            sample = self.system.sample(n, self.seed, transient=patience * self.transient)
+        for factor in (1, 2, 4):
+            sample = self.system.sample(n, self.seed, transient=factor * self.transient)
             tried.append((self._p_value(sample.states, sample.groups), sample))
-            if tried[-1][0] > LEVEL:
+            if tried[-1][0] > STATIONARITY_LEVEL:
                 return sample
         log.warning(
             "data.system=%s: the true velocity fails the test of stationarity on the sample; "
@@ -52,7 +56,7 @@ class Dysts(SyntheticModule):
         return max(tried, key=lambda pair: pair[0])[1]
 
     def _p_value(self, states: Tensor, groups: Tensor | None) -> float:
-        """Of the true velocity on a sample."""
+        """P-value of the test of stationarity of the true velocity on a sample."""
         units = Standardiser.of(states)
         z, v = units.standard(states), self.system.velocity(states) / units.std
         functions = functions_for(z, self.seed)

@@ -1,4 +1,4 @@
-"""The user's own snapshots, from a file."""
+"""Data set ``snapshots``: a user's own vectors or images, from files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from eqflow.data import (
     check_sizes,
     check_states,
     checked_velocities,
-    numbered,
+    group_numbers,
     split,
     warn_if_not_periodic,
 )
@@ -26,22 +26,27 @@ from eqflow.errors import InputError
 from eqflow.runtime import check_memory
 
 FEWEST_GROUPS = 30
-"""So that each part that is held out has the five that a test takes."""
+"""Least number of groups: each held-out part then has the five that a test needs."""
 
 
 class SnapshotsFile(SnapshotsModule):
-    """Snapshots from ``path``: vectors or images.
+    """Snapshots from a file of vectors or images, or from a folder of images.
 
-    Vectors are a ``.npy`` of shape ``(N, d)``, or a ``.csv`` with one state a line; images are a
-    ``.npy`` of ``(N, C, H, W)`` or ``(N, H, W)``, or a folder of PNG, JPEG or TIFF of one size.
-    Integers 0..255 of images are scaled to 0..1; a warning says where images are not periodic.
+    Args:
+        path: Vectors in a ``.npy`` of shape ``(N, d)`` or a ``.csv`` with one state a line; images
+            in a ``.npy`` of ``(N, C, H, W)`` or ``(N, H, W)``, or a folder of PNG, JPEG or TIFF
+            files of one size. Images of integers 0..255 are scaled to 0..1, and a warning is
+            logged if they are not periodic.
+        groups: A ``.npy`` or ``.csv`` with the group of each snapshot, a number or a word, where
+            several snapshots of one run are correlated.
+        velocities: Raw states and velocities, in a ``.csv`` or ``.npy`` of shape ``(n, 2 d)``, or
+            in a ``.npz`` of ``x`` and ``v``.
+        val: Fraction of the snapshots to validate on.
+        test: Fraction that is held out.
+        loader: Arguments of :class:`SnapshotsModule`.
 
-    ``groups``, such a file of one label each, says which snapshots are correlated, several of one
-    run: whole groups are held out, and tests count them as one. ``velocities`` is a file of
-    states and their velocities, raw: a ``.csv`` or ``.npy`` of ``(n, 2 d)``, or a ``.npz`` with
-    ``x`` and ``v``. Fractions ``val`` and ``test`` are
-    held out. Raises ``InputError`` for a missing or unreadable file, non-finite values, constant
-    features and velocities that do not fit; nothing is unpickled.
+    Raises ``InputError`` for a missing or unreadable file, numbers that are not finite, constant
+    features, and groups or velocities that do not fit. Nothing is unpickled.
     """
 
     def __init__(
@@ -51,10 +56,9 @@ class SnapshotsFile(SnapshotsModule):
         velocities: str | None = None,
         val: float = 0.1,
         test: float = 0.2,
-        seed: int = 0,
         **loader: int,
     ) -> None:
-        super().__init__(seed, **loader)
+        super().__init__(**loader)
         for name, file in (("path", path), ("groups", groups), ("velocities", velocities)):
             if not (isinstance(file, str) or (file is None and name != "path")):
                 raise InputError(f"data.{name}={file} found; expected the path of a file")
@@ -74,12 +78,12 @@ class SnapshotsFile(SnapshotsModule):
             warn_if_not_periodic(self.states, f"data.path={self.path}")
         snapshots = split(self.states, self.val, self.test, self.seed, groups=self.groups)
         units = snapshots.standardiser
-        standard = self.velocities and self.velocities.standardised(units.mean, units.std)
-        return replace(snapshots, known_velocities=standard)
+        known = self.velocities and self.velocities.standardised(units.mean, units.std)
+        return replace(snapshots, known_velocities=known)
 
 
 def read_states(path: Path) -> Tensor:
-    """Raw states of a ``.npy`` or ``.csv`` file, float64, or images, float32."""
+    """Raw states of a file or folder: vectors in float64, images in float32."""
     if path.is_dir():
         states = read_folder(path)
     else:
@@ -93,22 +97,22 @@ def read_states(path: Path) -> Tensor:
 
 
 def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
-    """Groups of ``n`` snapshots, counted from 0, by their names: numbers or words, one each."""
+    """Groups of ``n`` snapshots as numbers from 0, from a file with one name for each."""
     names = _names(path)
-    if len(names) == n + 1 and path.suffix == ".csv":  # the first line is their heading
+    if len(names) == n + 1 and path.suffix == ".csv":  # the first line is a heading
         names = names[1:]
-    groups = numbered(names, f"data.groups={path}")
-    found = len(groups.unique())
-    if len(groups) != n or found < FEWEST_GROUPS:
+    groups = group_numbers(names, f"data.groups={path}")
+    distinct = len(groups.unique())
+    if len(groups) != n or distinct < FEWEST_GROUPS:
         raise InputError(
-            f"data.groups={path}: {len(groups)} labels of {found} groups found; expected one "
+            f"data.groups={path}: {len(groups)} names of {distinct} groups found; expected one "
             f"for each of {n} snapshots, and at least {FEWEST_GROUPS} groups"
         )
     return groups
 
 
 def _names(path: Path) -> np.ndarray:
-    """One name a snapshot."""
+    """The name of the group of each snapshot."""
     if path.suffix == ".csv" and path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines()
         return np.array([line.strip() for line in lines if line.strip()])
@@ -116,7 +120,7 @@ def _names(path: Path) -> np.ndarray:
 
 
 def read_velocities(path: Path, states: Tensor) -> KnownVelocities:
-    """Raw states and velocities of a file, checked against the raw snapshots."""
+    """Known velocities of a file, raw, checked against the raw snapshots ``states``."""
     option = f"data.velocities={path}"
     if path.suffix == ".npz":
         x, v = _read_pair(path)
@@ -143,7 +147,7 @@ def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _read(path: Path, option: str, kinds: str = "iuf") -> np.ndarray:
-    """Numbers of a file; those of a ``.npy`` are mapped, and not yet read."""
+    """Array of a file, of numpy's ``kinds``; a ``.npy`` is mapped, and read when it is used."""
     if not path.is_file():
         raise InputError(f"{option}={path}: no such file; expected a .npy or .csv file")
     try:
@@ -166,7 +170,7 @@ def _read(path: Path, option: str, kinds: str = "iuf") -> np.ndarray:
 
 
 def _is_header(path: Path) -> bool:
-    """Whether the first line holds names: something that does not read as a number."""
+    """Whether the first line of a ``.csv`` holds a cell that is not a number."""
     with path.open() as file:
         cells = file.readline().split(",")
     try:

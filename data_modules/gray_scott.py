@@ -1,4 +1,4 @@
-"""Patterns of the Gray-Scott system, made once and kept on disk."""
+"""Data set ``gray_scott``: patterns of the Gray-Scott system, simulated once and kept on disk."""
 
 import logging
 from collections.abc import Sequence
@@ -18,18 +18,29 @@ from eqflow.version import __version__
 
 log = logging.getLogger("eqflow")
 
-COMPARED = ("life", "waves", "spirals", "maze", "chaos")
-"""Presets whose velocities a field is compared with: the five of the paper."""
+COMPARED_PRESETS = ("life", "waves", "spirals", "maze", "chaos")
+"""Presets whose velocities a field is compared with: the five of Zhang & Levin (2025)."""
 
 
 class GrayScott(SyntheticModule):
-    """Snapshots ``(2, height, width)`` of the Gray-Scott ``preset``, with the true velocity.
+    """Snapshots ``(2, height, width)`` of the Gray-Scott system, with the true velocity.
 
-    ``grid`` is the side of a square or ``[height, width]``. Of each run ``per_run`` states are kept
-    ``every`` units of time apart, the first after ``settle``; ``dt`` is the Euler step. ``noise``,
-    a fraction of each channel's standard deviation, is added as a measurement's to the training and
-    validation splits; the test split stays clean, so that the true velocity there is true. States
-    are kept in ``cache_dir`` and mapped from there.
+    Args:
+        preset: Name of the rates, see ``eqflow.systems.PRESETS``.
+        grid: Side of a square grid, or ``[height, width]``.
+        n: Number of training states.
+        val: Number of validation states.
+        test: Number of held-out states.
+        settle: Time that is discarded before the first state of a run.
+        per_run: Number of states kept of each run; they are a group.
+        every: Time between two states of a run.
+        dt: Euler step.
+        noise: Measurement noise, a fraction of each channel's standard deviation, added to the
+            training and validation splits only.
+        cache_dir: Folder that keeps the simulated states, which are mapped from there.
+        loader: Arguments of :class:`SnapshotsModule`.
+
+    Raises ``InputError`` for options that make no sense, and for a disk that is too small.
     """
 
     def __init__(
@@ -39,7 +50,6 @@ class GrayScott(SyntheticModule):
         n: int = 192,
         val: int = 16,
         test: int = 128,
-        seed: int = 0,
         settle: float = 10_000.0,
         per_run: int = 1,
         every: float = 500.0,
@@ -48,7 +58,7 @@ class GrayScott(SyntheticModule):
         cache_dir: str = "outputs/.cache",
         **loader: int,
     ) -> None:
-        super().__init__(n, val, test, seed, **loader)
+        super().__init__(n, val, test, **loader)
         if not 0 <= noise < 10:
             raise InputError(f"data.noise={noise}: expected a fraction of the standard deviation")
         self.system, self.noise = systems.GrayScott(preset), noise
@@ -63,16 +73,16 @@ class GrayScott(SyntheticModule):
             check_disk(self.total, self.shape, self.folder)
 
     def sample(self, n: int) -> Sample:
-        """Of ``n`` states, from the cache or into it, float32 and mapped."""
+        """``n`` raw states, float32, mapped from the cache, which is filled if needed."""
         path = self._path(n)
         with store.locked(path):
-            store.clear(path.parent, path.name)
+            store.remove_leftovers(path.parent, path.name)
             if path.is_file():
                 log.info("data: taken from the cache")
             else:
                 batches = self.system.batches(n, self.seed, self.grid, self.schedule)
                 store.save_array(path, (n, *self.shape), batches)
-        states = np.load(path, mmap_mode="c", allow_pickle=False)  # c: nothing reaches the file
+        states = np.load(path, mmap_mode="c", allow_pickle=False)  # c: copy on write
         return Sample(torch.from_numpy(states), torch.arange(n) // self.schedule.per_run)
 
     def load(self) -> Snapshots:
@@ -83,12 +93,12 @@ class GrayScott(SyntheticModule):
         if self.noise:
             snapshots = add_measurement_noise(snapshots, self.noise, self.seed)
         standard = snapshots.standardiser.standard_velocity
-        names = dict.fromkeys((self.system.preset, *COMPARED))
+        names = dict.fromkeys((self.system.preset, *COMPARED_PRESETS))
         others = {name: standard(systems.GrayScott(name).velocity) for name in names}
         return replace(snapshots, alternatives=others)
 
     def _path(self, n: int) -> Path:
-        """The file of what these options make."""
+        """File of the cache for ``n`` states with these options."""
         key = {
             "rates": self.system.rates,
             "grid": self.grid,

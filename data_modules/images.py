@@ -1,4 +1,4 @@
-"""Images as snapshots: a folder of them, or an array of brightnesses."""
+"""Images as snapshots, from a folder of files or from an array."""
 
 import logging
 from pathlib import Path
@@ -14,22 +14,25 @@ from eqflow.runtime import check_memory
 
 log = logging.getLogger("eqflow")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""Files of a folder that are read, whatever the case; others are passed over."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Suffixes of the files of a folder that are read, in either case; others are ignored."""
 
-MODES = {"1": "L", "P": "RGB", "LA": "L", "PA": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
-"""What pictures are read as that hold no plain brightnesses; transparency is left out."""
+CONVERTED_MODES = {"1": "L", "P": "RGB", "LA": "L", "PA": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
+"""Modes of pillow that images of other modes are converted to; transparency is dropped."""
 
 
 def read_folder(folder: Path) -> Float[Tensor, "n channels height width"]:
-    """Images of a folder in the order of their names, float32; see :func:`as_images`.
+    """Images of a folder in the order of their names, float32, scaled as in :func:`as_images`.
 
-    One channel, or three for colours that differ. Raises ``InputError`` for a folder without
-    images, one that cannot be read, images of unequal size, and more of them than memory.
+    They have one channel, or three if their colours differ. Raises ``InputError`` for a folder
+    without images, for images that cannot be read or differ in size, and for more of them than fit
+    in memory.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise InputError(f"data.path={folder}: no images found; expected {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"data.path={folder}: no images found; expected {', '.join(IMAGE_SUFFIXES)}"
+        )
     first = _pixels(paths[0])
     check_memory(8 * len(paths) * first.size, f"data.path={folder}: {len(paths)} images")
     states = np.empty((len(paths), *first.shape), first.dtype)
@@ -48,9 +51,9 @@ def read_folder(folder: Path) -> Float[Tensor, "n channels height width"]:
 
 
 def as_images(states: np.ndarray, path: Path) -> Float[Tensor, "n channels height width"]:
-    """An array ``(N, C, H, W)``, or ``(N, H, W)`` of one channel, as float32.
+    """Images of an array ``(N, C, H, W)``, or ``(N, H, W)`` with one channel, as float32.
 
-    Integers between 0 and 255 are brightnesses, and scaled to 0..1.
+    Integers between 0 and 255 are scaled to 0..1, which is logged with ``path``.
     """
     states = states[:, None] if states.ndim == 3 else states
     if states.dtype.kind in "iu" and states.size and 0 <= states.min() <= states.max() <= 255:
@@ -60,15 +63,15 @@ def as_images(states: np.ndarray, path: Path) -> Float[Tensor, "n channels heigh
 
 
 def _pixels(path: Path) -> np.ndarray:
-    """Of one image, ``(channels, height, width)``."""
+    """Pixels of an image file, ``(channels, height, width)``."""
     try:
         with Image.open(path) as image:
-            frames = getattr(image, "n_frames", 1)
-            pixels = np.asarray(image.convert(MODES.get(image.mode, image.mode)))
+            count = getattr(image, "n_frames", 1)
+            pixels = np.asarray(image.convert(CONVERTED_MODES.get(image.mode, image.mode)))
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise InputError(f"data.path={path}: {error}; expected an image") from error
-    if frames > 1:
-        raise InputError(f"data.path={path}: {frames} pictures found; expected one in each file")
+    if count > 1:
+        raise InputError(f"data.path={path}: {count} pictures found; expected one in each file")
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 

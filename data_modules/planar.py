@@ -1,4 +1,7 @@
-"""The two-dimensional laws of the paper (method section 9); no true velocity is known for them."""
+"""Data sets ``two_peaks``, ``ring`` and ``two_moons``: distributions on the plane.
+
+They are those of Zhang & Levin (method section 9); no true velocity is known.
+"""
 
 from math import pi
 
@@ -12,7 +15,7 @@ from eqflow.systems import Sample
 
 
 class Planar(SyntheticModule):
-    """A law on the plane."""
+    """Snapshots of a distribution on the plane, which a subclass draws from."""
 
     shape = (2,)
 
@@ -21,12 +24,12 @@ class Planar(SyntheticModule):
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
-        """``n`` raw states."""
+        """``n`` independent raw states."""
         raise NotImplementedError
 
 
 class TwoPeaks(Planar):
-    """Equal mixture of ``N((-1, -1), 0.25 I)`` and ``N((1, 1), 0.25 I)``."""
+    """Mixture of ``N((-1, -1), 0.25 I)`` and ``N((1, 1), 0.25 I)`` with equal weights."""
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
@@ -35,7 +38,7 @@ class TwoPeaks(Planar):
 
 
 class Ring(Planar):
-    """Uniform on the annulus ``1 <= r <= 2``."""
+    """Uniform distribution on the annulus ``1 <= r <= 2``."""
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
@@ -44,12 +47,12 @@ class Ring(Planar):
 
 
 class TwoMoons(Planar):
-    """Two interleaved unit half circles, noise 0.1."""
+    """Two interleaved half circles of radius 1 with noise ``N(0, 0.01 I)``."""
 
     @staticmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
         angle = pi * torch.rand(n, generator=generator)
         upper = torch.stack([angle.cos(), angle.sin()], dim=1)
         lower = torch.tensor([1.0, 0.5]) - upper
-        which = torch.randint(2, (n, 1), generator=generator).bool()
-        return torch.where(which, upper, lower) + 0.1 * torch.randn(n, 2, generator=generator)
+        is_upper = torch.randint(2, (n, 1), generator=generator).bool()
+        return torch.where(is_upper, upper, lower) + 0.1 * torch.randn(n, 2, generator=generator)

@@ -19,8 +19,8 @@ from eqflow.data import (
     Standardiser,
     check_states,
     checked_velocities,
-    numbered,
-    shuffled,
+    group_numbers,
+    random_order,
     warn_if_not_periodic,
 )
 from eqflow.discovery import Equations, Findings
@@ -108,7 +108,9 @@ class EquilibriumFlow:
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
         runs = _groups(groups, len(x))
-        order = shuffled(len(x), runs, generator(self.seed, Draws.DATA))  # that of X means nothing
+        order = random_order(
+            len(x), runs, generator(self.seed, Draws.DATA)
+        )  # that of X means nothing
         z, runs = units.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(units.mean, units.std)
@@ -323,7 +325,7 @@ def _groups(groups: ArrayLike | Tensor | None, n: int) -> Tensor | None:
         raise InputError(
             f"groups: found shape {names.shape}; expected one for each snapshot, ({n},)"
         )
-    return numbered(names, "groups")
+    return group_numbers(names, "groups")
 
 
 def _known_velocities(pair: tuple[Any, ...], x: Tensor) -> KnownVelocities:

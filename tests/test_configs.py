@@ -180,16 +180,23 @@ DEFAULTS = {
 }
 
 
+def inherited_defaults(function) -> dict[str, object]:
+    """Defaults of a function, or of a class and the bases in its package to which it forwards."""
+    bases = [
+        base
+        for base in reversed(getattr(function, "__mro__", (function,)))
+        if base.__module__.split(".")[0] == function.__module__.split(".")[0]
+    ]
+    signatures = [inspect.signature(base).parameters.values() for base in bases]
+    return {p.name: p.default for ps in signatures for p in ps if p.default is not p.empty}
+
+
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_yaml_repeats_the_python_defaults(name):
     node = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
     for function, key in DEFAULTS[name]:
         values = node[key] if key else node
-        defaults = {
-            p.name: p.default
-            for p in inspect.signature(function).parameters.values()
-            if p.default is not p.empty and p.name in values
-        }
+        defaults = {k: v for k, v in inherited_defaults(function).items() if k in values}
         shared = {k: v for k, v in values.items() if k in defaults and "${" not in str(v)}
         expected = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
         assert shared == {k: expected[k] for k in shared}

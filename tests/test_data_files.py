@@ -63,9 +63,9 @@ def test_groups_may_be_words_under_a_heading(tmp_path, table):
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        (np.arange(49), "49 labels of 49 groups"),
-        (np.arange(50) % 7, "50 labels of 7 groups"),
-        (np.full(50, np.nan), "50 labels are NaN"),
+        (np.arange(49), "49 names of 49 groups"),
+        (np.arange(50) % 7, "50 names of 7 groups"),
+        (np.full(50, np.nan), "50 names are NaN"),
     ],
 )
 def test_groups_that_do_not_fit_are_refused(tmp_path, table, labels, says):

@@ -153,9 +153,9 @@ def test_images_that_are_not_periodic_are_told_by_the_jump(tmp_path, caplog):
     np.save(tmp_path / "x.npy", images)
     data = SnapshotsFile(str(tmp_path / "x.npy"))
     data.setup()
-    inside = np.abs(np.diff(images, axis=2)).mean()
+    within = np.abs(np.diff(images, axis=2)).mean()
     across = np.abs(images[:, :, 0] - images[:, :, -1]).mean()
-    assert f"from left and right they jump {across / inside:.1f} times as much" in caplog.text
+    assert f"from left and right they jump {across / within:.1f} times as much" in caplog.text
     assert "top and bottom" in caplog.text
 
 

@@ -193,7 +193,7 @@ def test_unusable_snapshots_are_refused_on_fit(states, says):
     ("given", "says"),
     [
         ({"groups": np.zeros(599)}, r"found shape \(599,\).*\(600,\)"),
-        ({"groups": np.full(600, np.nan)}, "groups: 600 labels are NaN"),
+        ({"groups": np.full(600, np.nan)}, "groups: 600 names are NaN"),
         ({"velocities": (STATES, STATES, STATES)}, "expected two arrays"),
     ],
 )

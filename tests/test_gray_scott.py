@@ -1,3 +1,5 @@
+"""The Gray-Scott system: its equations, runs, data module, and sets larger than memory."""
+
 import logging
 import os
 import subprocess
@@ -10,20 +12,19 @@ import torch
 from omegaconf import OmegaConf
 
 from data_modules import GrayScott as GrayScottData
-from eqflow.cli.checks import keep_caches_in
-from eqflow.cli.resume import RESOLVED, check_unchanged, user_files
-from eqflow.data import Standardiser, add_measurement_noise, split
+from eqflow.cli.resume import RESOLVED_CONFIG, check_unchanged, user_files
+from eqflow.data import Standardiser, add_measurement_noise, random_order, split
 from eqflow.errors import InputError
 from eqflow.evaluation import true_path
-from eqflow.runtime import memory, store
-from eqflow.systems import PRESETS, GrayScott, Schedule, start
+from eqflow.runtime import Draws, generator, memory, store
+from eqflow.systems import PRESETS, GrayScott, Schedule, initial_state
 from eqflow.terms import laplacian
 
 SHORT = Schedule(settle=600.0, per_run=2, every=20.0)
 
 
 def starts(grid, n=3):
-    return torch.stack([start(grid, 0, number) for number in range(n)])
+    return torch.stack([initial_state(grid, 0, number) for number in range(n)])
 
 
 # the equation
@@ -153,8 +154,8 @@ def test_runs_that_died_are_replaced_and_counted(caplog):
     assert f"{died} of {tried} runs of alpha on a grid of 48x48 died out" in caplog.text
     assert ("a larger data.grid loses fewer" in caplog.text) == (int(died) > int(tried) / 2)
     x = starts((48, 48), int(tried))
-    for number, one in enumerate(x.split(1)):
-        system.advance(one, schedule.delay(number) + 1000)
+    for number, run in enumerate(x.split(1)):
+        system.advance(run, schedule.delay(number) + 1000)
     living = x[system.lives(x)]
     assert len(living) == int(tried) - int(died)
     assert torch.equal(states, living[:5])
@@ -259,19 +260,12 @@ def test_the_true_velocity_is_one_of_clean_test_states_whatever_the_noise(tmp_pa
     torch.testing.assert_close(b.train.std((0, 2, 3)), torch.ones(2), rtol=0, atol=1e-3)
 
 
-def test_the_loaders_slice_images(tmp_path):
-    data = module(tmp_path, batch_size=8)
-    data.setup()
-    assert next(iter(data.train_dataloader())).states.shape == (8, 2, 16, 24)
-
-
 # sets larger than memory
 
 
 @pytest.fixture
 def little(monkeypatch):
-    """A machine that takes a few images at once and has no room for more."""
-    monkeypatch.setattr(memory, "CHUNK", 2 * 8 * 8 * 3)
+    """A machine without memory for a set of images."""
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
 
 
@@ -282,19 +276,21 @@ def images():
     return x * torch.tensor([3.0, 0.01])[:, None, None] + 40
 
 
-def test_standardising_in_chunks_is_standardising(images, tmp_path, request):
-    whole = split(images, 5, 10, velocity=lambda x: -x)
-    noisy = add_measurement_noise(whole, 0.0)
-    request.getfixturevalue("little")
-    parts = split(images, 5, 10, velocity=lambda x: -x, folder=tmp_path)
-    for name in ("train", "val", "test"):
-        expected, found = getattr(whole, name), getattr(parts, name)
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-        torch.testing.assert_close(getattr(noisy, name), expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(parts.standardiser.std, whole.standardiser.std)
-    torch.testing.assert_close(parts.velocity(parts.test), whole.velocity(whole.test))
+@pytest.mark.usefixtures("little")
+def test_a_set_larger_than_memory_is_standardised_in_chunks_and_kept_on_disk(images, tmp_path):
+    x = images.repeat(1, 1, 32, 32)
+    x += 0.1 * torch.arange(50)[:, None, None, None]
+    assert x.numel() > memory.CHUNK_SIZE
+    s = split(x, 5, 10, velocity=lambda x: -x, folder=tmp_path)
     assert not list(tmp_path.iterdir())  # the file that is mapped has no name
+    ordered = x[random_order(50, None, generator(0, Draws.DATA))].double()
+    train = ordered[15:].transpose(0, 1).flatten(1)
+    mean, std = train.mean(1)[:, None, None], train.std(1)[:, None, None]
+    standard = ((ordered - mean) / std).float()
+    torch.testing.assert_close(torch.cat([s.val, s.test, s.train]), standard, rtol=0, atol=1e-6)
+    torch.testing.assert_close(s.velocity(s.test), (-ordered[5:15] / std).float())
+    same = add_measurement_noise(s, 0.0)
+    torch.testing.assert_close(same.train, standard[15:], rtol=0, atol=1e-5)
 
 
 @pytest.mark.usefixtures("little")
@@ -335,9 +331,9 @@ def test_free_memory_is_more_than_this_test_takes_and_less_than_a_library():
 
 
 def test_a_run_may_be_continued_with_another_cache_but_not_with_other_data(tmp_path):
-    (tmp_path / RESOLVED.parent).mkdir()
+    (tmp_path / RESOLVED_CONFIG.parent).mkdir()
     stored = OmegaConf.create({"data": {"preset": "waves", "cache_dir": "a"}, "ckpt_path": None})
-    OmegaConf.save(stored, tmp_path / RESOLVED)
+    OmegaConf.save(stored, tmp_path / RESOLVED_CONFIG)
     moved = OmegaConf.merge(stored, {"data": {"cache_dir": "b"}})
     check_unchanged(moved, tmp_path)
     with pytest.raises(InputError, match=r"data\.preset=life would change"):
@@ -358,7 +354,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from data_modules import GrayScott
-from eqflow.cli.launch import keep_caches_in
+from eqflow.cli.checks import keep_caches_in
 folder = sys.argv[1]
 data = GrayScott("gamma", 16, n=4, val=1, test=4, settle=10.0, cache_dir=folder)
 print("numba" in sys.modules)
@@ -381,12 +377,6 @@ def test_what_is_compiled_is_kept_in_the_cache_folder(tmp_path, before):
     assert [*(tmp_path / "numba").rglob("stencil.advance*")]
 
 
-def test_the_compilers_cache_is_inside_ours(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "environ", {})
-    keep_caches_in(tmp_path)
-    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
-
-
 def test_a_field_is_compared_with_the_velocities_of_other_presets(tmp_path):
     options = {"preset": "gamma", "grid": 16, "n": 8, "val": 2, "test": 6, "settle": 100.0}
     data = GrayScottData(**options, cache_dir=str(tmp_path))
@@ -404,11 +394,11 @@ def test_the_true_path_of_a_pattern_near_rest_resolves_its_reactions(tmp_path):
     data.setup()
     snapshots, span = data.snapshots, 0.2
     start = snapshots.test[:2]
-    found = true_path(snapshots, start, torch.tensor([0.0, span]))[-1]
+    path = true_path(snapshots, start, torch.tensor([0.0, span]))[-1]
     length = (span / snapshots.velocity(snapshots.test).square().mean().sqrt()).item()
     x, steps = snapshots.standardiser.raw(start), 2000
     assert length / 0.05 > 1000  # steps that a field of its own speed takes are too long
     for _ in range(steps):
         x = x + length / steps * GrayScott("maze").velocity(x)
     moved = snapshots.standardiser.standard(x).float() - start
-    assert (found - start - moved).norm() < 0.01 * moved.norm()
+    assert (path - start - moved).norm() < 0.01 * moved.norm()

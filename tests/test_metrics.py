@@ -15,7 +15,7 @@ from eqflow.metrics import (
     sinkhorn_divergence,
     sliced_w2,
 )
-from eqflow.simulate import inside
+from eqflow.simulate import within_radius
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -119,7 +119,7 @@ def test_losing_states_of_a_perfect_sample_costs_distance():
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf, 1e30])
 def test_states_not_finite_or_too_far_have_escaped(bad):
     x = torch.tensor([[3.0, 4.0], [3.1, 4.0], [0.0, bad], [0.0, 0.0]])
-    assert inside(x, 5.0).tolist() == [True, False, False, True]
+    assert within_radius(x, 5.0).tolist() == [True, False, False, True]
     metric = Escaped(5.0)
     metric.update(x)
     metric.update(x[:1])

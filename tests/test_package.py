@@ -6,6 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+
+from eqflow import __version__
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "pytorch_lightning", "wandb", "ot", "torchmetrics", "matplotlib")
@@ -23,6 +26,10 @@ def test_the_command_line_loads_nothing_heavy_before_it_runs():
     assert not loaded & set(HEAVY)
 
 
+def test_the_citation_names_this_version():
+    assert OmegaConf.load(ROOT / "CITATION.cff").version == __version__
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path):
     options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(tmp_path)]
@@ -34,6 +41,7 @@ def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path
     shipped = {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
     found = {str(p.relative_to(target / "eqflow/conf")) for p in target.rglob("*.yaml")}
     assert found == shipped
+    assert (target / "eqflow/py.typed").is_file()
     packages = ("callbacks", "data_modules", "eqflow", "hydra_plugins")
     modules = {str(p.relative_to(ROOT)) for name in packages for p in (ROOT / name).rglob("*.py")}
     assert {str(p.relative_to(target)) for p in target.rglob("*.py")} == modules

@@ -16,7 +16,7 @@ from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_
 
 from benchmarks import kills
 from eqflow.cli.processes import launch, rank
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
 from eqflow.training import FlowModule, ScoreModule, batches, library
@@ -306,10 +306,9 @@ def failed(tmp_path, monkeypatch):
     """What the launcher makes of an error that ends a rank, which is run in this process."""
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(torch.distributed, name, lambda *_, **__: None)
-    monkeypatch.setattr(rank, "GRACE", 0.0)
-    monkeypatch.setenv(launch.FAILURE, f"{tmp_path}/failure.json")
-    (tmp_path / RESOLVED).parent.mkdir()
-    (tmp_path / RESOLVED).write_text("trainer: {accelerator: cpu}")
+    monkeypatch.setenv(launch.FAILURE_FILE_VARIABLE, f"{tmp_path}/failure.json")
+    (tmp_path / RESOLVED_CONFIG).parent.mkdir()
+    (tmp_path / RESOLVED_CONFIG).write_text("trainer: {accelerator: cpu}")
 
     def end(error: Exception) -> Exception:
         def work(cfg):
@@ -317,7 +316,7 @@ def failed(tmp_path, monkeypatch):
 
         monkeypatch.setattr(rank, "work", work)
         with pytest.raises((InputError, Pruned, KeyError)):
-            rank.main(tmp_path)
+            rank.main(tmp_path, delay=0.0)
         return launch._reason(tmp_path / "failure.json", 1)
 
     return end

@@ -1,3 +1,5 @@
+"""Integrators: orders of convergence, exact solutions, escaped trajectories, and refusals."""
+
 import pytest
 import torch
 from scipy.stats import chi2

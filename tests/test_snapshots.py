@@ -1,3 +1,5 @@
+"""Snapshots: standardisation, splits, and what is refused."""
+
 import pytest
 import torch
 
@@ -84,10 +86,6 @@ def test_true_velocity_is_the_time_derivative_in_standardised_units():
     torch.testing.assert_close(system.velocity(now), (after - before) / (2 * h), rtol=0, atol=1e-3)
     speed = snapshots.velocity(z1) * snapshots.standardiser.std
     torch.testing.assert_close(speed, system.velocity(now), rtol=0, atol=1e-4)
-
-
-def test_no_velocity_stays_none():
-    assert split(raw(), 40, 80).velocity is None
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

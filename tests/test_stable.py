@@ -1,3 +1,5 @@
+"""The integrator of stiff fields: stiffness, order, stability, and lost states."""
+
 import pytest
 import torch
 

@@ -444,5 +444,5 @@ def test_without_known_velocities_there_is_no_speed():
 
 def test_velocities_in_other_units_are_refused():
     states = np.random.default_rng(0).normal(size=(500, 2))
-    with pytest.raises(InputError, match="velocities: label 0 has 1000 in feature 0"):
+    with pytest.raises(InputError, match="velocities: state 0 has 1000 in feature 0"):
         EquilibriumFlow("stream", **SMALL).fit(states, velocities=(1000 * np.ones((1, 2)),) * 2)

@@ -23,7 +23,7 @@ from callbacks import Pruning
 from callbacks.pruning import open_storage
 from eqflow.cli import main
 from eqflow.cli.processes import launch
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import Status, read_status, recorded
 from eqflow.cli.sweeps.job import take_gpu
 from eqflow.errors import InputError, Pruned
@@ -48,7 +48,7 @@ class Jobs:
 
     def __call__(self, cfg):
         self.seen.append(cfg.flow.training.learning_rate)
-        OmegaConf.save(cfg, Path(cfg.run_dir) / RESOLVED)
+        OmegaConf.save(cfg, Path(cfg.run_dir) / RESOLVED_CONFIG)
         return self.becomes(cfg)
 
 

@@ -1,3 +1,5 @@
+"""Systems of dysts and Lorenz-63: right-hand sides, samples, and which are refused."""
+
 import subprocess
 import sys
 
@@ -23,15 +25,13 @@ def test_many_states_at_once_give_what_single_ones_do(name):
     noise = np.random.default_rng(0).normal(size=(50, *system.shape))
     x = system._mean + system._std * noise
     single = np.array([system._system.rhs(row, 0.0) for row in x], dtype=float)
-    found = system.velocity(torch.from_numpy(x))
-    assert found.shape == (50, *system.shape)
-    np.testing.assert_allclose(found, single, rtol=1e-12)
+    np.testing.assert_allclose(system.velocity(torch.from_numpy(x)), single, rtol=1e-12)
 
 
 def test_sprott_a_has_its_velocity():
     x, y, z = states = torch.randn(3, 100, dtype=torch.float64)
-    found = Dysts("SprottA").velocity(states.T)
-    torch.testing.assert_close(found, torch.stack([y, -x + y * z, 1 - y**2], 1))
+    velocity = Dysts("SprottA").velocity(states.T)
+    torch.testing.assert_close(velocity, torch.stack([y, -x + y * z, 1 - y**2], 1))
 
 
 def test_lorenz_of_dysts_is_lorenz():
@@ -39,8 +39,8 @@ def test_lorenz_of_dysts_is_lorenz():
     system, expected = Dysts("Lorenz"), Lorenz63(beta=2.667)
     assert system.velocity(x).dtype == torch.float64
     torch.testing.assert_close(system.velocity(x), expected.velocity(x.double()))
-    found = system.sample(1000, 0, **SHORT).states.std(0)
-    torch.testing.assert_close(found, expected.sample(1000, 0).states.std(0), rtol=0.1, atol=0)
+    spread = system.sample(1000, 0, **SHORT).states.std(0)
+    torch.testing.assert_close(spread, expected.sample(1000, 0).states.std(0), rtol=0.1, atol=0)
 
 
 # samples
@@ -151,10 +151,10 @@ def test_a_transient_is_a_time():
 
 
 def test_the_names_are_those_of_systems_that_can_be_used():
-    three, every = names(3), names()
-    assert {"Rossler", "Lorenz", "SprottA", "Thomas"} < set(three) < set(every)
-    assert "Lorenz96" in set(every) - set(three)
-    assert not {"Torus", "Duffing", "MackeyGlass", "BeerRNN"} & set(every)
+    three, usable = names(3), names()
+    assert {"Rossler", "Lorenz", "SprottA", "Thomas"} < set(three) < set(usable)
+    assert "Lorenz96" in set(usable) - set(three)
+    assert not {"Torus", "Duffing", "MackeyGlass", "BeerRNN"} & set(usable)
     assert len(three) > 80
 
 

@@ -6,7 +6,7 @@ from math import comb
 import pytest
 import torch
 
-from eqflow.data import Standardiser, shuffled
+from eqflow.data import Standardiser, random_order
 from eqflow.discovery import Discovery, Findings
 from eqflow.discovery.bootstrap import draws, influence
 from eqflow.discovery.elimination import eliminate, information_criterion, path
@@ -16,7 +16,7 @@ from eqflow.discovery.initial import eigenfields, initial_fields
 from eqflow.discovery.symmetries import orthogonal
 from eqflow.errors import InputError
 from eqflow.fields import Library
-from eqflow.simulate import reach
+from eqflow.simulate import bounding_radius
 from eqflow.stationarity import FourierFunctions, Sums, WeakForm, orientation, sums
 from eqflow.systems import Lorenz63
 from eqflow.terms import Polynomial
@@ -255,9 +255,9 @@ def test_equations_that_states_leave_are_not_recovered():
     """An attractor repels when time runs backwards (method section 1: most states leave)."""
     field, findings = discover(Lorenz63().sample(4000, seed=0, runs=4000).states)
     z = field.standardiser.standard(Lorenz63().sample(100, seed=1).states)
-    assert escaped(field, z, reach(z)) == findings.escaped == 0
+    assert escaped(field, z, bounding_radius(z)) == findings.escaped == 0
     field.coefficients *= -1
-    assert escaped(field, z, reach(z)) > 0.8
+    assert escaped(field, z, bounding_radius(z)) > 0.8
     assert findings.reason == ""
     assert replace(findings, escaped=0.01).reason == ""
     assert replace(findings, escaped=0.015).reason.startswith("2% of the states leave")
@@ -272,7 +272,7 @@ def test_a_library_that_misses_the_truth_is_rejected():
 
 def test_whole_groups_are_fitted_or_held_out_and_count_as_one():
     x, runs = Lorenz63().sample(3000, seed=0, runs=900, transient=25.0)
-    order = shuffled(len(x), runs, torch.Generator().manual_seed(0))
+    order = random_order(len(x), runs, torch.Generator().manual_seed(0))
     units, field = Standardiser.of(x), Library((3,), 2)
     discovery = Discovery(field, units.standard(x[order]), units, runs[order])
     fitted, tested = discovery.sample.groups, discovery.held_out.groups

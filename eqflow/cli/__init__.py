@@ -17,12 +17,12 @@ _HERE = Path(__file__).resolve()
 CONF = next(
     path for path in (_HERE.parents[1] / "conf", _HERE.parents[2] / "conf") if path.is_dir()
 )
-"""The configuration: inside the installed package, or beside it in a checkout."""
+"""Folder of the configuration: inside the installed package, or beside it in a checkout."""
 
 
 @hydra_main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float | list[float] | None:
-    """Run one composed configuration, and keep in its folder how it stands."""
+    """Run a composed configuration, keep its status in its folder, and return the tuned metric."""
     from eqflow.cli.processes.launch import launch
     from eqflow.cli.status import recorded
     from eqflow.cli.sweeps.job import exclusive_folder, finished_value, join_sweep
@@ -44,7 +44,7 @@ def job(cfg: DictConfig) -> float | list[float] | None:
 def main() -> None:
     """Entry point of ``run.py`` and of the console command ``eqflow``."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of exiting with 1
-    # threads that spin while they wait make small layers tens of times slower on a busy machine
+    # threads that spin while waiting make small layers tens of times slower on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with exit_codes():
         for argument in sys.argv[1:]:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _rebuild(folder: Path) -> None:
-    """Write the page of a sweep again; nothing is run."""
+    """Write the page of a finished sweep again."""
     from eqflow.cli.sweeps.page import rebuild
 
     rebuild(folder)

@@ -1,4 +1,4 @@
-"""What is refused before a run's folder exists."""
+"""Checks of a configuration before its run folder is created, and the lock of the folder."""
 
 import os
 from pathlib import Path
@@ -13,21 +13,23 @@ from omegaconf import DictConfig, ListConfig
 from eqflow.cli import CONF
 from eqflow.cli.exits import exit_codes
 from eqflow.cli.processes.nodes import check_nodes, node_rank
-from eqflow.cli.resume import RESOLVED, check_unchanged
+from eqflow.cli.resume import RESOLVED_CONFIG, check_unchanged
 from eqflow.cli.types import check_types
 from eqflow.errors import InputError
 
-LOCKED = Path(".hydra") / "run"
-"""What the process that fills a folder holds the lock of."""
+RUN_LOCK = Path(".hydra") / "run"
+"""Path below a run's folder that is locked by the process which fills the folder."""
 
 
 STAGES = ("score", "flow", "evaluate")
+"""Stages of a run, in their order."""
 
 
 class Checks(Callback):
-    """Hydra's hook before a run; Hydra only warns of exceptions here, hence the exits.
+    """Callback of Hydra that checks a single run and locks its folder.
 
-    A sweep is checked by its sweeper, which reads ``${hydra:...}`` before Hydra has it set.
+    Hydra only warns of an exception in a callback, so that the program is ended here. The jobs of a
+    sweep are checked by its sweeper, which reads ``${hydra:...}`` before Hydra has set it.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -46,9 +48,10 @@ class Checks(Callback):
 
 
 def check(cfg: DictConfig) -> None:
-    """Build everything that a run is made of and let the constructors refuse.
+    """Raise ``InputError`` for a configuration that cannot run.
 
-    Raises ``InputError`` naming the option, what was found and what is expected.
+    Options are checked one after another; then every part of the run is built, whose constructors
+    check theirs.
     """
     keep_caches_in(Path(cfg.cache_dir).resolve())  # before the parts import their libraries
     from eqflow.cli.parts import check_parts
@@ -65,24 +68,24 @@ def check(cfg: DictConfig) -> None:
         raise InputError(f"threads={cfg.threads}: expected a whole number >= 1")
     check_devices(cfg.trainer)
     check_processes(cfg)
-    named = any(o.startswith("run_dir=") for o in hydra.overrides.task)
-    check_nodes(cfg.trainer, named or hydra.mode is RunMode.MULTIRUN)
+    folder_given = any(option.startswith("run_dir=") for option in hydra.overrides.task)
+    check_nodes(cfg.trainer, folder_given or hydra.mode is RunMode.MULTIRUN)
     check_parts(cfg)
 
 
 def check_stages(cfg: DictConfig) -> None:
-    """Refuse unknown stages, and an evaluation of what neither is nor will be trained."""
+    """Raise ``InputError`` for unknown stages, and for an evaluation without a trained field."""
     stages = cfg.stages if isinstance(cfg.stages, ListConfig) else [cfg.stages]
     unknown = [stage for stage in stages if stage not in STAGES]
     if unknown or not isinstance(cfg.stages, ListConfig):
-        found = unknown[0] if unknown else cfg.stages
-        raise InputError(f"stages: {found} is unknown; expected a list of {', '.join(STAGES)}")
+        wrong = unknown[0] if unknown else cfg.stages
+        raise InputError(f"stages: {wrong} is unknown; expected a list of {', '.join(STAGES)}")
     if "evaluate" in stages and "flow" not in stages and not cfg.resume:
         raise InputError("stages: evaluate found without flow; expected both, or resume=true")
 
 
 def check_devices(trainer: DictConfig) -> None:
-    """Refuse devices that are not there."""
+    """Raise ``InputError`` for devices that this machine does not have."""
     import torch
 
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
@@ -97,7 +100,7 @@ def check_devices(trainer: DictConfig) -> None:
 
 
 def check_processes(cfg: DictConfig) -> None:
-    """Refuse several processes for what is vectorised in one."""
+    """Raise ``InputError`` for an ensemble in several processes: it is vectorised in one."""
     processes, members = cfg.trainer.devices * cfg.trainer.num_nodes, cfg.flow.get("ensemble", 1)
     if members > 1 and processes > 1:
         raise InputError(
@@ -107,17 +110,21 @@ def check_processes(cfg: DictConfig) -> None:
 
 
 def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
-    """Lock a folder, a new one or on resume its own, until this process ends."""
-    from eqflow.runtime import clear, locked
+    """Lock a run's folder until this process ends; it must be new, unless the run is resumed.
+
+    Raises ``InputError`` that names ``option`` for a folder that exists, is in use, or cannot be
+    written.
+    """
+    from eqflow.runtime import locked, remove_leftovers
 
     try:
         if not (resume or _is_new(folder)):
             raise InputError(
                 f"{option}={folder} exists; expected a new folder, or resume=true to continue it"
             )
-        lock = locked(folder / LOCKED)
+        lock = locked(folder / RUN_LOCK)
         lock.acquire(blocking=False)
-        clear(folder)
+        remove_leftovers(folder)
         return lock
     except Timeout:
         raise InputError(
@@ -130,17 +137,18 @@ def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
 
 
 def _is_new(folder: Path) -> bool:
-    """Whether a folder is absent, or holds only what is there before a run starts.
+    """Whether a folder is absent, or holds only files that are written before a run starts.
 
-    A cache of its own (``debug=one_batch``) is filled by what libraries leave when imported.
+    Those are Hydra's, and in a cache inside the folder (``debug=one_batch``) those of libraries.
     """
     if not folder.exists():
         return True
-    others = {path.name for path in folder.iterdir()} - {RESOLVED.parent.name, "run.log", "cache"}
-    return not others and not (folder / RESOLVED).exists()
+    early = {RESOLVED_CONFIG.parent.name, "run.log", "cache"}
+    names = {path.name for path in folder.iterdir()}
+    return names <= early and not (folder / RESOLVED_CONFIG).exists()
 
 
 def keep_caches_in(folder: Path) -> None:
-    """Have the libraries' caches inside ours instead of the user's home."""
+    """Direct the caches of libraries to ``folder`` instead of the user's home."""
     for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
         os.environ.setdefault(name, str(folder / name.split("_")[0].lower()))

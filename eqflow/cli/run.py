@@ -118,7 +118,7 @@ class Run:
         key = score_key(self.cfg, self.model, self.warm)
         cached = Path(self.cfg.cache_dir) / "score" / f"{key}.ckpt"
         with _alone(cached):
-            store.clear(cached.parent, cached.name)
+            store.remove_leftovers(cached.parent, cached.name)
             if _agreed(cached.is_file()):
                 log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:

@@ -1,4 +1,4 @@
-"""What determines a trained score, as the name of its file in the cache."""
+"""Name of a trained score in the cache: a hash of everything that determines it."""
 
 from omegaconf import DictConfig
 
@@ -8,24 +8,24 @@ from eqflow.model import FlowModel
 from eqflow.runtime import store
 from eqflow.version import __version__
 
-ASIDE = ("path", "groups", "velocities", "epoch_steps", "cache_dir", "symmetrise")
-"""Options that change nothing of it; the last is of its use alone."""
+IRRELEVANT_TO_SCORE = ("path", "groups", "velocities", "epoch_steps", "cache_dir", "symmetrise")
+"""Options of data and score that do not change what is trained, or whose files are hashed."""
 
 
 def score_key(cfg: DictConfig, model: FlowModel, warm: str | None) -> str:
-    """Hash of the nodes, the seed, the precision, the limits and the bytes of the user's files.
+    """Hash of data, score, seed, precision, limits of training, version and the user's files.
 
-    ``warm`` is the stage that starts from ``ckpt_path``.
+    ``warm`` is the stage that starts from ``ckpt_path``, or None.
     """
     files = user_files(cfg)
     if warm != "score":
         files.pop(cfg.ckpt_path, None)
     files.pop(cfg.data.get("velocities"), None)
-    # fields of the snapshots themselves are built on another score than the one asked for
-    built, asked = model.config["score"], plain(cfg.score)
-    score = asked if built["name"] == asked["name"] else built
+    # a field of the raw snapshots is built on the empirical score, whichever is configured
+    built, configured = model.config["score"], plain(cfg.score)
+    score = configured if built["name"] == configured["name"] else built
     data, score = (
-        {name: value for name, value in node.items() if name not in ASIDE}
+        {name: value for name, value in node.items() if name not in IRRELEVANT_TO_SCORE}
         for node in (plain(cfg.data), score)
     )
     return store.content_hash(

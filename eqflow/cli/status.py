@@ -1,4 +1,4 @@
-"""How a job stands, kept in its folder for whoever looks at it from outside."""
+"""Status of a job, kept in its folder for its sweep and for whoever looks at it."""
 
 import json
 import time
@@ -13,19 +13,25 @@ from eqflow.cli.processes.nodes import node_rank
 from eqflow.errors import Pruned
 from eqflow.runtime import write_json
 
-FILE = "status.json"
+STATUS_FILE = "status.json"
+"""File of a job's folder that holds its status."""
 
 
 Value = float | list[float] | None
-"""The tuned metric of a job, or several; None where it was not measured."""
+"""Tuned metric of a job, or several of them; None if none was measured."""
 
 
 @dataclass
 class Status:
-    """``status`` is running, finished, failed or pruned; ``error`` the sentence of what failed.
+    """Status of a job.
 
-    A job whose process was killed still says running. ``value`` is the tuned metric of a finished
-    one, ``seconds`` what it took since it was last started.
+    Attributes:
+        status: ``running``, ``finished``, ``failed`` or ``pruned``; a job whose process was killed
+            still says ``running``.
+        error: Message of the exception that ended the job.
+        started: Time at which the job was last started (UTC, ISO 8601).
+        seconds: Duration since then.
+        value: Tuned metric of a finished job.
     """
 
     status: str = "running"
@@ -37,15 +43,15 @@ class Status:
 
 @contextmanager
 def recorded(folder: Path) -> Iterator[Status]:
-    """Keep ``folder``'s status while the block runs; what it raises goes on.
+    """Context that keeps the status of a job in ``folder``; exceptions of the block pass through.
 
-    Of several machines the first keeps it.
+    Of several machines only the first writes it.
     """
     state, started = Status(started=datetime.now(UTC).isoformat(timespec="seconds")), time.time()
     if node_rank():
         yield state
         return
-    write_json(folder / FILE, asdict(state))
+    write_json(folder / STATUS_FILE, asdict(state))
     try:
         yield state
         state.status = "finished"
@@ -53,22 +59,21 @@ def recorded(folder: Path) -> Iterator[Status]:
         state.status, state.error = "pruned", str(stop)
         raise
     except Exception as error:
-        state.status, state.error = "failed", _last(error)
+        state.status, state.error = "failed", _message(error)
         raise
     finally:
         state.seconds = time.time() - started
-        with suppress(OSError):  # a full disk has been reported already
-            write_json(folder / FILE, asdict(state))
+        with suppress(OSError):  # a full disk is reported by the block
+            write_json(folder / STATUS_FILE, asdict(state))
 
 
 def read_status(folder: Path) -> Status:
-    """The status of a job's folder; running where there is none or half of one."""
+    """Status stored in a job's folder; ``running`` if there is none, or it cannot be read."""
     try:
-        return Status(**json.loads((folder / FILE).read_text()))
+        return Status(**json.loads((folder / STATUS_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return Status()
 
 
-def _last(error: Exception) -> str:
-    text = sentence(error)
-    return text if text else type(error).__name__
+def _message(error: Exception) -> str:
+    return sentence(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Values of another type than their default has: 2.5 for a count, a word for a number."""
+"""Types of options: a value must have the type of its default in ``conf``."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,45 +8,46 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.errors import InputError
 
-GROUPS = ("data", "score", "flow", "integrator")
-"""Groups whose options are this project's own."""
+TYPED_GROUPS = ("data", "score", "flow", "integrator")
+"""Groups of ``conf`` whose options are checked; those of the others belong to libraries."""
 
 
-ALSO: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
-"""Another type that an option may have: two sides, a size that is to be estimated."""
+FURTHER_TYPES: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
+"""Type that an option may have beside that of its default: two sides, null for an estimate."""
 
 
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+"""What messages call a type."""
 
 
 def check_types(cfg: DictConfig, conf: Path, choices: Mapping[str, str]) -> None:
-    """Refuse the first value whose type is not that of its default in the files of ``conf``.
+    """Raise ``InputError`` for the first value whose type differs from its default in ``conf``.
 
-    Words and nulls among the defaults say nothing: they may stand for a number. Raises
-    ``InputError``.
+    ``choices`` are the chosen files, by group. A default that is a word or null allows any type,
+    as it may stand for a number.
     """
     files = {"": conf / "config.yaml"}
-    files |= {group: conf / group / f"{choices.get(group)}.yaml" for group in GROUPS}
+    files |= {group: conf / group / f"{choices.get(group)}.yaml" for group in TYPED_GROUPS}
     for group, file in files.items():
         for path, default in _leaves(_defaults(file), group):
             value = OmegaConf.select(cfg, path, default=default)
             plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
-            if not (_is_of(plain, default) or isinstance(plain, ALSO.get(path, ()))):
-                said = "null" if value is None else value
-                raise InputError(f"{path}={said} found; expected {KINDS[type(default)]}")
+            if not (_is_of(plain, default) or isinstance(plain, FURTHER_TYPES.get(path, ()))):
+                text = "null" if value is None else value
+                raise InputError(f"{path}={text} found; expected {TYPE_NAMES[type(default)]}")
 
 
 def _defaults(file: Path) -> dict[str, Any]:
-    """What a file of a group says, after those it starts from; nothing for a user's own choice."""
+    """Options of a file, and of the files in its defaults list; none if the file is the user's."""
     if not file.is_file():
         return {}
     content: Any = OmegaConf.to_container(OmegaConf.load(file))
-    above = content.pop("defaults", []) if file.stem != "config" else []
+    inherited = content.pop("defaults", []) if file.stem != "config" else []
     content.pop("hydra", None)
-    found: dict[str, Any] = {}
-    for name in above:
-        found |= _defaults(file.with_stem(name))
-    return found | content
+    defaults: dict[str, Any] = {}
+    for name in inherited:
+        defaults |= _defaults(file.with_stem(name))
+    return defaults | content
 
 
 def _leaves(content: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:

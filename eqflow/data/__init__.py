@@ -1,6 +1,6 @@
-"""Snapshots: splits, standardised units, groups, known velocities, periodicity."""
+"""Snapshots as learning sees them: split, standardised, in groups, with known velocities."""
 
-from eqflow.data.groups import boundary, half, numbered, shuffled, summed
+from eqflow.data.groups import group_boundary, group_numbers, group_sums, random_half, random_order
 from eqflow.data.periodicity import warn_if_not_periodic
 from eqflow.data.snapshots import (
     Snapshots,
@@ -17,15 +17,15 @@ __all__ = [
     "Snapshots",
     "Standardiser",
     "add_measurement_noise",
-    "boundary",
     "channelwise",
     "check_sizes",
     "check_states",
     "checked_velocities",
-    "half",
-    "numbered",
-    "shuffled",
+    "group_boundary",
+    "group_numbers",
+    "group_sums",
+    "random_half",
+    "random_order",
     "split",
-    "summed",
     "warn_if_not_periodic",
 ]

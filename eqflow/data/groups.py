@@ -1,6 +1,7 @@
-"""Snapshots that are correlated, several of one run, share a number: a group.
+"""Groups of correlated snapshots, such as several states of one run.
 
-Whole groups are fitted on, held out and resampled, and the sum over a group is one observation.
+The snapshots of a group share a number. A group is held out, fitted on and resampled as a whole,
+and the sum over a group counts as one independent observation.
 """
 
 import numpy as np
@@ -10,19 +11,25 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 
+Groups = Int[Tensor, " n"] | None
+"""Group of each snapshot; None if all snapshots are independent."""
 
-def numbered(names: np.ndarray, option: str) -> Int[Tensor, " n"]:
-    """A number for each snapshot's group, whatever the groups are called.
 
-    Raises ``InputError`` for NaN.
+def group_numbers(names: np.ndarray, option: str) -> Int[Tensor, " n"]:
+    """Groups as numbers from 0, from one name (number or word) for each snapshot.
+
+    Raises ``InputError`` that names ``option`` for names that are NaN.
+
+    >>> group_numbers(np.array(["b", "a", "b"]), "groups")
+    tensor([1, 0, 1])
     """
     if names.dtype.kind == "f" and (bad := np.isnan(names).sum()):
-        raise InputError(f"{option}: {bad} labels are NaN; expected a group each")
+        raise InputError(f"{option}: {bad} names are NaN; expected a group for each snapshot")
     return torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
 
-def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Int[Tensor, " n"]:
-    """A random order of ``n`` snapshots in which those of a group stay side by side."""
+def random_order(n: int, groups: Groups, draw: torch.Generator) -> Int[Tensor, " n"]:
+    """A random permutation of ``n`` snapshots in which the members of a group are neighbours."""
     order = torch.randperm(n, generator=draw)
     if groups is None:
         return order
@@ -30,25 +37,27 @@ def shuffled(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) ->
     return order[torch.randperm(len(distinct), generator=draw)[index[order]].argsort(stable=True)]
 
 
-def half(n: int, groups: Int[Tensor, " n"] | None, draw: torch.Generator) -> Bool[Tensor, " n"]:
-    """A random half of ``n`` snapshots; no group is cut but one."""
+def random_half(n: int, groups: Groups, draw: torch.Generator) -> Bool[Tensor, " n"]:
+    """Mask of a random half of ``n`` snapshots, which divides one group at most."""
     if groups is None:
         return torch.randperm(n, generator=draw) < n // 2
-    return shuffled(n, groups, draw).argsort() < n // 2
+    return random_order(n, groups, draw).argsort() < n // 2
 
 
-def boundary(k: int, groups: Int[Tensor, " n"] | None) -> int:
-    """The first place from ``k`` on where no group is cut, in an order such as :func:`shuffled`."""
+def group_boundary(k: int, groups: Groups) -> int:
+    """The first position from ``k`` on between two groups, where members of a group are neighbours.
+
+    >>> group_boundary(4, torch.tensor([7, 7, 7, 1, 1, 2]))
+    5
+    """
     if groups is None or not 0 < k < len(groups):
         return k
     same = groups[k:] == groups[k - 1]
     return k + int(same.cumprod(0).sum())
 
 
-def summed(
-    values: Float[Tensor, "n k"], groups: Int[Tensor, " n"] | None
-) -> Float[Tensor, "units k"]:
-    """Sums of the rows of each group; the rows themselves where there are none."""
+def group_sums(values: Float[Tensor, "n k"], groups: Groups) -> Float[Tensor, "units k"]:
+    """Sum of the rows of each group; the rows themselves if ``groups`` is None."""
     if groups is None:
         return values
     distinct, index = groups.unique(return_inverse=True)

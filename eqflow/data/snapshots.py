@@ -1,33 +1,36 @@
-"""Snapshots split, standardised, and with their true velocity where it is known."""
+"""Snapshots: a data set split, standardised, and with its true velocity where that is known."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data.groups import boundary, shuffled
+from eqflow.data.groups import group_boundary, random_order
 from eqflow.data.standardiser import Standardiser, Velocity
 from eqflow.data.velocities import KnownVelocities
 from eqflow.errors import InputError
-from eqflow.runtime import Draws, chunks, generator, room
-
-Result = TypeVar("Result")
-
+from eqflow.runtime import Draws, allocate, chunks, generator
 
 _MOVED = ("train", "val", "test", "train_groups", "test_groups")
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """A data set as learning sees it: standardised splits, ``(n, *shape)`` each, float32.
+    """A data set split for training, validation and test, standardised; ``(n, *shape)``, float32.
 
-    ``velocity`` is the true velocity in standardised units, or None; ``alternatives`` are those of
-    other systems, by name, that a field may be compared with. ``train_groups`` and ``test_groups``
-    label correlated snapshots, side by side; None if all are independent. ``known_velocities`` are
-    some states and their velocities, standardised.
+    Args:
+        train: States that scores and fields are fitted on.
+        val: States that validate the training.
+        test: Held-out states; all measures are taken there.
+        standardiser: Statistics of the training split.
+        velocity: True velocity in standardised units, or None if it is unknown.
+        train_groups: Groups of correlated training states, which are neighbours; None if all
+            states are independent.
+        test_groups: The same of the test split.
+        alternatives: Velocities of other systems, by name, that a field is compared with.
+        known_velocities: Standardised states whose velocity is given, or None.
     """
 
     train: Tensor
@@ -67,21 +70,29 @@ def split(
     groups: Int[Tensor, " n"] | None = None,
     folder: Path | None = None,
 ) -> Snapshots:
-    """Shuffle raw snapshots and split off ``val`` and ``test`` of them; the rest trains.
+    """Split raw snapshots ``x`` at random, and standardise them by the training split.
 
-    The standardiser sees the training split only. ``velocity`` takes and returns raw units.
-    ``groups`` label correlated snapshots: none is cut, so that sizes may be a few off. A set larger
-    than memory is mapped from a nameless file in ``folder``. Raises ``InputError`` for non-finite
-    values, constant features and splits that leave too few states.
+    Args:
+        x: Raw states.
+        val: Number of states to validate on. A group is never divided, so that this number and
+            the next may be exceeded by a few.
+        test: Number of held-out states; the others are trained on.
+        seed: Seed of the random order.
+        velocity: True velocity, of raw states in raw units, or None.
+        groups: Groups of correlated snapshots, or None.
+        folder: Where a set that is larger than memory is kept in a file without a name.
+
+    Raises ``InputError`` for numbers that are not finite, constant features and splits that are too
+    small.
     """
     check_states(x)
-    order = shuffled(len(x), groups, generator(seed, Draws.DATA))
+    order = random_order(len(x), groups, generator(seed, Draws.DATA))
     ordered = None if groups is None else groups[order]
-    first = boundary(val, ordered)
-    second = boundary(first + test, ordered)
+    first = group_boundary(val, ordered)
+    second = group_boundary(first + test, ordered)
     check_sizes(len(x) - second, first, second - first)
     standardiser = Standardiser.of(x, order[second:])
-    z = room(tuple(x.shape), folder)
+    z = allocate(tuple(x.shape), folder)
     for k in chunks(torch.arange(len(x)), tuple(x.shape[1:])):
         z[k] = standardiser.standard(x[order[k]]).float()
 
@@ -97,10 +108,11 @@ def split(
 
 
 def add_measurement_noise(snapshots: Snapshots, noise: float, seed: int = 0) -> Snapshots:
-    """The same with the noise of a measurement, in place, and standardised anew.
+    """Snapshots measured with Gaussian noise, standardised anew; changes the splits in place.
 
-    ``noise``, a fraction of each channel's standard deviation, is added to the training and
-    validation splits. The test split stays clean: a true velocity is one of clean states.
+    ``noise`` is a fraction of each feature's or channel's standard deviation. It is added to the
+    training and validation splits; the test split stays clean, because the true velocity is one of
+    clean states.
     """
     for part, z in enumerate((snapshots.train, snapshots.val)):
         for step, k in enumerate(chunks(torch.arange(len(z)), snapshots.shape)):
@@ -119,7 +131,7 @@ def add_measurement_noise(snapshots: Snapshots, noise: float, seed: int = 0) -> 
 
 
 def check_sizes(train: int, val: int, test: int) -> None:
-    """Refuse splits too small to train, validate or test on."""
+    """Raise ``InputError`` for splits too small to train, validate or test on."""
     if train < 2 or val < 1 or test < 4:
         raise InputError(
             f"data: found {train} snapshots to train, {val} to validate and {test} to test; "
@@ -128,7 +140,7 @@ def check_sizes(train: int, val: int, test: int) -> None:
 
 
 def check_states(x: Tensor, name: str = "data") -> None:
-    """Refuse what is not a set of finite states."""
+    """Raise ``InputError``, naming ``name``, unless ``x`` is a set of finite vectors or images."""
     if x.ndim not in (2, 4):
         raise InputError(
             f"{name}: found an array of shape {tuple(x.shape)}; expected (N, d) or (N, C, H, W)"

@@ -1,4 +1,4 @@
-"""Snapshots split, standardised, and with their true velocity where it is known."""
+"""Standardised coordinates ``z = (x - mean) / std`` of states and velocities."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,15 @@ Velocity = Callable[[Tensor], Tensor]
 
 
 class Standardiser(nn.Module):
-    """Raw and standardised units: ``z = (x - mean) / std``, per feature or per channel.
+    """Affine map between raw states ``x`` and standardised ones, ``z = (x - mean) / std``.
 
-    For states of shape ``(C, H, W)`` the statistics are per channel.
+    Mean and standard deviation belong to each feature of a vector ``(d,)``, or to each channel of
+    an image ``(C, H, W)``, and broadcast over the grid. A velocity converts as
+    ``dx/dt = std dz/dt``.
+
+    >>> units = Standardiser.of(torch.tensor([[0.0, 5.0], [2.0, 7.0]]))
+    >>> units.raw(units.standard(torch.tensor([[3.0, 3.0]])))
+    tensor([[3., 3.]], dtype=torch.float64)
     """
 
     mean: Tensor
@@ -30,19 +36,20 @@ class Standardiser(nn.Module):
     def of(
         cls, x: Float[Tensor, "batch *shape"], rows: Int[Tensor, " n"] | None = None
     ) -> "Standardiser":
-        """Fitted on raw states, or ``rows`` of them, a chunk at a time.
+        """Standardiser with the statistics of raw states, or of ``rows`` of them.
 
-        Raises ``InputError`` for a feature that does not vary.
+        Sums are taken a chunk at a time, in float64. Raises ``InputError`` for a feature or channel
+        that does not vary.
         """
         rows = torch.arange(len(x)) if rows is None else rows
         units, total = channelwise(tuple(x.shape[1:])), len(rows) * x[0, 0].numel()
 
-        def summed(function: Callable[[Tensor], Tensor]) -> Tensor:
+        def group_sums(function: Callable[[Tensor], Tensor]) -> Tensor:
             parts = (function(x[k].double()) for k in chunks(rows, tuple(x.shape[1:])))
             return torch.stack([part.sum((0, *range(2, x.ndim))) for part in parts]).sum(0)
 
-        mean = summed(lambda part: part) / total
-        square = summed(lambda part: (part - mean.view(units)).square())
+        mean = group_sums(lambda part: part) / total
+        square = group_sums(lambda part: (part - mean.view(units)).square())
         std = (square / (total - 1)).sqrt()
         constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
         if constant:
@@ -53,22 +60,22 @@ class Standardiser(nn.Module):
         return cls(mean.view(units), std.view(units))
 
     def standard(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
-        """Raw states to standardised ones, float64: raw data may have a large offset."""
+        """Standardised states of raw ones; float64, as raw data may have a large offset."""
         return (x.double() - self.mean.to(x.device)) / self.std.to(x.device)
 
     def raw(self, z: Float[Tensor, "*batch_shape"]) -> Float[Tensor, "*batch_shape"]:
-        """Standardised states to raw ones, float64."""
+        """Raw states of standardised ones, float64."""
         return z * self.std.to(z.device) + self.mean.to(z.device)
 
     def standard_velocity(self, velocity: Velocity) -> Velocity:
-        """A velocity in raw units as one in standardised units, ``dz/dt = (dx/dt) / std``."""
+        """``z -> velocity(x) / std``: a velocity in raw units as one in standardised units."""
         return lambda z: (velocity(self.raw(z)) / self.std.to(z.device)).to(z.dtype)
 
     def raw_velocity(self, velocity: Velocity) -> Velocity:
-        """A velocity of standardised float32 states as one of raw states, ``dx/dt = std dz/dt``."""
+        """``x -> std velocity(z)``: a velocity of standardised float32 states in raw units."""
         return lambda x: velocity(self.standard(x).float()) * self.std.to(x.device)
 
 
 def channelwise(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of one number for each feature of a vector, or for each channel of an image."""
+    """Shape of statistics of states of ``shape``: ``(d,)`` of vectors, ``(C, 1, 1)`` of images."""
     return (shape[0],) + (1,) * (len(shape) - 1)

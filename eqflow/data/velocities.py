@@ -1,6 +1,8 @@
-"""States whose velocity is known: what singles one field out of the many that keep a law.
+"""Known velocities: states whose velocity is given beside the snapshots.
 
-Speed is free in the condition; velocities fix it. A field is compared with them at its best speed.
+Many fields keep a distribution, at any speed; velocities at a few states select among them and fix
+the speed. A field ``v`` is compared with them at the speed ``c`` that minimises
+``|c v - v_known|``.
 """
 
 from typing import NamedTuple
@@ -11,12 +13,12 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 
-REACH = 1.0
-"""Standard deviations of a feature that a state of known velocity may lie outside the snapshots."""
+VELOCITY_MARGIN = 1.0
+"""Standard deviations of a feature by which a state may lie outside the range of the snapshots."""
 
 
 class KnownVelocities(NamedTuple):
-    """Velocities ``v`` at states ``x``, in the same units, raw or standardised."""
+    """Velocities ``v`` at states ``x``, both raw or both standardised."""
 
     x: Float[Tensor, "n dim"]
     v: Float[Tensor, "n dim"]
@@ -24,16 +26,16 @@ class KnownVelocities(NamedTuple):
     def standardised(
         self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]
     ) -> "KnownVelocities":
-        """Raw velocities as those of standardised states, float32."""
+        """The standardised velocities ``v / std`` of raw ones, at standardised states; float32."""
         return KnownVelocities(((self.x - mean) / std).float(), (self.v / std).float())
 
     def to(self, device: torch.device | str) -> "KnownVelocities":
         """The same velocities on another device."""
         return KnownVelocities(self.x.to(device), self.v.to(device))
 
-    def fit(self, found: Float[Tensor, "n dim"]) -> tuple[float, float]:
-        """Speed ``c`` at which ``c found`` is closest to the velocities, and their cosine."""
-        dot, square = (found * self.v).sum(), found.square().sum()
+    def fit(self, v: Float[Tensor, "n dim"]) -> tuple[float, float]:
+        """Speed ``c`` that minimises ``|c v - self.v|``, and the cosine of ``v`` and ``self.v``."""
+        dot, square = (v * self.v).sum(), v.square().sum()
         return (dot / square).item(), (dot / (square.sqrt() * self.v.norm())).item()
 
 
@@ -43,10 +45,11 @@ def checked_velocities(
     states: Float[Tensor, "N *shape"],
     name: str,
 ) -> KnownVelocities:
-    """Raw velocities of the law that raw ``states`` are drawn from.
+    """Known velocities ``v`` at states ``x``, checked against the snapshots ``states``; all raw.
 
-    Raises ``InputError`` for another dimension, numbers that are not finite, velocities that all
-    vanish and states farther than ``REACH`` outside the range of the snapshots.
+    Raises ``InputError`` that names ``name`` for images, for shapes that differ from ``(n, d)``,
+    numbers that are not finite, velocities that all vanish, and states that lie farther than
+    ``VELOCITY_MARGIN`` outside the range of the snapshots.
     """
     x, v = x.double(), v.double()
     expected = f"states and velocities of shape (n, {states.shape[1]}), n >= 1"
@@ -66,18 +69,18 @@ def checked_velocities(
         )
     if not v.any():
         raise InputError(f"{name}: all velocities are zero; expected some that move")
-    _check_reach(x, states, name)
+    _check_range(x, states, name)
     return KnownVelocities(x, v)
 
 
-def _check_reach(x: Tensor, states: Tensor, name: str) -> None:
-    margin = REACH * states.double().std(0)
+def _check_range(x: Tensor, states: Tensor, name: str) -> None:
+    margin = VELOCITY_MARGIN * states.double().std(0)
     low, high = states.amin(0) - margin, states.amax(0) + margin
     outside = ((x < low) | (x > high)).nonzero()
     if len(outside):
         row, feature = outside[0].tolist()
         raise InputError(
-            f"{name}: label {row} has {x[row, feature]:.4g} in feature {feature}, where snapshots "
+            f"{name}: state {row} has {x[row, feature]:.4g} in feature {feature}, where snapshots "
             f"lie between {states[:, feature].min():.4g} and {states[:, feature].max():.4g}; "
             "expected velocities among the snapshots, in the same units"
         )

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.discovery.gmm import Minimum, fixed_speed
 from eqflow.runtime import Draws, generator
 from eqflow.stationarity import Form
@@ -38,7 +38,7 @@ def draws(
 
     Reference: Rubin (1981), The Bayesian bootstrap.
     """
-    size, effects = len(effects), summed(effects, groups)
+    size, effects = len(effects), group_sums(effects, groups)
     draw = generator(seed, Draws.BOOTSTRAP)
     shape = (count, len(effects))
     weights = -torch.rand(shape, generator=draw, dtype=torch.double).log().to(effects.device)

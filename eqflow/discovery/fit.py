@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import Standardiser, boundary
+from eqflow.data import Standardiser, group_boundary
 from eqflow.discovery.candidates import (
     FUNCTIONS_PER_UNKNOWN,
     MAX_FINAL_FUNCTIONS,
@@ -96,7 +96,7 @@ class Discovery:
         field.standardiser.load_state_dict(standardiser.state_dict())
         self.images = z.ndim == 4
         most = (ImageSample if self.images else VectorSample).reservoir
-        self.fitted = boundary(len(z) - min(int(HELD_OUT_SHARE * len(z)), most), groups)
+        self.fitted = group_boundary(len(z) - min(int(HELD_OUT_SHARE * len(z)), most), groups)
         self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)

@@ -20,7 +20,7 @@ from eqflow.discovery.spectrum import spectrum
 from eqflow.discovery.symmetries import directions, not_orthogonal, orthogonal
 from eqflow.fields import Library
 from eqflow.runtime import Draws, generator
-from eqflow.simulate import RK4, Integrator, Stable, inside, reach
+from eqflow.simulate import RK4, Integrator, Stable, bounding_radius, within_radius
 from eqflow.stationarity import Orientation, orientation, rademacher
 
 SIMULATED_STATES, SIMULATED_TIME = 200, 100.0
@@ -84,7 +84,9 @@ def infer(
         divergence=sense.sign * sense.divergence,
         divergence_error=sense.error,
         oriented=sense.determined,
-        escaped=escaped(field, fitter.held_out.z[:SIMULATED_STATES], reach(fitter.sample.z)),
+        escaped=escaped(
+            field, fitter.held_out.z[:SIMULATED_STATES], bounding_radius(fitter.sample.z)
+        ),
         low=low,
         high=high,
         symmetries=symmetries,
@@ -101,7 +103,7 @@ def escaped(field: Library, z: Float[Tensor, "n *shape"], radius: float) -> floa
     if z.ndim == 4:
         integrator, time, z = Stable(), SIMULATED_IMAGE_TIME, z[:SIMULATED_IMAGES]
     end = integrator(field, z, torch.tensor([0.0, time]))[-1]
-    return (~inside(end, radius)).double().mean().item()
+    return (~within_radius(end, radius)).double().mean().item()
 
 
 def _raw_coefficients(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from eqflow.data import Snapshots, half
+from eqflow.data import Snapshots, random_half
 from eqflow.evaluation.protocol import Protocol
 from eqflow.metrics import (
     PROFILES,
@@ -23,7 +23,7 @@ from eqflow.metrics import (
 )
 from eqflow.runtime import Draws, generator
 from eqflow.score import EmpiricalScore
-from eqflow.simulate import RK4, Stable, reach, stiffness
+from eqflow.simulate import RK4, Stable, bounding_radius, stiffness
 
 SINKHORN_STATES, SINKHORN_SPLITS = 256, 50
 """States of each half, and splits, that the floor of the Sinkhorn divergence is taken over."""
@@ -78,7 +78,7 @@ class Reference:
     @cached_property
     def radius(self) -> float:
         """Norm beyond which a state has escaped: twice the largest of the training states."""
-        return reach(noised(self.snapshots.train, self.sigma, 0, Draws.NORMALISATION))
+        return bounding_radius(noised(self.snapshots.train, self.sigma, 0, Draws.NORMALISATION))
 
     @cached_property
     def bandwidths(self) -> dict[str, float]:
@@ -108,7 +108,7 @@ class Reference:
             None if self.snapshots.test_groups is None else self.snapshots.test_groups[:n].cpu()
         )
         draw = generator(self.protocol.seed, Draws.FLOOR)
-        firsts = [half(n, groups, draw) for _ in range(self.protocol.splits)]
+        firsts = [random_half(n, groups, draw) for _ in range(self.protocol.splits)]
         return torch.stack(firsts, dim=1).to(self.initial.device)
 
     @cached_property

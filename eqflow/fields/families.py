@@ -122,7 +122,7 @@ def _skew(
     seed: int,
     radius: int | None = None,
     symmetric: bool = False,
-    kernel: list | None = None,
+    kernel: list[Any] | None = None,
 ) -> LinearInScore:
     if kernel is None:
         return _drawn(skew_kernel)(shape, score, sigma, seed, radius, symmetric)

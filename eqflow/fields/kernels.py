@@ -4,6 +4,8 @@ A kernel is ``(C, C, 2 R + 1, 2 R + 1)`` with the offset zero in its middle; ``R
 One of radius zero is a matrix, which is all that there is for the single pixel of a vector.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -47,7 +49,7 @@ def skew_kernel(
 
 
 def given_kernel(
-    values: list, channels: int, radius: int | None = None, symmetric: bool = False
+    values: list[Any], channels: int, radius: int | None = None, symmetric: bool = False
 ) -> Float[Tensor, "channels channels side side"]:
     """Antisymmetric kernel that a user gives as nested lists; a matrix has radius zero.
 
@@ -67,7 +69,7 @@ def given_kernel(
     return (kernel - adjoint(kernel)) / 2
 
 
-def _numbers(values: list, channels: int) -> Tensor:
+def _numbers(values: list[Any], channels: int) -> Tensor:
     expected = f"nested lists of shape ({channels}, {channels}, side, side) with an odd side"
     try:
         kernel = torch.tensor(values, dtype=torch.get_default_dtype())

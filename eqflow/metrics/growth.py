@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.runtime import Draws, generator
-from eqflow.simulate import inside
+from eqflow.simulate import within_radius
 from eqflow.simulate.ode import rk4_step
 from eqflow.stationarity import Velocity, jacobian
 
@@ -116,7 +116,7 @@ def growth(
     for _ in range(WINDOW_STEPS * (settling + counted)):
         states.append(rk4_step(velocity, states[-1], dt))
     path = torch.stack(states)
-    stayed = inside(path.flatten(0, 1), radius).view(path.shape[:2]).all(0)
+    stayed = within_radius(path.flatten(0, 1), radius).view(path.shape[:2]).all(0)
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
     if stayed.any():

@@ -11,7 +11,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from eqflow.metrics.kernel import mmd2
 from eqflow.metrics.transport import sinkhorn_divergence, sliced_w2
-from eqflow.simulate import inside
+from eqflow.simulate import within_radius
 
 
 class TwoSample(Metric):
@@ -38,7 +38,7 @@ class TwoSample(Metric):
     def samples(self) -> tuple[Tensor, Tensor, Tensor]:
         """Simulated states, a mask of those that did not escape, and reference states."""
         simulated = dim_zero_cat(self.simulated)
-        return simulated, inside(simulated, self.radius), dim_zero_cat(self.reference)
+        return simulated, within_radius(simulated, self.radius), dim_zero_cat(self.reference)
 
 
 class MMD2(TwoSample):
@@ -83,4 +83,4 @@ class Escaped(MeanMetric):
         self.radius = radius
 
     def update(self, x: Float[Tensor, "batch *shape"]) -> None:  # type: ignore[override]
-        super().update((~inside(x, self.radius)).float())
+        super().update((~within_radius(x, self.radius)).float())

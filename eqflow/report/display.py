@@ -10,7 +10,7 @@ from torch import Tensor
 from eqflow.data import Snapshots
 from eqflow.evaluation import ComparedField, Protocol, Reference, true_path
 from eqflow.model import FlowModel
-from eqflow.runtime import Draws, drawn
+from eqflow.runtime import Draws, normal_batch
 from eqflow.simulate import Integrator, Noise
 
 SHOWN_STATES = 800
@@ -89,7 +89,7 @@ class Display:
 
     def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
         """Draws for an SDE from ``x0``, all of whose states one process simulates."""
-        return lambda step: drawn(x0, len(x0), self.seed, Draws.SIMULATION, step)
+        return lambda step: normal_batch(x0, len(x0), self.seed, Draws.SIMULATION, step)
 
     def velocities(
         self, compared: ComparedField

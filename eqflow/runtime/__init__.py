@@ -1,26 +1,26 @@
-"""Random numbers as functions of their place, processes, memory and files."""
+"""Random numbers, processes, memory and files: what every other package builds on."""
 
 from eqflow.runtime.distributed import global_means, rank_and_world, rows
-from eqflow.runtime.memory import check_disk, check_memory, chunks, room
-from eqflow.runtime.random import Draws, drawn, generator, hashed, normal
-from eqflow.runtime.store import clear, file_hash, locked, replacing, write_json
+from eqflow.runtime.memory import allocate, check_disk, check_memory, chunks
+from eqflow.runtime.random import Draws, generator, hashed, normal, normal_batch
+from eqflow.runtime.store import file_hash, locked, remove_leftovers, replacing, write_json
 
 __all__ = [
     "Draws",
+    "allocate",
     "check_disk",
     "check_memory",
     "chunks",
-    "clear",
-    "drawn",
     "file_hash",
     "generator",
     "global_means",
     "hashed",
     "locked",
     "normal",
+    "normal_batch",
     "rank_and_world",
+    "remove_leftovers",
     "replacing",
-    "room",
     "rows",
     "write_json",
 ]

@@ -1,7 +1,7 @@
-"""Where this process stands among those that share the work, and noise that does not depend on it.
+"""Data parallelism: the rows of a global batch that a process holds, and means over all rows.
 
-Work is split by rows: a process holds a contiguous slice of every global batch. Random numbers are
-a function of (seed, draws, step, global row), so one process and many draw the same ones.
+The rows of every global batch are divided among the processes into contiguous slices, in the order
+of their ranks. A run in one process is the special case of rank 0 in a world of 1.
 """
 
 from jaxtyping import Float
@@ -9,23 +9,28 @@ from torch import Tensor, distributed
 
 
 def rank_and_world() -> tuple[int, int]:
-    """This process's rank and the number of processes; ``(0, 1)`` when alone."""
+    """Rank of this process and number of processes; ``(0, 1)`` without a process group."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def rows(total: int) -> slice:
-    """The slice of ``total`` rows that this process holds; slices differ by at most one row."""
+    """The slice of ``total`` rows that this process holds; sizes differ by one row at most."""
     rank, world = rank_and_world()
     return slice(total * rank // world, total * (rank + 1) // world)
 
 
 def global_means(rows: Float[Tensor, "k batch"], total: int) -> Float[Tensor, " k"]:
-    """Means over the global batch of ``total`` rows, of which each process holds some.
+    """Means over a global batch of ``total`` rows, differentiable in those of this process.
 
-    Any function of these means has the value and the gradient of a single process: gradients are
-    averaged over processes by the training strategy, hence the factor ``world``.
+    A loss that is any function of these means then has the value and the gradient that a single
+    process computes. The training strategy averages gradients over processes, hence the factor
+    ``world`` in the gradient.
+
+    Args:
+        rows: Values of ``k`` quantities at the rows that this process holds.
+        total: Number of rows of the global batch.
     """
     _, world = rank_and_world()
     local = rows.sum(1) / total

@@ -1,4 +1,4 @@
-"""How much memory there is, and arrays that may be larger."""
+"""Estimates of free memory and disk, and arrays that may be larger than memory."""
 
 import os
 import sys
@@ -15,66 +15,58 @@ from torch import Tensor
 
 from eqflow.errors import InputError
 
-CHUNK = 2**22
-"""Numbers that are worked on at once where a set may be larger than memory."""
+CHUNK_SIZE = 2**22
+"""Numbers that are processed at once where a data set may be larger than memory."""
 
 
-SPARE = 0.8
-"""Share of the free memory that one set may fill."""
+USABLE_SHARE = 0.8
+"""Share of the free memory, or of a free disk, that one data set may fill."""
 
 
-LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux keeps the bytes that a container may use, or ``max``."""
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""File in which Linux keeps the bytes that a container may use, or the word ``max``."""
 
 
 def free_memory() -> int:
-    """Bytes that this machine, or this container, can still give."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found = [int(total)]
+    """Bytes that this machine, or the container that this process runs in, can still give."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     if (info := Path("/proc/meminfo")).is_file():
         fields = dict(line.split(":") for line in info.read_text().splitlines())
-        found.append(1024 * int(fields["MemAvailable"].split()[0]))
-    if LIMIT.is_file() and (limit := LIMIT.read_text().strip()).isdigit():
-        used = LIMIT.with_name("memory.current").read_text()
-        cached = _statistic("inactive_file") + _statistic("active_file")
-        found.append(int(limit) - int(used) + cached)
-    return max(0, min(found))
+        limits.append(1024 * int(fields["MemAvailable"].split()[0]))
+    if CGROUP_LIMIT.is_file() and (limit := CGROUP_LIMIT.read_text().strip()).isdigit():
+        used = int(CGROUP_LIMIT.with_name("memory.current").read_text())
+        statistics = CGROUP_LIMIT.with_name("memory.stat").read_text().splitlines()
+        sizes = dict(line.split() for line in statistics)
+        cached = sum(int(sizes.get(name, 0)) for name in ("inactive_file", "active_file"))
+        limits.append(int(limit) - used + cached)
+    return max(0, min(limits))
 
 
-def _statistic(name: str) -> int:
-    lines = LIMIT.with_name("memory.stat").read_text().splitlines()
-    return int(dict(line.split() for line in lines).get(name, 0))
-
-
-def fits(size: float) -> bool:
-    """Whether ``size`` bytes are well within the free memory."""
-    return size <= SPARE * free_memory()
+def fits_in_memory(size: float) -> bool:
+    """Whether ``size`` bytes are at most ``USABLE_SHARE`` of the free memory."""
+    return size <= USABLE_SHARE * free_memory()
 
 
 def check_memory(size: float, what: str) -> None:
-    """Refuse ``what`` would take ``size`` bytes of memory that are not there."""
-    if not fits(size):
-        raise _too_large(size, what)
-
-
-def _too_large(size: float, what: str) -> InputError:
-    return InputError(
-        f"{what} takes about {readable(size)} of memory, {readable(free_memory())} are free; "
-        "expected a smaller one"
-    )
+    """Raise ``InputError``, naming ``what``, if ``size`` bytes do not fit in memory."""
+    if not fits_in_memory(size):
+        raise InputError(
+            f"{what} takes about {readable(size)} of memory, {readable(free_memory())} are free; "
+            "expected a smaller one"
+        )
 
 
 def check_disk(n: int, shape: tuple[int, ...], folder: Path) -> None:
-    """Refuse ``n`` states of ``shape`` that do not fit on the disk of ``folder``.
+    """Raise ``InputError`` if ``n`` float32 states do not fit on the disk of ``folder``.
 
-    It takes them as they are, and standardised where those do not fit in memory.
+    States that do not fit in memory are stored twice: raw, and standardised.
     """
     size = 4 * n * prod(shape)
-    needed, place = size if fits(size) else 2 * size, folder.absolute()
+    needed, place = size if fits_in_memory(size) else 2 * size, folder.absolute()
     while not place.exists():
         place = place.parent
     free = disk_usage(place).free
-    if needed > SPARE * free:
+    if needed > USABLE_SHARE * free:
         raise InputError(
             f"data: {n} states of shape {shape} take about {readable(needed)} on disk, "
             f"{readable(free)} are free in {place}; expected fewer or smaller ones, or another "
@@ -83,21 +75,25 @@ def check_disk(n: int, shape: tuple[int, ...], folder: Path) -> None:
 
 
 def readable(size: float) -> str:
-    """A number of bytes for people, in GB or MB."""
+    """A number of bytes as text, in GB or MB.
+
+    >>> readable(2.5e9), readable(300_000)
+    ('2.5 GB', '0.3 MB')
+    """
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-def room(shape: tuple[int, ...], folder: Path | None = None) -> Float[Tensor, "..."]:
-    """A float32 tensor to be filled: in memory if it fits, else in a nameless file in ``folder``.
+def allocate(shape: tuple[int, ...], folder: Path | None = None) -> Float[Tensor, "..."]:
+    """An uninitialised float32 tensor: in memory if it fits, else mapped from a file in ``folder``.
 
-    The system pages such a file in and out, and removes it with its last user. A disk too small is
-    an ``OSError`` here and not later; without a ``folder`` the set is refused.
+    The file has no name; the system pages it in and out, and removes it with its last user. Its
+    space is reserved at once, so that a full disk is an ``OSError`` here and not a crash later.
+    Raises ``InputError`` for a tensor that does not fit in memory if ``folder`` is None.
     """
     size = 4 * prod(shape)
-    if fits(size):
+    if folder is None or fits_in_memory(size):
+        check_memory(size, "data: the set")
         return torch.empty(shape)
-    if folder is None:
-        raise _too_large(size, "data: the set")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder) as file:
         if sys.platform == "linux":
@@ -107,5 +103,8 @@ def room(shape: tuple[int, ...], folder: Path | None = None) -> Float[Tensor, ".
 
 
 def chunks(rows: Int[Tensor, " n"], shape: tuple[int, ...]) -> Iterator[Int[Tensor, " k"]]:
-    """Row numbers of states of ``shape``, no more at once than ``CHUNK`` numbers (or one state)."""
-    yield from rows.split(max(1, CHUNK // prod(shape)))
+    """``rows`` in pieces such that states of ``shape`` hold at most ``CHUNK_SIZE`` numbers.
+
+    A piece has one row at least.
+    """
+    yield from rows.split(max(1, CHUNK_SIZE // prod(shape)))

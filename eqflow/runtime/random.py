@@ -1,7 +1,8 @@
-"""Where this process stands among those that share the work, and noise that does not depend on it.
+"""Random numbers as functions of (seed, purpose, step, row), independent of the processes.
 
-Work is split by rows: a process holds a contiguous slice of every global batch. Random numbers are
-a function of (seed, draws, step, global row), so one process and many draw the same ones.
+A generator is seeded anew for each seed, purpose and step, and draws for all rows of a global
+batch; a process keeps the rows that it holds. One process and several therefore draw the same
+numbers, and a resumed run draws those of an uninterrupted one without a stored state.
 """
 
 from enum import IntEnum
@@ -15,7 +16,10 @@ from eqflow.runtime.distributed import rows
 
 
 class Draws(IntEnum):
-    """What random numbers are drawn for; those of one seed are independent."""
+    """Purpose of random numbers; streams of different purposes are independent.
+
+    The values are part of every result: a new purpose gets the next number.
+    """
 
     DATA = 0
     SCORE = 1
@@ -41,12 +45,12 @@ class Draws(IntEnum):
 def generator(
     seed: int, draws: Draws, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Generator of one (seed, draws, step)."""
+    """Generator of the stream (``seed``, ``draws``, ``step``)."""
     return torch.Generator(device).manual_seed(hashed(seed, draws, step))
 
 
 def hashed(seed: int, draws: Draws, step: int = 0) -> int:
-    """(seed, draws, step) as the 32 bits that torch reads of a seed on the CPU."""
+    """Seed of the stream (``seed``, ``draws``, ``step``): the 32 bits that torch uses on a CPU."""
     (state,) = np.random.SeedSequence((seed, draws, step)).generate_state(1)
     return int(state)
 
@@ -54,14 +58,17 @@ def hashed(seed: int, draws: Draws, step: int = 0) -> int:
 def normal(
     like: Float[Tensor, "batch *shape"], total: int, seed: int, draws: Draws, step: int = 0
 ) -> Float[Tensor, "batch *shape"]:
-    """Standard normal draws for this process's rows of a global batch of ``total``."""
-    return drawn(like, total, seed, draws, step)[rows(total)]
+    """Standard normal draws for the rows of this process in a global batch of ``total``.
+
+    ``like`` holds these rows and gives shape, type and device.
+    """
+    return normal_batch(like, total, seed, draws, step)[rows(total)]
 
 
-def drawn(
+def normal_batch(
     like: Float[Tensor, "batch *shape"], total: int, seed: int, draws: Draws, step: int = 0
 ) -> Float[Tensor, "total *shape"]:
-    """The same for all rows, as a process that works alone needs them."""
+    """Standard normal draws for all ``total`` rows, whatever this process holds."""
     return torch.randn(
         total,
         *like.shape[1:],

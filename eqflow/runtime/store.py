@@ -1,4 +1,4 @@
-"""What is written to disk, and found again: atomically, without pickle, under a content hash."""
+"""Files: written atomically, locked while they are built, named by content hashes, not pickled."""
 
 import hashlib
 import json
@@ -20,9 +20,9 @@ from eqflow.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block succeeds.
+    """Context of a temporary path beside ``path``, renamed to ``path`` when the block succeeds.
 
-    An ``OSError`` inside names ``path``: a write to a full disk would name no file.
+    An ``OSError`` of the block names ``path``: Python names no file where a disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -41,11 +41,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def clear(folder: Path, name: str = "*") -> None:
-    """Remove from ``folder`` what processes left that were killed while they wrote ``name``."""
-    for part in folder.rglob(f".{name}.*"):
-        if part.suffix[1:].isdigit():
-            part.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files of ``name`` below ``folder``, left by processes that were killed."""
+    for temporary in folder.rglob(f".{name}.*"):
+        if temporary.suffix[1:].isdigit():
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -69,26 +69,26 @@ def file_hash(path: Path) -> str:
 
 
 def locked(path: Path) -> FileLock:
-    """The lock under which ``path`` is built; it ends with its process."""
+    """Lock under which ``path`` is built; the system releases it when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(f"{path.name}.lock"))
 
 
 def save_stage(path: Path, stage: str, content: dict[str, Any]) -> None:
-    """Write a finished stage: its name, ``state_dict`` and other plain containers."""
+    """Write the checkpoint of a finished stage: its name, ``state_dict`` and plain containers."""
     save(path, {"stage": stage, **content})
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write plain containers with tensors, atomically."""
-    buffer = BytesIO()  # a full disk is an OSError of Python's own files, but not of torch's
+    """Write plain containers of tensors, atomically."""
+    buffer = BytesIO()  # on a full disk Python's files raise OSError, torch's do not
     torch.save(content, buffer)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def save_array(path: Path, shape: tuple[int, ...], chunks: Iterable[torch.Tensor]) -> None:
-    """Write one float32 ``.npy`` of ``shape`` from chunks of rows, of which few are in memory."""
+    """Write a float32 ``.npy`` of ``shape`` atomically, from chunks of rows taken one at a time."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -97,7 +97,10 @@ def save_array(path: Path, shape: tuple[int, ...], chunks: Iterable[torch.Tensor
 
 
 def load_stage(path: Path, option: str) -> dict[str, Any]:
-    """What a checkpoint holds, its ``stage`` included; raises ``InputError`` naming ``option``."""
+    """Content of a stage's checkpoint, read without pickle.
+
+    Raises ``InputError`` that names ``option`` for a file that is absent or is no checkpoint.
+    """
     expected = "expected a run's checkpoints/score.ckpt or flow.ckpt"
     if not path.is_file():
         raise InputError(f"{option}: no file {path}; {expected}")
@@ -111,13 +114,16 @@ def load_stage(path: Path, option: str) -> dict[str, Any]:
 
 
 def fill(module: torch.nn.Module, state: dict[str, torch.Tensor], option: str) -> None:
-    """Load parameters; raises ``InputError`` when they belong to another architecture."""
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    """Load parameters into ``module``.
+
+    Raises ``InputError`` that names ``option`` and the first parameter whose name or shape differs.
+    """
+    stored = {name: tuple(tensor.shape) for name, tensor in state.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
+    for name in sorted(stored.keys() | expected.keys()):
+        if stored.get(name) != expected.get(name):
             raise InputError(
                 f"{option} belongs to another architecture: found {name} of shape "
-                f"{found.get(name)}, expected {expected.get(name)}"
+                f"{stored.get(name)}, expected {expected.get(name)}"
             )
     module.load_state_dict(state)

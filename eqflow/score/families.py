@@ -4,6 +4,8 @@ A new score is a subclass of :class:`Score`, or of :class:`TrainedScore` to be t
 of ``SCORES``.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,7 +32,7 @@ def build_score(
     shape: tuple[int, ...],
     points: Float[Tensor, "points *shape"],
     seed: int = 0,
-    **arguments,
+    **arguments: Any,
 ) -> Score:
     """The score called ``name`` for states of ``shape``, its initial weights drawn by ``seed``.
 

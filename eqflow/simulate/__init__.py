@@ -1,6 +1,6 @@
-"""Integration of velocity fields: ODE and SDE, and which states have left the data."""
+"""Numerical integration of velocity fields, as ODE or as SDE."""
 
-from eqflow.simulate.base import FixedStep, Integrator, Noise, inside, reach
+from eqflow.simulate.base import FixedStep, Integrator, Noise, bounding_radius, within_radius
 from eqflow.simulate.ode import RK4, Dopri5
 from eqflow.simulate.sde import EulerMaruyama, HeunSDE
 from eqflow.simulate.stable import Stable, stiffness
@@ -14,7 +14,7 @@ __all__ = [
     "Integrator",
     "Noise",
     "Stable",
-    "inside",
-    "reach",
+    "bounding_radius",
     "stiffness",
+    "within_radius",
 ]

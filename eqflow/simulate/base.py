@@ -1,4 +1,4 @@
-"""What every integrator offers."""
+"""Interface of integrators, and the radius beyond which a simulated state has escaped."""
 
 import logging
 from collections.abc import Callable
@@ -16,16 +16,26 @@ log = logging.getLogger("eqflow")
 
 
 Velocity = Callable[[Tensor], Tensor]
+"""Map of states ``(batch, *shape)`` to vectors of that shape: a velocity or a score."""
+
+
+Stepper = Callable[[Tensor, float, int], Tensor]
+"""Method applied to a field: ``(x, dt, steps)`` to the state after ``steps`` steps of ``dt``."""
 
 
 Noise = Callable[[int], Tensor]
+"""Standard normal draws ``(batch, *shape)`` of a step, by its number."""
 
 
 class Integrator:
-    """Integrator of a velocity field; time is in transit times.
+    """Numerical method for ``dx/dt = v(x)``, or for an SDE with the velocity ``v``.
 
-    ``dt`` is the step of an integrator with fixed steps, None of one that finds its own; ``eta`` is
-    the strength of the noise of a ``stochastic`` one, in inverse transit times.
+    Time has the unit of ``1 / v``: transit times for normalised fields of standardised states.
+
+    Attributes:
+        dt: Longest step of a method with fixed steps; None if its steps are adaptive.
+        eta: Strength of the restoring noise, in inverse transit times.
+        stochastic: Whether the method integrates an SDE, and needs a score and noise.
     """
 
     dt: float | None = None
@@ -44,25 +54,34 @@ class Integrator:
         score: Velocity | None = None,
         noise: Noise | None = None,
     ) -> Float[Tensor, "times batch *shape"]:
-        """States at ``times`` (increasing, the first is that of ``x0``).
+        """States of the trajectories at ``times``.
 
-        An SDE also takes ``score``, ``x -> s(x)``, and ``noise``, ``step -> (batch, *shape)``
-        standard normal draws.
+        Args:
+            velocity: The field ``v``.
+            x0: Initial states.
+            times: Increasing times, of which the first is that of ``x0``.
+            score: The score ``s``, which an SDE needs and an ODE ignores.
+            noise: Standard normal draws of each step, which an SDE needs and an ODE ignores.
+
+        Raises ``InputError`` for times that do not increase, and for an SDE without score or noise.
         """
         raise NotImplementedError
 
     def limited(self, longest: float) -> "Integrator":
-        """This integrator with steps no longer than ``longest``; one that finds its own is itself.
+        """This integrator with steps no longer than ``longest``; itself if its steps are adaptive.
 
-        Fields that know how stiff they are have a ``longest_step``.
+        A field that knows its stiffness says how long with its ``longest_step``.
         """
         return self
 
 
 class FixedStep(Integrator):
-    """Steps no longer than ``dt``.
+    """Integrator with steps of fixed length, at most ``dt``.
 
-    ``eta`` is the strength of the restoring noise, in inverse transit times; 0 for an ODE.
+    Args:
+        dt: Longest step, in transit times.
+        eta: Strength of the restoring noise, in inverse transit times; 0 for an ODE.
+
     Raises ``InputError`` for ``dt <= 0`` or ``eta < 0``.
     """
 
@@ -75,6 +94,23 @@ class FixedStep(Integrator):
             raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
         self.dt, self.eta = dt, eta
 
+    def __call__(
+        self,
+        velocity: Velocity,
+        x0: Float[Tensor, "batch *shape"],
+        times: Float[Tensor, " times"],
+        score: Velocity | None = None,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "times batch *shape"]:
+        states, advance = [x0], self.stepper(velocity, score, noise)
+        for start, end, steps in self.intervals(times):
+            states.append(advance(states[-1], (end - start) / steps, steps))
+        return torch.stack(states)
+
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
+        """The method applied to a field; raises ``InputError`` where it lacks a score or noise."""
+        raise NotImplementedError
+
     def limited(self, longest: float) -> "FixedStep":
         if self.dt <= longest:
             return self
@@ -84,7 +120,7 @@ class FixedStep(Integrator):
         return shorter
 
     def intervals(self, times: Float[Tensor, " times"]) -> list[tuple[float, float, int]]:
-        """Start, end and number of steps, none longer than ``dt``, between output times.
+        """Start, end and number of steps of each interval between output times.
 
         Raises ``InputError`` for times that do not increase.
         """
@@ -94,17 +130,17 @@ class FixedStep(Integrator):
 
 
 def check_times(times: Float[Tensor, " times"]) -> None:
-    """Refuse output times that do not increase."""
+    """Raise ``InputError`` unless there are two times at least, and they increase."""
     if len(times) < 2 or not bool((times.diff() > 0).all()):
         raise InputError(f"times={times.tolist()} found; expected at least two, increasing")
 
 
-def inside(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:
-    """States that are finite and within ``radius`` of the origin, standardised units."""
+def within_radius(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:
+    """Mask of the states that are finite and at most ``radius`` from the origin."""
     flat = x.flatten(1)
     return flat.isfinite().all(1) & (torch.linalg.vector_norm(flat, dim=1) <= radius)
 
 
-def reach(x: Float[Tensor, "batch *shape"]) -> float:
-    """Twice the largest norm: a state farther from the origin has left (method section 8)."""
+def bounding_radius(x: Float[Tensor, "batch *shape"]) -> float:
+    """Twice the largest norm: a state farther from the origin has escaped (method section 8)."""
     return 2 * torch.linalg.vector_norm(x.flatten(1), dim=1).max().item()

@@ -1,4 +1,4 @@
-"""Integration of ``dx/dt = v(x)`` with fixed steps, through torchdiffeq."""
+"""Integration of the ODE ``dx/dt = v(x)`` by torchdiffeq, with fixed or adaptive steps."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,7 +26,7 @@ def rk4_step(
 
 
 class RK4(FixedStep):
-    """Fourth-order Runge-Kutta; ``score`` and ``noise`` are not used."""
+    """Runge-Kutta method of order four with fixed steps (torchdiffeq's, the 3/8 rule)."""
 
     def __init__(self, dt: float = 0.05) -> None:
         super().__init__(dt)
@@ -54,22 +54,28 @@ class RK4(FixedStep):
         )
 
 
-FAR = 100.0
-"""A trajectory has left beyond this many times ``1 + |x|`` of the start farthest out."""
+ESCAPE_FACTOR = 100.0
+"""Norm beyond which a trajectory has escaped, over ``1 + |x0|`` of the farthest initial state."""
 
 
-SHORTEST = 1e-9
-"""Steps are not refined below this: what changes faster is on its way to infinity."""
+SHORTEST_STEP = 1e-9
+"""Shortest adaptive step: a state that changes faster diverges."""
 
 
 class Dopri5(Integrator):
-    """Dormand-Prince of order five (1980) with adaptive steps; ``score``, ``noise`` are not used.
+    """Dormand-Prince method of order five with adaptive steps (Dormand and Prince 1980).
 
-    The batch shares its steps, and each of them meets ``atol + rtol |x|`` for every trajectory:
-    none is integrated worse for its company. Time stepping is in float64; the velocity sees, and
-    the caller gets, the type of ``x0``. A trajectory that leaves (farther than ``FAR``, or to
-    where the velocity is not finite) is NaN from then on and does not hold up the others. Raises
-    ``InputError`` for a tolerance that is not positive.
+    All trajectories share their steps, and the error of a step is at most ``atol + rtol |x|`` for
+    the worst of them, so that the others do not change how accurate a trajectory is. Time stepping
+    is in float64; the velocity is called with, and states are returned in, the type of ``x0``.
+    A trajectory that escapes, beyond ``ESCAPE_FACTOR`` or to where the velocity is not finite, is
+    NaN from then on and does not shorten the steps of the others.
+
+    Args:
+        rtol: Relative tolerance of a step.
+        atol: Absolute tolerance of a step, in the units of the states.
+
+    Raises ``InputError`` for a tolerance that is not positive.
     """
 
     def __init__(self, rtol: float = 1e-8, atol: float = 1e-8) -> None:
@@ -93,45 +99,46 @@ class Dopri5(Integrator):
     ) -> Float[Tensor, "times batch *shape"]:
         check_times(times)
         times, batch = times.to(x0.device, torch.double), _Batch(velocity, x0)
-        options = {"norm": batch.worst, "min_step": SHORTEST}
+        options = {"norm": batch.worst, "min_step": SHORTEST_STEP}
         path = odeint(batch, batch.start, times, rtol=self.rtol, atol=self.atol, options=options)
-        path[times[:, None] >= batch.left] = torch.nan
+        path[times[:, None] >= batch.escape_time] = torch.nan
         return path.to(x0.dtype)
 
 
 class _Batch:
-    """The right-hand side for torchdiffeq; ``left`` is the time at which each trajectory left.
+    """Right-hand side for torchdiffeq, in which escaped trajectories stand still without error.
 
-    Those that left stand still and count for no error. They are found at the start of a step,
-    where states are accepted ones: stages of a step that is too long may be anywhere.
+    ``escape_time`` is infinite for a trajectory that has not escaped. It is looked for at the start
+    of a step only, where states are accepted: the stages of a step that is too long may be
+    anywhere.
     """
 
     def __init__(self, velocity: Velocity, x0: Float[Tensor, "batch *shape"]) -> None:
         finite = x0.flatten(1).isfinite().all(1)
         self.velocity, self.dtype = velocity, x0.dtype
         self.start = torch.where(_column(finite, x0), x0, 0).double()
-        self.left = torch.where(finite, torch.inf, -torch.inf).double()
-        self.bound = FAR * (1 + _sizes(self.start).max())
+        self.escape_time = torch.where(finite, torch.inf, -torch.inf).double()
+        self.bound = ESCAPE_FACTOR * (1 + _sizes(self.start).max())
 
     @property
-    def here(self) -> Bool[Tensor, " batch"]:
-        """Trajectories that have not left."""
-        return self.left == torch.inf
+    def active(self) -> Bool[Tensor, " batch"]:
+        """Mask of the trajectories that have not escaped."""
+        return self.escape_time == torch.inf
 
     def __call__(self, time: Tensor, x: Tensor) -> Tensor:
         v = self.velocity(x.to(self.dtype)).double()
-        # where it is not finite, a velocity this large fails every step and at last takes x away
+        # where v is not finite, one this large fails every step down to the shortest, then escapes
         v = v.nan_to_num(1e30, 1e30, -1e30)
-        return torch.where(_column(self.here, x), v, 0)
+        return torch.where(_column(self.active, x), v, 0)
 
     def callback_step(self, time: Tensor, x: Tensor, dt: Tensor) -> None:
-        """Called by torchdiffeq before each step."""
-        self.left[self.here & (_sizes(x) > self.bound)] = time
+        """Mark trajectories that have escaped; torchdiffeq calls this before each step."""
+        self.escape_time[self.active & (_sizes(x) > self.bound)] = time
 
     def worst(self, error: Tensor) -> Float[Tensor, ""]:
-        """Root mean square over a state, of the trajectory where it is largest."""
+        """Largest root mean square error of an active trajectory: the norm of torchdiffeq."""
         errors = error.flatten(1).square().mean(1).sqrt().nan_to_num(torch.inf)
-        return torch.where(self.here, errors, 0).max()
+        return torch.where(self.active, errors, 0).max()
 
 
 def _sizes(x: Float[Tensor, "batch *shape"]) -> Float[Tensor, " batch"]:

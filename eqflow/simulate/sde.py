@@ -1,18 +1,16 @@
-"""Integration of ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
+"""Integration of the SDE ``dx = (v + eta s) dt + sqrt(2 eta) dW`` with fixed steps.
 
-The stationary law is the same for every ``eta >= 0``; the noise pulls states back to the data
-(method section 7). It is additive, so both schemes below have strong order 1; stochastic Heun has
-weak order 2, Euler-Maruyama weak order 1.
+The stationary distribution is the same for every ``eta >= 0``; score and noise together pull
+states back to the data (method section 7). The noise is additive, so that both schemes have strong
+order 1; stochastic Heun has weak order 2, Euler-Maruyama weak order 1.
 """
 
 from itertools import count, islice
 
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.simulate.base import FixedStep, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
 
 
 class _SDE(FixedStep):
@@ -22,46 +20,41 @@ class _SDE(FixedStep):
         super().__init__(dt, eta)
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
-        """Change of ``x`` over one step of length ``dt`` with diffusion increment ``dw``."""
+        """Change of ``x`` over a step of ``dt`` with the diffusion ``dw ~ N(0, 2 eta dt I)``."""
         raise NotImplementedError
 
-    def __call__(
-        self,
-        velocity: Velocity,
-        x0: Float[Tensor, "batch *shape"],
-        times: Float[Tensor, " times"],
-        score: Velocity | None = None,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "times batch *shape"]:
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
         if score is None or noise is None:
             raise InputError(
                 f"{type(self).__name__} integrates an SDE; expected a score and a noise, found none"
             )
 
-        given = getattr(velocity, "given", lambda x, _: velocity(x))  # the score costs most of it
+        # fields made of the score take it as an argument: it costs most of their evaluation
+        given = getattr(velocity, "given", lambda x, _: velocity(x))
 
         def drift(x: Tensor) -> Tensor:
             s = score(x)
             return given(x, s) + self.eta * s
 
-        states, draws = [x0], map(noise, count())
-        for start, end, steps in self.intervals(times):
-            x, dt = states[-1], (end - start) / steps
+        draws = map(noise, count())
+
+        def advance(x: Tensor, dt: float, steps: int) -> Tensor:
             for dw in islice(draws, steps):
                 x = x + self.increment(drift, x, dt, (2 * self.eta * dt) ** 0.5 * dw)
-            states.append(x)
-        return torch.stack(states)
+            return x
+
+        return advance
 
 
 class EulerMaruyama(_SDE):
-    """``x + f(x) dt + dw``."""
+    """Euler-Maruyama method, ``x + f(x) dt + dw`` with the drift ``f = v + eta s``."""
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
         return drift(x) * dt + dw
 
 
 class HeunSDE(_SDE):
-    """Stochastic Heun: the trapezoid of the drift, the same noise in both stages."""
+    """Stochastic Heun method, ``x + (f(x) + f(x + f(x) dt + dw)) dt / 2 + dw``."""
 
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
         f = drift(x)

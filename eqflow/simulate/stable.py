@@ -1,10 +1,11 @@
-"""Integration of stiff fields with explicit steps whose stability is bought by stages.
+"""Explicit integration of stiff ODE, such as diffusion on a grid, by Runge-Kutta-Chebyshev steps.
 
-Diffusion on a grid relaxes its shortest waves hundreds of times within a transit time. A step of
-the second-order Runge-Kutta-Chebyshev method with ``s`` stages is stable for real negative
-eigenvalues down to about ``-2/3 s^2 / dt`` (Sommeijer, Shampine and Verwer 1997, J. Comput. Appl.
-Math. 88), so its work grows with the root of the stiffness. Where the largest eigenvalue is not
-negative, as in transport, the step is divided for the classical method of order four.
+Diffusion relaxes its shortest waves hundreds of times within a transit time. A step of the
+second-order Runge-Kutta-Chebyshev method with ``s`` stages is stable for real negative eigenvalues
+of the Jacobian down to about ``-2/3 s^2 / dt`` (Sommeijer, Shampine and Verwer 1997, J. Comput.
+Appl. Math. 88), so that its work grows with the square root of the stiffness. Where the eigenvalue
+of largest modulus is not negative, as in transport, a step is divided into steps of the classical
+method of order four instead.
 """
 
 from collections.abc import Callable
@@ -17,62 +18,59 @@ from jaxtyping import Float
 from numpy.polynomial import Chebyshev
 from torch import Tensor
 
-from eqflow.simulate.base import FixedStep, Noise, Velocity
+from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
 from eqflow.simulate.ode import rk4_step
 
 DAMPING = 2 / 13
-"""Of the stability polynomial, as in the source: at most 0.95 away from the origin."""
+"""Damping of the stability polynomial, as in the source: at most 0.95 away from the origin."""
 
 
-REACH = 2.5
-"""``dt`` times an eigenvalue that a step of order four bears on both axes."""
+RK4_STABILITY = 2.5
+"""Largest ``dt |lambda|``, of real or imaginary ``lambda``, at which order four is stable."""
 
 
 Step = Callable[[Velocity, Tensor, float], Tensor]
+"""A step of a method: ``(velocity, x, dt)`` to the state after ``dt``."""
 
 
 class Stable(FixedStep):
-    """Steps of at most ``dt`` in as many stages as the field's stiffness asks for.
+    """Integrator for stiff ODE with steps of at most ``dt`` in as many stages as stability needs.
 
-    The spectral radius of the Jacobian is estimated by power iteration at the states themselves,
-    anew after each output time, and taken ``safety`` times as large. Of second order where
-    eigenvalues are real, of fourth elsewhere; ``score`` and ``noise`` are not used.
+    The spectral radius of the Jacobian is estimated by power iteration at the states, again after
+    each output time. The method has order two where the dominant eigenvalue is real and negative,
+    and order four elsewhere.
+
+    Args:
+        dt: Longest step, in transit times.
+        safety: Factor on the estimated spectral radius.
     """
 
     def __init__(self, dt: float = 0.05, safety: float = 1.2) -> None:
         super().__init__(dt)
         self.safety = safety
 
-    def __call__(
-        self,
-        velocity: Velocity,
-        x0: Float[Tensor, "batch *shape"],
-        times: Float[Tensor, " times"],
-        score: Velocity | None = None,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "times batch *shape"]:
-        states = [x0]
-        for start, end, steps in self.intervals(times):
-            x, dt = states[-1], (end - start) / steps
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
+        def advance(x: Tensor, dt: float, steps: int) -> Tensor:
             step = self._step(velocity, x, dt)
             for _ in range(steps):
                 x = step(velocity, x, dt)
-            states.append(x)
-        return torch.stack(states)
+            return x
+
+        return advance
 
     def _step(self, velocity: Velocity, x: Tensor, dt: float) -> Step:
-        """The cheapest step of ``dt`` that is stable at ``x``."""
+        """The step with the fewest stages that is stable at ``x``."""
         radius, real = stiffness(velocity, x)
         load = self.safety * radius * dt
         if real:
             stages = max(2, ceil(sqrt(1 + 1.54 * load)))
             return lambda v, x, dt: _chebyshev_step(v, x, dt, stages)
-        parts = max(1, ceil(load / REACH))
+        parts = max(1, ceil(load / RK4_STABILITY))
         return lambda v, x, dt: _classical_steps(v, x, dt, parts)
 
 
 class Stiffness(NamedTuple):
-    """Spectral ``radius`` of a Jacobian; ``real`` if its largest eigenvalue is negative."""
+    """Spectral ``radius`` of a Jacobian; ``real`` if the eigenvalue of that modulus is negative."""
 
     radius: float
     real: bool
@@ -81,10 +79,11 @@ class Stiffness(NamedTuple):
 def stiffness(
     velocity: Velocity, x: Float[Tensor, "batch *shape"], iterations: int = 40, states: int = 4
 ) -> Stiffness:
-    """Largest eigenvalue of the Jacobian at some of the states, by power iteration.
+    """Stiffness of a field: the dominant eigenvalue of its Jacobian at the first finite ``states``.
 
-    Products with the Jacobian are differences of two velocities, so any field has them, in any
-    thread. The radius is the largest of the last iterations': a complex pair makes it swing.
+    Power iteration multiplies by the Jacobian through differences of velocities, which need no
+    derivatives of the field. A complex pair makes the estimate oscillate, so that the largest of
+    the last ten iterations counts.
     """
     x = x[x.flatten(1).isfinite().all(1)][:states]
     if not len(x):
@@ -106,7 +105,7 @@ def stiffness(
 
 
 def _unit(u: Tensor) -> Tensor:
-    """At a root mean square of one; a direction that vanished stays zero."""
+    """Directions scaled to a root mean square of 1; zero stays zero."""
     return u / u.flatten(1).square().mean(1).sqrt().clamp_min(1e-30).view(-1, *(1,) * (u.ndim - 1))
 
 
@@ -117,7 +116,7 @@ def _classical_steps(velocity: Velocity, x: Tensor, dt: float, parts: int) -> Te
 
 
 def _chebyshev_step(velocity: Velocity, x: Tensor, dt: float, stages: int) -> Tensor:
-    """One step of the method of Sommeijer, Shampine and Verwer."""
+    """Step of the Runge-Kutta-Chebyshev method (Sommeijer, Shampine and Verwer 1997)."""
     first, rest = _coefficients(stages)
     f0 = velocity(x)
     before, here = x, x + first * dt * f0
@@ -129,7 +128,7 @@ def _chebyshev_step(velocity: Velocity, x: Tensor, dt: float, stages: int) -> Te
 
 @cache
 def _coefficients(stages: int) -> tuple[float, list[tuple[float, float, float, float]]]:
-    """Of the first stage, and ``mu, nu, mu~, gamma~`` of the others."""
+    """Coefficient of the first stage, and ``mu, nu, mu~, gamma~`` of each later one."""
     w0 = 1 + DAMPING / stages**2
     t, slope, bend = zip(*(_values(j, w0) for j in range(stages + 1)), strict=True)
     w1 = slope[-1] / bend[-1]
@@ -144,6 +143,6 @@ def _coefficients(stages: int) -> tuple[float, list[tuple[float, float, float, f
 
 
 def _values(degree: int, w: float) -> tuple[float, float, float]:
-    """A Chebyshev polynomial and its first two derivatives."""
+    """Chebyshev polynomial ``T_degree`` at ``w`` and its first two derivatives."""
     polynomial = Chebyshev.basis(degree)
     return float(polynomial(w)), float(polynomial.deriv()(w)), float(polynomial.deriv(2)(w))

@@ -82,7 +82,7 @@ def jacobian(velocity: Velocity, x: Float[Tensor, "batch dim"]) -> Float[Tensor,
 
     try:
         with _FORWARD_MODE:
-            return vmap(column, out_dims=2)(basis)  # type: ignore[arg-type]
+            return vmap(column, out_dims=2)(basis)
     except RuntimeError as error:
         name = getattr(velocity, "__qualname__", type(velocity).__name__)
         reason = str(error).partition("\n")[0]

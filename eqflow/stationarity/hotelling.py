@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.errors import InputError
 from eqflow.stationarity.functions import FourierFunctions, RandomWaves
 from eqflow.stationarity.images.functions import LocalFunctions
@@ -89,7 +89,7 @@ def zero_mean_test(
     would be rejected too often, the more so the more unknowns it has. Raises ``InputError`` for
     fewer than ``MIN_UNITS`` observations.
     """
-    h = summed(moments, groups)
+    h = group_sums(moments, groups)
     units = len(h)
     if units < MIN_UNITS:
         raise InputError(

@@ -1,13 +1,13 @@
-"""Dynamics whose truth is known: right-hand side and sampler."""
+"""Dynamical systems whose equations are known: right-hand side, and a sampler of snapshots."""
 
 from eqflow.systems.dysts import Dysts, names
-from eqflow.systems.gray_scott import PRESETS, GrayScott, start
+from eqflow.systems.gray_scott import PRESETS, GrayScott, initial_state
 from eqflow.systems.lorenz import Lorenz63
-from eqflow.systems.runs import LOOK, Sample, Schedule
+from eqflow.systems.runs import CHECK_INTERVAL, Sample, Schedule
 from eqflow.systems.stencil import advance
 
 __all__ = [
-    "LOOK",
+    "CHECK_INTERVAL",
     "PRESETS",
     "Dysts",
     "GrayScott",
@@ -15,6 +15,6 @@ __all__ = [
     "Sample",
     "Schedule",
     "advance",
+    "initial_state",
     "names",
-    "start",
 ]

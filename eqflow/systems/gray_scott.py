@@ -1,4 +1,4 @@
-"""The Gray-Scott reaction and diffusion system on a periodic grid (Pearson 1993), in raw units."""
+"""Gray-Scott reaction-diffusion system on a periodic grid (Pearson 1993), in raw units."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,35 +14,33 @@ from eqflow.runtime import Draws, check_memory, generator
 from eqflow.systems.runs import Runs, Sample, Schedule
 from eqflow.terms import laplacian
 
-AREA = 800
-"""Grid points for each disc that a run starts with, or up to twice as many. With many,
-most runs of life and spirals die out; with a single one rings meet themselves, and waves do."""
+AREA_PER_DISC = 800
+"""Grid points for each disc of an initial state, or up to twice as many.
+
+With many discs most runs of ``life`` and ``spirals`` die out; with a single one rings meet
+themselves across the border, and runs of ``waves`` die out."""
 
 
-RADII = 2, 6
-"""The least and the largest of them."""
+DISC_RADII = 2, 6
+"""Smallest and largest radius of a disc, in grid spacings."""
 
 
-SMALLEST = 8
-"""Side of the smallest grid."""
+SMALLEST_GRID = 8
+"""Shortest side of a grid."""
 
 
-BATCH = 2**24
-"""Numbers that are advanced at once: bounds the memory of a simulation."""
+BATCH_SIZE = 2**24
+"""Numbers in the batch of states that is simulated at once, which bounds its memory."""
 
 
-UNIFORM = 1e-3
-"""Range of v over the grid below which there is no pattern."""
-
-
-SCHEDULE = Schedule()
-"""The default one."""
+SMALLEST_PATTERN = 1e-3
+"""Range of v over the grid below which a state has no pattern."""
 
 
 class Rates(NamedTuple):
-    """``feed`` F and ``kill`` k of the reaction, and the diffusion of both substances.
+    """Rates of feeding ``feed`` F and of removal ``kill`` k, and the diffusion of u and v.
 
-    Lengths are in grid spacings, times in those of an Euler step of one.
+    Lengths are in grid spacings, times in Euler steps of ``dt = 1``.
     """
 
     feed: float
@@ -57,7 +55,7 @@ PRESETS = {
     "spirals": Rates(0.007, 0.028),
     "maze": Rates(0.029, 0.057),
     "chaos": Rates(0.026, 0.051, du=0.10, dv=0.05),
-    # classes of Pearson, and others of the map by R. Munafo that goes on from his: these move,
+    # classes of Pearson (1993) and of the map by R. Munafo that extends his: these keep moving,
     "alpha": Rates(0.010, 0.047),
     "beta": Rates(0.026, 0.051),
     "gamma": Rates(0.022, 0.051),
@@ -72,15 +70,20 @@ PRESETS = {
     "mitosis": Rates(0.0367, 0.0649),
     "coral": Rates(0.0545, 0.062),
 }
-"""Named patterns. The first five are those of Zhang & Levin; life, spirals and alpha want a grid of
-128x128, on smaller ones most of their runs die out."""
+"""Rates of named patterns. The first five are those of Zhang & Levin (2025). On grids below 128x128
+most runs of life, spirals and alpha die out."""
 
 
 class GrayScott:
-    """``u_t = Du lap u - u v^2 + F (1 - u)``, ``v_t = Dv lap v + u v^2 - (F + k) v``.
+    """Gray-Scott system, discretised in space with the Laplacian of five points.
 
-    States are ``(batch, 2, height, width)``; the Laplacian has five points. Raises ``InputError``
-    for an unknown preset.
+    The equations are ``u_t = Du lap u - u v^2 + F (1 - u)`` and
+    ``v_t = Dv lap v + u v^2 - (F + k) v``; the channels of a state are ``u`` and ``v``.
+
+    Args:
+        preset: Name of the rates in ``PRESETS``.
+
+    Raises ``InputError`` for an unknown preset.
     """
 
     channels = 2
@@ -110,67 +113,67 @@ class GrayScott:
     def advance(
         self, x: Float[Tensor, "batch 2 height width"], steps: int, dt: float = 1.0
     ) -> None:
-        """Take ``steps`` Euler steps of ``dt`` in place, float32; compiled on the CPU."""
+        """Take ``steps`` Euler steps of ``dt`` in place, in float32; compiled on the CPU."""
         if x.is_cuda:
             for _ in range(steps):
                 x += dt * self.velocity(x)
         elif len(x):
             import numpy as np
 
-            from eqflow.systems import stencil  # compiling takes seconds, importing numba one
+            from eqflow.systems import stencil  # importing and compiling take seconds
 
             threads = torch.get_num_threads()
             stencil.advance(x.numpy(), steps, *map(np.float32, (*self.rates, dt)))
-            torch.set_num_threads(threads)  # of OpenMP, which numba sets for the whole process
+            torch.set_num_threads(threads)  # numba has set those of OpenMP for the whole process
 
     def lives(self, x: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, " batch"]:
-        """Whether a run has a pattern, and is not about to lose it.
+        """Mask of the states that have a pattern and can keep it.
 
-        Where v < F + k everywhere it can only decay, as u <= 1.
+        Since ``u <= 1``, v only decays where ``v < F + k`` everywhere.
         """
         least, most = x[:, 1].flatten(1).aminmax(dim=1)
-        return (most >= self.rates.feed + self.rates.kill) & (most - least > UNIFORM)
+        return (most >= self.rates.feed + self.rates.kill) & (most - least > SMALLEST_PATTERN)
 
     def sample(
-        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = SCHEDULE
+        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = Schedule()
     ) -> Sample:
-        """``n`` raw states, float32, of independent runs; see :meth:`batches`."""
+        """``n`` raw states, float32, with a group for each run; see :meth:`batches`."""
         what = f"n={n} on a grid of {grid[0]}x{grid[1]}"
         check_memory(2 * 4 * n * self.channels * prod(grid), what)
         states = torch.cat([*self.batches(n, seed, grid, schedule)])
         return Sample(states, torch.arange(n) // schedule.per_run)
 
     def batches(
-        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = SCHEDULE
+        self, n: int, seed: int, grid: tuple[int, int] = (64, 64), schedule: Schedule = Schedule()
     ) -> Iterator[Float[Tensor, "k 2 height width"]]:
-        """The states of :meth:`sample`, some at a time; those of a run stand side by side.
+        """The states of :meth:`sample`, a batch at a time; the states of a run are neighbours.
 
-        A run starts with discs of v in u = 1, a function of ``seed`` and its number, and takes
-        Euler steps (on a GPU if there is one). Snapshots are stationary for the map of one step,
-        which for a small ``dt`` is the flow. Runs that die out are replaced and counted. Raises
-        ``InputError`` where practically all do, and for a step that is not stable.
+        A run starts at :func:`initial_state` and takes Euler steps, on a GPU if there is one. Its
+        states are stationary under the map of one step, which is the flow only for small ``dt``.
+        Runs that die out are replaced and counted. Raises ``InputError`` if nearly all die out, for
+        a grid that is too small and for an unstable step.
         """
         for kept in self.runs(seed, grid, schedule).survivors(-(-n // schedule.per_run)):
             yield kept.flatten(0, 1)[:n].cpu()
             n -= len(kept) * schedule.per_run
 
     def runs(self, seed: int, grid: tuple[int, int], schedule: Schedule) -> Runs:
-        """The runs behind :meth:`batches`."""
+        """Simulated runs on a grid, from which :meth:`batches` takes its states."""
         self.check(grid, schedule)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return Runs(
-            start=lambda number: start(grid, seed, number).to(device),
+            start=lambda number: initial_state(grid, seed, number).to(device),
             advance=partial(self.advance, dt=schedule.dt),
             lives=self.lives,
             schedule=schedule,
-            most=max(1, BATCH // (self.channels * prod(grid))),
+            most=max(1, BATCH_SIZE // (self.channels * prod(grid))),
             name=f"{self.preset} on a grid of {grid[0]}x{grid[1]}",
         )
 
     def check(self, grid: tuple[int, int], schedule: Schedule) -> None:
-        """Refuse grids that are too small and steps that are too long."""
-        if min(grid) < SMALLEST:
-            raise InputError(f"data.grid={list(grid)}: expected sides of at least {SMALLEST}")
+        """Raise ``InputError`` for a grid that is too small and for an unstable step."""
+        if min(grid) < SMALLEST_GRID:
+            raise InputError(f"data.grid={list(grid)}: expected sides of at least {SMALLEST_GRID}")
         stable = 1 / (4 * max(self.rates.du, self.rates.dv))
         if schedule.dt >= stable:
             raise InputError(
@@ -179,13 +182,13 @@ class GrayScott:
             )
 
 
-def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
-    """Where run ``number`` starts: u = 1, v = 0 but in random discs, and a little noise."""
+def initial_state(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 height width"]:
+    """Initial state of run ``number``: random discs of v in ``u = 1, v = 0``, with little noise."""
     draw = generator(seed, Draws.SNAPSHOTS, number)
-    most = max(2, prod(grid) // AREA)
+    most = max(2, prod(grid) // AREA_PER_DISC)
     discs = int(torch.randint(most // 2, most + 1, (1,), generator=draw))
     centres = torch.rand(discs, 2, generator=draw) * torch.tensor(grid)
-    least, largest = RADII
+    least, largest = DISC_RADII
     radii = least + (largest - least) * torch.rand(discs, 1, generator=draw)
     around = torch.cartesian_prod(*[torch.arange(-largest, largest + 1)] * 2)
     places = centres.floor().long()[:, None] + around
@@ -194,4 +197,4 @@ def start(grid: tuple[int, int], seed: int, number: int) -> Float[Tensor, "2 hei
     x = torch.stack([torch.ones(grid), torch.zeros(grid)])
     rows, columns = (reached % torch.tensor(grid)).T
     x[0, rows, columns], x[1, rows, columns] = 0.5, 0.25
-    return x + noise * torch.tensor([-1, 1])[:, None, None]  # u stays below 1: see `lives`
+    return x + noise * torch.tensor([-1, 1])[:, None, None]  # u <= 1, which `lives` relies on

@@ -10,9 +10,9 @@ from eqflow.systems.runs import Sample
 
 
 class Lorenz63:
-    """``x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z``.
+    """Lorenz-63 system ``x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z``.
 
-    Published Lyapunov spectrum 0.906, 0, -14.57 at the default parameters.
+    At the default parameters its published Lyapunov spectrum is 0.906, 0, -14.57.
     """
 
     shape = (3,)
@@ -38,16 +38,20 @@ class Lorenz63:
     ) -> Sample:
         """``n`` raw states on the attractor, float64.
 
-        ``runs`` random initial states are integrated side by side (RK4, step ``dt``); the first
-        ``transient`` time units are dropped, then a state is kept ``every`` unit, about one
-        Lyapunov time. States near the unstable equilibria leave as ``exp(-0.19 t)``: with a
-        ``transient`` of 20 about one in a thousand is still there.
+        Args:
+            n: Number of states.
+            seed: Seed of the initial states.
+            runs: Number of random initial states, which are integrated together by RK4.
+            transient: Units of time that are discarded. States leave the unstable equilibria as
+                ``exp(-0.19 t)``: after 20 units about one in a thousand is still there.
+            every: Units of time between two states of a run; one is about a Lyapunov time.
+            dt: Step of RK4.
         """
         runs = min(runs, n)
         draw = generator(seed, Draws.SNAPSHOTS)
         x0 = torch.randn(runs, 3, dtype=torch.float64, generator=draw)
         x0 = x0 * torch.tensor([8.0, 9.0, 8.5]) + torch.tensor([0.0, 0.0, 23.5])
-        kept = -(-n // runs)
-        times = torch.cat([torch.zeros(1), transient + every * torch.arange(kept)]).double()
+        per_run = -(-n // runs)
+        times = torch.cat([torch.zeros(1), transient + every * torch.arange(per_run)]).double()
         states = RK4(dt)(self.velocity, x0, times)[1:].flatten(0, 1)[:n]
-        return Sample(states, torch.arange(runs).repeat(kept)[:n])
+        return Sample(states, torch.arange(runs).repeat(per_run)[:n])

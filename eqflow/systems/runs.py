@@ -1,4 +1,4 @@
-"""What a sampler gives."""
+"""Samples of stationary distributions, and runs that may die out and are then replaced."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,7 +14,10 @@ from eqflow.errors import InputError
 
 
 class Sample(NamedTuple):
-    """Raw states of a stationary law; those of one run are correlated and share their group."""
+    """Raw states of a stationary distribution; states of one run are correlated, and a group.
+
+    ``groups`` is None if all states are independent.
+    """
 
     states: Float[Tensor, "n *shape"]
     groups: Int[Tensor, " n"] | None = None
@@ -23,26 +26,33 @@ class Sample(NamedTuple):
 log = logging.getLogger("eqflow")
 
 
-LOOK = 500
-"""Steps between two looks for runs that have died: they cost as much as live ones."""
+CHECK_INTERVAL = 500
+"""Steps between two checks for runs that have died out, which would cost as much as others."""
 
 
-HOPELESS = 200
-"""Runs that are tried before giving up."""
+MIN_RUNS_TRIED = 200
+"""Runs that are tried before a sampler gives up."""
 
 
-FEWEST = 0.01
-"""Share of runs that must live."""
+MIN_SHARE_ALIVE = 0.01
+"""Share of the tried runs that must survive."""
 
 
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+"""Fractional part of the golden ratio."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When states are kept: ``per_run`` of a run, ``every`` units of time apart after ``settle``.
+    """Times at which states of a run are kept.
 
-    ``dt`` is the step. Raises ``InputError`` for numbers that make no sense.
+    Args:
+        settle: Time before the first state that is kept.
+        per_run: Number of states kept of each run.
+        every: Time between two of them.
+        dt: Step of the integration.
+
+    Raises ``InputError`` for a step or number that is not positive, and for times below a step.
     """
 
     settle: float = 10_000.0
@@ -61,22 +71,31 @@ class Schedule:
 
     @property
     def steps(self) -> list[int]:
-        """Steps from the start to the first kept state, and on to each of the others."""
+        """Number of steps to the first state that is kept, and to each following one."""
         settle, every = (round(time / self.dt) for time in (self.settle, self.every))
         return [settle] + [every] * (self.per_run - 1)
 
     def delay(self, number: int) -> int:
-        """Steps that run ``number`` goes on before: from none to a fifth of ``settle``.
+        """Additional steps that run ``number`` takes first: up to a fifth of ``settle``.
 
-        Oscillations that start in phase may stay so. Multiples of the golden ratio fill the range
-        evenly, for any number of runs.
+        Runs that start in phase may keep oscillating in phase. Multiples of the golden ratio spread
+        the delays evenly, for any number of runs.
         """
-        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN % 1))
+        return round(self.settle / 100 / self.dt) * int(20 * (number * GOLDEN_RATIO % 1))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs numbered from 0: where each starts, how they go on, in place, and whether they live."""
+    """Simulated runs, numbered from 0, some of which die out.
+
+    Args:
+        start: Initial state of a run, by its number.
+        advance: Takes a number of steps of a batch of states, in place.
+        lives: Mask of the states that have not died out.
+        schedule: Times at which states are kept.
+        most: Largest number of runs in a batch.
+        name: What messages call these runs.
+    """
 
     start: Callable[[int], Tensor]
     advance: Callable[[Tensor, int], None]
@@ -86,14 +105,14 @@ class Runs:
     name: str
 
     def survivors(self, wanted: int) -> Iterator[Float[Tensor, "runs kept *shape"]]:
-        """Kept states of the first ``wanted`` runs that live on, in the order of their numbers.
+        """States of the first ``wanted`` runs that survive, by their numbers, a batch at a time.
 
-        A batch at a time. Says how many died; raises ``InputError`` where next to all do.
+        Logs how many died out. Raises ``InputError`` if fewer than ``MIN_SHARE_ALIVE`` survive.
         """
         tried = lived = 0
-        while lived < wanted and not (tried >= HOPELESS and lived < FEWEST * tried):
+        while lived < wanted and not (tried >= MIN_RUNS_TRIED and lived < MIN_SHARE_ALIVE * tried):
             missing = round(1.1 * (wanted - lived) * tried / max(1, lived)) + 4
-            count = min(self.most, max(wanted, HOPELESS), missing if tried else wanted)
+            count = min(self.most, max(wanted, MIN_RUNS_TRIED), missing if tried else wanted)
             new = self.kept(range(tried, tried + count))
             yield new[: wanted - lived]
             tried, lived = tried + count, lived + len(new)
@@ -105,14 +124,14 @@ class Runs:
         )
 
     def kept(self, numbers: range) -> Float[Tensor, "runs kept *shape"]:
-        """Kept states of those of these runs that live on."""
+        """States of those of these runs that survive to the last one that is kept."""
         states = self._delayed(torch.stack([self.start(number) for number in numbers]), numbers)
         kept: list[Tensor] = []
         title = f"{self.name}, runs {numbers.start}-{numbers.stop - 1}"
         with tqdm(total=sum(self.schedule.steps), desc=title, leave=False, disable=None) as bar:
             for steps in self.schedule.steps:
-                for first in range(0, steps if len(states) else 0, LOOK):
-                    self.advance(states, part := min(LOOK, steps - first))
+                for first in range(0, steps if len(states) else 0, CHECK_INTERVAL):
+                    self.advance(states, part := min(CHECK_INTERVAL, steps - first))
                     bar.update(part)
                     living = self.lives(states)
                     states, kept = states[living], [x[living] for x in kept]

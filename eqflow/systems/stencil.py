@@ -1,6 +1,7 @@
-"""Compiled Euler steps of the Gray-Scott system: many runs side by side, a core for each.
+"""Compiled Euler steps of the Gray-Scott system, with runs distributed over the CPU cores.
 
-``no_type_check``: what checks types in tests wraps functions, and wrapped they cannot be compiled.
+Functions have ``no_type_check`` because the tests wrap annotated functions to check types, and
+numba cannot compile a wrapped function.
 """
 
 from typing import no_type_check
@@ -8,20 +9,20 @@ from typing import no_type_check
 import numpy as np
 from numba import config, njit, prange
 
-config.reload_config()  # where compiled code is kept may have been said since numba was imported
+config.reload_config()  # NUMBA_CACHE_DIR may have been set after numba was imported
 
 
-TINY = np.float32(1e-18)
-"""Least v: the square of a smaller one is a denormal number, with which steps take four times as
-long."""
+SMALLEST_V = np.float32(1e-18)
+"""Least value of v: the square of a smaller one is denormal, with which steps are slower."""
 
 
 @njit(parallel=True, fastmath=True, cache=True)
 @no_type_check
 def advance(states, steps, feed, kill, du, dv, dt):
-    """Take ``steps`` Euler steps of ``dt``, in place.
+    """Take ``steps`` Euler steps of ``dt`` in place.
 
-    ``states`` is ``(runs, 2, height, width)``, float32 and contiguous; rates are float32 too.
+    ``states`` has the shape ``(runs, 2, height, width)`` and is contiguous; it and all rates are
+    float32.
     """
     runs, _, height, width = states.shape
     for run in prange(runs):
@@ -54,4 +55,4 @@ def _cell(here, there, up, i, down, left, j, right, feed, kill, du, dv, dt):
     lap_v = here[1, up, j] + here[1, down, j] + here[1, i, left] + here[1, i, right] - four * v
     reaction = u * v * v
     there[0, i, j] = u + dt * (du * lap_u - reaction + feed * (np.float32(1) - u))
-    there[1, i, j] = max(v + dt * (dv * lap_v + reaction - (feed + kill) * v), TINY)
+    there[1, i, j] = max(v + dt * (dv * lap_v + reaction - (feed + kill) * v), SMALLEST_V)

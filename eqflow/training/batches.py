@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     total: int
 
 
-class BatchSampler(Sampler):
+class BatchSampler(Sampler[tuple[Tensor, int]]):
     """Indices of shuffled global batches; an *epoch* is ``steps`` batches, not a pass.
 
     The order is a function of seed and step alone, so that a training resumed at ``first_step``
@@ -46,7 +46,7 @@ class BatchSampler(Sampler):
             yield batch[rows(len(batch))], len(batch)
 
 
-class _States(Dataset):
+class _States(Dataset[Batch]):
     """Batches cut from one tensor of states by their indices."""
 
     def __init__(self, states: Tensor) -> None:
@@ -57,13 +57,13 @@ class _States(Dataset):
         return Batch(self.states[index], total)
 
 
-def train_loader(states: Tensor, batch_size: int, steps: int, seed: int) -> DataLoader:
+def train_loader(states: Tensor, batch_size: int, steps: int, seed: int) -> DataLoader[Batch]:
     """Batches of ``states`` in shuffled order, ``steps`` of them an epoch."""
     sampler = BatchSampler(len(states), min(batch_size, len(states)), steps, seed)
     return DataLoader(_States(states), sampler=sampler, batch_size=None)
 
 
-def val_loader(states: Tensor, batch_size: int) -> DataLoader:
+def val_loader(states: Tensor, batch_size: int) -> DataLoader[Batch]:
     """All of ``states`` once, in order, this process's rows of each batch."""
     chunks = torch.arange(len(states)).split(batch_size)
     batches = [(chunk[rows(len(chunk))], len(chunk)) for chunk in chunks]

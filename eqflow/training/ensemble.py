@@ -47,7 +47,7 @@ class EnsembleModule(StageModule):
     def on_train_start(self) -> None:
         super().on_train_start()
         if self.device.type == "cpu":
-            states, total = next(iter(cast(DataLoader, self.trainer.train_dataloader)))
+            states, total = next(iter(cast(DataLoader[Batch], self.trainer.train_dataloader)))
             size = self.members * self._kept(Batch(states, total))
             check_memory(size, f"flow.ensemble={self.members} with batches of {total}")
 

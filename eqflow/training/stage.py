@@ -87,7 +87,7 @@ class StageModule(pl.LightningModule):
         self.on_train_epoch_start()  # which is not called for the rest of an interrupted epoch
 
     def on_train_epoch_start(self) -> None:
-        loader = cast(DataLoader, self.trainer.train_dataloader)
+        loader = cast(DataLoader[Batch], self.trainer.train_dataloader)
         # an epoch that debug=overfit cuts short repeats the same batches
         whole = self.trainer.limit_train_batches == 1.0
         cast(BatchSampler, loader.sampler).first_step = self.global_step if whole else 0

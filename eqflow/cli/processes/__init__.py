@@ -1,1 +1,1 @@
-"""One job in several processes, on one machine or many."""
+"""Data-parallel jobs: several processes on one machine or on many."""

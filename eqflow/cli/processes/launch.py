@@ -1,4 +1,7 @@
-"""One process or several: ranks start from the job's composed config, not its command line."""
+"""Launcher of a job, in this process or in one process per device.
+
+Ranks start from the job's resolved config: its command line could be that of a whole sweep.
+"""
 
 import ctypes
 import json
@@ -14,31 +17,31 @@ from omegaconf import DictConfig, OmegaConf
 from eqflow.cli.checks import keep_caches_in
 from eqflow.cli.exits import on_sigterm, stop
 from eqflow.cli.processes.nodes import node_rank, rendezvous
-from eqflow.cli.resume import RESOLVED, user_files
+from eqflow.cli.resume import RESOLVED_CONFIG, user_files
 from eqflow.cli.status import Value
 from eqflow.errors import InputError, Pruned
 
-METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
-"""What a job returns if no metric is named: the first that was measured."""
+DEFAULT_METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
+"""Metrics of which a job returns the first that was measured, if none is configured."""
 
 
-FAILURE = "TORCHELASTIC_ERROR_FILE"
-"""Variable that names the file in which torchrun keeps why a rank failed."""
+FAILURE_FILE_VARIABLE = "TORCHELASTIC_ERROR_FILE"
+"""Environment variable with the file in which torchrun keeps the reason of a failed rank."""
 
 
 PR_SET_PDEATHSIG = 1
-"""Number of Linux's call that names the signal a process gets when its parent ends."""
+"""Number of Linux's ``prctl`` for the signal that a process gets when its parent ends."""
 
 
 def launch(cfg: DictConfig) -> Value:
-    """Run the job here, or in one process per device, and return the tuned metric."""
+    """Run a job, in this process or in one per device, and return the tuned metric."""
     from eqflow.cli.parts import plain
     from eqflow.runtime import replacing
 
     folder = Path(cfg.run_dir)
     if node_rank() == 0:
         stored = OmegaConf.create(OmegaConf.to_container(cfg))
-        with replacing(folder / RESOLVED) as temporary:
+        with replacing(folder / RESOLVED_CONFIG) as temporary:
             OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
         if cfg.print_config:
             show(cfg)
@@ -52,7 +55,7 @@ def launch(cfg: DictConfig) -> Value:
 
 
 def show(cfg: DictConfig) -> None:
-    """Print a config as a tree, a branch for each of its parts."""
+    """Print a config as a tree with a branch for each part."""
     from rich import print as printed
     from rich.syntax import Syntax
     from rich.tree import Tree
@@ -69,13 +72,13 @@ def show(cfg: DictConfig) -> None:
 
 
 def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
-    """The values of the metrics that a search asks for; the first of ``METRICS`` for None.
+    """Values of the configured metrics; of the first measured of ``DEFAULT_METRICS`` for None.
 
-    Raises ``InputError`` for one that was not measured.
+    Raises ``InputError`` for a configured metric that was not measured.
     """
     names = [metric] if isinstance(metric, str) else metric
     if names is None or not metrics:
-        return next((metrics[name] for name in METRICS if name in metrics), None)
+        return next((metrics[name] for name in DEFAULT_METRICS if name in metrics), None)
     for name in names:
         if name not in metrics:
             raise InputError(
@@ -94,21 +97,16 @@ def work(cfg: DictConfig) -> None:
 
 
 def _spawn(folder: Path, trainer: DictConfig) -> None:
-    """Run this machine's ranks; what ended the first that failed comes out as itself."""
-    command = ["eqflow.cli.processes.torchrun", *rendezvous(trainer.num_nodes)]
-    command += [
-        f"--nproc-per-node={trainer.devices}",
-        "-m",
-        "eqflow.cli.processes.rank",
-        str(folder),
-    ]
+    """Run the ranks of this machine; raises the exception of the first that failed."""
+    launcher = ["eqflow.cli.processes.torchrun", *rendezvous(trainer.num_nodes)]
+    launcher += [f"--nproc-per-node={trainer.devices}", "-m", "eqflow.cli.processes.rank"]
     root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with TemporaryDirectory() as place:
         failure = Path(place) / "failure.json"
-        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, FAILURE: str(failure)}
-        code = _waited([sys.executable, "-m", *command], os.environ | environment)
-        if code:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        environment[FAILURE_FILE_VARIABLE] = str(failure)
+        if code := _waited([sys.executable, "-m", *launcher, str(folder)], environment):
             raise _reason(failure, code)
 
 
@@ -119,17 +117,17 @@ def _waited(arguments: list[str], environment: dict[str, str]) -> int:
             return ranks.wait()
     finally:
         ranks.terminate()
-        ranks.wait()  # they save what they trained
+        ranks.wait()  # until they have saved what they trained
 
 
 def _end_with_parent() -> None:
-    """Have torchrun end its ranks also where this process is killed: nobody else would."""
+    """Ask Linux to end torchrun, and with it the ranks, if this process is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _reason(failure: Path, code: int) -> Exception:
-    """What torchrun keeps of the rank that failed first."""
+    """Exception of the rank that failed first, from the file that torchrun wrote."""
     if not failure.is_file():
         return RuntimeError(f"a process ended with code {code}")
     message = json.loads(failure.read_text())["message"]

@@ -1,7 +1,7 @@
-"""The machines that share one job: which of them this is, and where they meet.
+"""Jobs on several machines: the number of this machine, and the address at which ranks meet.
 
-Every machine runs the same command, one task each, and starts its own ranks: under SLURM, where
-``srun`` or submitit does that, or by hand with ``NODE_RANK`` and ``MASTER_ADDR``.
+Every machine runs the same command once and starts its own ranks. Under SLURM ``srun`` or submitit
+starts the commands; by hand, ``NODE_RANK`` and ``MASTER_ADDR`` have to be set.
 """
 
 import os
@@ -10,34 +10,36 @@ from omegaconf import DictConfig
 
 from eqflow.errors import InputError
 
-PORTS = 15_000, 10_000
-"""First port and number of ports that SLURM jobs are spread over."""
+SLURM_PORTS = 15_000, 10_000
+"""First port and number of ports that SLURM jobs are distributed over, by their numbers."""
 
 
 def node_rank() -> int:
-    """The place of this machine among those of the job; 0 where it is alone."""
+    """Number of this machine among those of the job; 0 if it is the only one."""
     return int(os.environ.get("NODE_RANK", os.environ.get("SLURM_NODEID", 0)))
 
 
-def check_nodes(trainer: DictConfig, named: bool) -> None:
-    """Refuse several machines that cannot find each other, or a run folder they do not share.
+def check_nodes(trainer: DictConfig, folder_given: bool) -> None:
+    """Raise ``InputError`` for machines that cannot find each other or do not share a folder.
 
-    ``named`` tells whether the folder was given: by the time alone each would make its own.
+    Without a given folder each machine would name its own by the time.
     """
     nodes = trainer.num_nodes
     if not isinstance(nodes, int) or nodes < 1:
         raise InputError(f"trainer.num_nodes={nodes}: expected an integer >= 1")
     if nodes == 1:
         return
-    found = os.environ.get("SLURM_NNODES")
-    if found is None and not {"NODE_RANK", "MASTER_ADDR"} <= os.environ.keys():
+    slurm_nodes = os.environ.get("SLURM_NNODES")
+    if slurm_nodes is None and not {"NODE_RANK", "MASTER_ADDR"} <= os.environ.keys():
         raise InputError(
             f"trainer.num_nodes={nodes}: found neither SLURM nor NODE_RANK and MASTER_ADDR; "
             "expected the same command on every machine, started by srun or with these two set"
         )
-    if found is not None and int(found) != nodes:
-        raise InputError(f"trainer.num_nodes={nodes}: found SLURM_NNODES={found}; expected as many")
-    if not named:
+    if slurm_nodes is not None and int(slurm_nodes) != nodes:
+        raise InputError(
+            f"trainer.num_nodes={nodes}: found SLURM_NNODES={slurm_nodes}; expected as many"
+        )
+    if not folder_given:
         raise InputError(
             f"trainer.num_nodes={nodes} needs a folder that all machines share; expected "
             "run_dir=<folder>"
@@ -45,10 +47,10 @@ def check_nodes(trainer: DictConfig, named: bool) -> None:
 
 
 def rendezvous(nodes: int) -> list[str]:
-    """Options of torchrun that bring the ranks of all machines together."""
+    """Options of torchrun by which the ranks of all machines find each other."""
     if nodes == 1:
         return ["--standalone"]
-    first, count = PORTS
+    first, count = SLURM_PORTS
     port = os.environ.get("MASTER_PORT") or first + int(os.environ.get("SLURM_JOB_ID", 0)) % count
     return [
         f"--nnodes={nodes}",
@@ -59,7 +61,7 @@ def rendezvous(nodes: int) -> list[str]:
 
 
 def _address() -> str:
-    from pytorch_lightning.plugins.environments import SLURMEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     if address := os.environ.get("MASTER_ADDR"):
         return address

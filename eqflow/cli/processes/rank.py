@@ -1,4 +1,4 @@
-"""One rank of a job: ``python -m eqflow.cli.rank <run folder>``, started by the launcher."""
+"""A rank of a job: ``python -m eqflow.cli.processes.rank <run folder>``, started by torchrun."""
 
 import os
 import sys
@@ -10,19 +10,21 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from eqflow.cli.exits import refused
+from eqflow.cli.exits import disk_refusal
 from eqflow.cli.processes.launch import work
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError, Pruned
 
-GRACE = 5.0
-"""Seconds that a rank waits before it fails for no known reason: a lost peer's is told first."""
+FAILURE_DELAY = 5.0
+"""Seconds that a rank waits before it fails with a bug.
+
+A peer that it lost has then reported its own reason, and torchrun keeps the first."""
 
 
 @record
-def main(folder: Path) -> None:
-    """Join the process group and run the folder's stages."""
-    cfg = DictConfig(OmegaConf.load(folder / RESOLVED))
+def main(folder: Path, delay: float = FAILURE_DELAY) -> None:
+    """Join the process group and run the stages of the folder's config."""
+    cfg = DictConfig(OmegaConf.load(folder / RESOLVED_CONFIG))
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -32,9 +34,9 @@ def main(folder: Path) -> None:
     except (InputError, Pruned):
         raise
     except Exception as error:
-        if sentence := refused(error, folder):
+        if sentence := disk_refusal(error, folder):
             raise InputError(sentence) from error
-        time.sleep(GRACE)
+        time.sleep(delay)
         raise
     finally:
         torch.distributed.destroy_process_group()
@@ -44,4 +46,4 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
     except (InputError, Pruned):
-        sys.exit(2)  # the launcher says why
+        sys.exit(2)  # the launcher prints the reason

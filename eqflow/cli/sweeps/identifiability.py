@@ -9,7 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.exits import exit_codes
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.sweeps.page import jobs
 from eqflow.errors import InputError
 from eqflow.report.sweep.comparison import Job
@@ -63,7 +63,7 @@ def compared_fields(folder: Path) -> "Identifiability":
     done = [job for job in jobs(folder) if (folder / job.name / "flow").is_dir()]
     if not done:
         raise InputError(f"{folder}: found no job with a field; expected stages=[score,flow]")
-    configs = [DictConfig(OmegaConf.load(folder / job.name / RESOLVED)) for job in done]
+    configs = [DictConfig(OmegaConf.load(folder / job.name / RESOLVED_CONFIG)) for job in done]
     job_levels, data = factors(done, configs), build(configs[0].data)
     data.setup()
     x, units = data.snapshots.test, data.snapshots.standardiser

@@ -8,9 +8,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.checks import LOCKED, check
+from eqflow.cli.checks import RUN_LOCK, check
 from eqflow.cli.processes.nodes import node_rank
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import Value, read_status
 from eqflow.runtime import store
 
@@ -21,8 +21,8 @@ RUN_OPTIONS = ("files", "resume", "run_dir", "sweep_dir", "group", "trial")
 @contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a job's folder, once a job that a killed sweep left behind has ended."""
-    with store.locked(folder / LOCKED) if node_rank() == 0 else nullcontext():
-        store.clear(folder)
+    with store.locked(folder / RUN_LOCK) if node_rank() == 0 else nullcontext():
+        store.remove_leftovers(folder)
         yield
 
 
@@ -33,7 +33,7 @@ def join_sweep(cfg: DictConfig) -> None:
     config was left by a process that was stopped: the job is resumed.
     """
     hydra = HydraConfig.get()
-    cfg.resume = (Path(cfg.run_dir) / RESOLVED).is_file()
+    cfg.resume = (Path(cfg.run_dir) / RESOLVED_CONFIG).is_file()
     cfg.group = cfg.group or Path(hydra.sweep.dir).name
     if not hydra.launcher._target_.endswith("BasicLauncher"):  # which runs one job at a time
         take_gpu(cfg.trainer, hydra.job.num)
@@ -46,7 +46,7 @@ def finished_value(cfg: DictConfig) -> Value:
     status = read_status(folder)
     if status.status != "finished":
         return None
-    return status.value if _asked(OmegaConf.load(folder / RESOLVED)) == _asked(cfg) else None
+    return status.value if _asked(OmegaConf.load(folder / RESOLVED_CONFIG)) == _asked(cfg) else None
 
 
 def take_gpu(trainer: DictConfig, number: int) -> None:

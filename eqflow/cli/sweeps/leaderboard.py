@@ -8,7 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.sweeps.page import jobs
 from eqflow.discovery import RECOVERY_LEVEL, Findings
 
@@ -46,7 +46,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _row(place: Path, measures: Mapping[str, float]) -> dict[str, Any]:
-    config = OmegaConf.load(place / RESOLVED)
+    config = OmegaConf.load(place / RESOLVED_CONFIG)
     return {
         **{"system": config.data.system, "family": config.flow.family, "job": place.name},
         **{key: measures.get(name) for key, name in ROW_MEASURES.items()},

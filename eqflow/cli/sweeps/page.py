@@ -10,8 +10,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from eqflow.cli.processes.launch import METRICS
-from eqflow.cli.resume import RESOLVED
+from eqflow.cli.processes.launch import DEFAULT_METRICS
+from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import read_status
 from eqflow.cli.sweeps.job import RUN_OPTIONS
 from eqflow.errors import InputError
@@ -37,7 +37,7 @@ def rebuild(folder: Path) -> None:
             f"report={folder}: found no jobs of a sweep; "
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
-    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED for job in listed))
+    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED_CONFIG for job in listed))
     config: Any = next(filter(None, map(_yaml, stored)), {})
     _write(folder, listed, OmegaConf.create(config))
 
@@ -54,7 +54,7 @@ def _write(folder: Path, listed: list[Job], config: DictConfig) -> None:
 
     measured = {name for job in listed for name in job.metrics}
     asked = _first(config.get("metric"))
-    metric = asked or next((name for name in METRICS if name in measured), None)
+    metric = asked or next((name for name in DEFAULT_METRICS if name in measured), None)
     maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
     figures = sorted((folder / "figures").glob("*.png"))
     pictures = {path.stem.replace("_", " "): path.read_bytes() for path in figures}

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.data import summed
+from eqflow.data import group_sums
 from eqflow.stationarity.form import Form, Sums, uncorrelated
 from eqflow.stationarity.images.functions import LocalFunctions
 
@@ -89,7 +89,7 @@ def inflation(rows: Float[Tensor, "n k"], groups: Int[Tensor, " n"]) -> float:
     Rows with the same number in ``groups`` are correlated. The ratio is averaged over columns.
     """
     centred = rows - rows.mean(0)
-    ratio = summed(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
+    ratio = group_sums(centred, groups).square().sum(0) / centred.square().sum(0).clamp_min(1e-300)
     return max(1.0, float(ratio.mean()))
 
 
