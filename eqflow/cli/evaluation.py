@@ -1,6 +1,7 @@
 """The evaluate stage: the run's field, those beside it and the nulls, all by the same calls."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -68,7 +69,7 @@ class Evaluation:
             field, numbers=numbers | (field.findings.numbers() if field.findings else {})
         )
 
-    def _comparable(self, families: list[str]) -> list[str]:
+    def _comparable(self, families: Sequence[str]) -> list[str]:
         """Not the run's own, nor a function of the score where the own field has none."""
         own = self.fields[0]
         return [
