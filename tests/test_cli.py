@@ -176,8 +176,8 @@ def test_every_measure_is_in_the_docs(done):
 
 
 def test_the_folder_holds_what_the_contract_names(done):
-    found = {str(path.relative_to(done)) for path in done.rglob("*")}
-    assert found >= {
+    written = {str(path.relative_to(done)) for path in done.rglob("*")}
+    assert written >= {
         ".hydra/config.yaml",
         ".hydra/overrides.yaml",
         "checkpoints/score.ckpt",

@@ -113,9 +113,9 @@ def test_a_preempted_job_is_submitted_again_and_goes_on(tmp_path):
 
 def submitted(folder: Path) -> list[int]:
     """Processes that run submitit's jobs of a folder."""
-    found = []
+    jobs = []
     for place in Path("/proc").glob("[0-9]*"):
         command = (place / "cmdline").read_bytes().split(b"\0")
         if b"submitit.core._submit" in command and str(folder).encode() in command[-2]:
-            found.append(int(place.name))
-    return found
+            jobs.append(int(place.name))
+    return jobs

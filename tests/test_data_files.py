@@ -61,16 +61,16 @@ def test_groups_may_be_words_under_a_heading(tmp_path, table):
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"),
+    ("names", "says"),
     [
         (np.arange(49), "49 names of 49 groups"),
         (np.arange(50) % 7, "50 names of 7 groups"),
         (np.full(50, np.nan), "50 names are NaN"),
     ],
 )
-def test_groups_that_do_not_fit_are_refused(tmp_path, table, labels, says):
+def test_groups_that_do_not_fit_are_refused(tmp_path, table, names, says):
     path = write(tmp_path / "x.npy", table)
-    np.save(tmp_path / "runs.npy", labels)
+    np.save(tmp_path / "runs.npy", names)
     with pytest.raises(InputError, match=rf"data\.groups=.*runs\.npy: {says}"):
         SnapshotsFile(path, groups=str(tmp_path / "runs.npy"))
 

@@ -39,8 +39,8 @@ def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
     shipped = {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
-    found = {str(p.relative_to(target / "eqflow/conf")) for p in target.rglob("*.yaml")}
-    assert found == shipped
+    packed = {str(p.relative_to(target / "eqflow/conf")) for p in target.rglob("*.yaml")}
+    assert packed == shipped
     assert (target / "eqflow/py.typed").is_file()
     packages = ("callbacks", "data_modules", "eqflow", "hydra_plugins")
     modules = {str(p.relative_to(ROOT)) for name in packages for p in (ROOT / name).rglob("*.py")}

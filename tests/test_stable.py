@@ -45,9 +45,9 @@ def test_stiffness_of_diffusion_and_of_transport():
 
 def test_diffusion_far_beyond_an_explicit_step_is_stable_and_right():
     x0, times = torch.randn(3, 1, GRID, GRID), torch.tensor([0.0, 0.5, 1.0])
-    found = Stable()(lambda x: 200 * laplacian(x), x0, times)
-    assert found[-1].abs().max() < x0.abs().max()
-    torch.testing.assert_close(found[-1].mean(), x0.mean())
+    path = Stable()(lambda x: 200 * laplacian(x), x0, times)
+    assert path[-1].abs().max() < x0.abs().max()
+    torch.testing.assert_close(path[-1].mean(), x0.mean())
     slow = Stable(0.0125)(laplacian, x0, times)
     torch.testing.assert_close(slow[1], diffused(x0, 1.0, 0.5), atol=2e-3, rtol=0)
     assert RK4()(lambda x: 200 * laplacian(x), x0, times)[-1].abs().max() > 1e9
@@ -83,23 +83,23 @@ def test_gray_scott_at_unit_transit_time_equals_small_steps():
     unit = 100.0  # units of time of the model in a transit time
     times = torch.tensor([0.0, 2.0, 3.0])
     settled = RK4(0.5 / unit)(lambda x: unit * velocity(x), x, times)[-1]
-    found = Stable()(lambda x: unit * velocity(x), settled, torch.tensor([0.0, 1.0]))[-1]
+    path = Stable()(lambda x: unit * velocity(x), settled, torch.tensor([0.0, 1.0]))[-1]
     expected = RK4(0.5 / unit)(lambda x: unit * velocity(x), settled, torch.tensor([0.0, 1.0]))[-1]
     motion = (expected - settled).square().mean().sqrt()
-    assert (found - expected).square().mean().sqrt() < 5e-3 * motion
+    assert (path - expected).square().mean().sqrt() < 5e-3 * motion
 
 
 def test_states_that_are_lost_do_not_hold_up_the_others():
     x0 = torch.cat([torch.full((1, 1, GRID, GRID), torch.nan), smooth(2)])
-    found = Stable()(lambda x: 50 * laplacian(x), x0, torch.tensor([0.0, 0.3]))
-    assert not found[-1, 0].isfinite().any()
-    assert found[-1, 1:].isfinite().all()
+    path = Stable()(lambda x: 50 * laplacian(x), x0, torch.tensor([0.0, 0.3]))
+    assert not path[-1, 0].isfinite().any()
+    assert path[-1, 1:].isfinite().all()
 
 
 def test_stochastic_heun_moves_images_of_any_size():
     x0 = torch.randn(2, 2, GRID, 2 * GRID)
-    found = HeunSDE(0.1, 0.1)(
+    path = HeunSDE(0.1, 0.1)(
         lambda x: laplacian(x) / 8, x0, torch.tensor([0.0, 1.0]), torch.neg, lambda _: 0 * x0
     )
-    assert found.shape == (2, *x0.shape)
-    assert found.isfinite().all()
+    assert path.shape == (2, *x0.shape)
+    assert path.isfinite().all()

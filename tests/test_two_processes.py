@@ -1,4 +1,4 @@
-"""Two processes find what one finds, on vectors and on images, also where both were cut short."""
+"""Two processes find the equations that one finds, of vectors and images, also after a cut."""
 
 from pathlib import Path
 
@@ -39,30 +39,30 @@ def small(monkeypatch):
     ],
     ids=["vectors", "images"],
 )
-def test_one_process_and_two_find_the_same_law(options, size, small, tmp_path, monkeypatch):
+def test_one_process_and_two_find_the_same_equations(options, size, small, tmp_path, monkeypatch):
     small(size)
     monkeypatch.setattr(launch, "_spawn", forked)
     for name, trainer in (("one", "cpu"), ("two", "ddp_cpu")):
         folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/cache"]
         stages = ["stages=[score,flow]", f"trainer={trainer}"]
         assert call(monkeypatch, *options, *stages, *folder) == 0
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert_same_law(one, two)
+    alone, shared = tmp_path / "one", tmp_path / "two"
+    assert_same_equations(shared, alone)
     # as if both had been killed after they wrote their sums
-    (two / "checkpoints" / "flow.ckpt").unlink()
-    assert call(monkeypatch, f"run_dir={two}", "resume=true") == 0
-    assert_same_law(one, two)
+    (shared / "checkpoints" / "flow.ckpt").unlink()
+    assert call(monkeypatch, f"run_dir={shared}", "resume=true") == 0
+    assert_same_equations(shared, alone)
 
 
-def assert_same_law(one: Path, two: Path) -> None:
-    torch.testing.assert_close(coefficients(two), coefficients(one), rtol=1e-9, atol=0)
-    found, expected = (
+def assert_same_equations(shared: Path, alone: Path) -> None:
+    torch.testing.assert_close(coefficients(shared), coefficients(alone), rtol=1e-9, atol=0)
+    actual, expected = (
         torch.load(folder / "checkpoints" / "flow.ckpt", weights_only=True)["findings"]
-        for folder in (two, one)
+        for folder in (shared, alone)
     )
     for name in ("p_value", "effect_size", "gap", "low", "high"):
         torch.testing.assert_close(
-            torch.tensor(found[name]), torch.tensor(expected[name]), rtol=1e-6, atol=1e-9
+            torch.tensor(actual[name]), torch.tensor(expected[name]), rtol=1e-6, atol=1e-9
         )
 
 
@@ -75,8 +75,8 @@ def test_images_that_are_not_kept_are_in_the_sums(small, tmp_path):
     module = LibraryModule(discovery, tmp_path / "last.ckpt")
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.test(module, val_loader(z[:65], 8), verbose=False)
-    for found, expected in zip(module.total, discovery.sums(z[:65]), strict=True):
-        torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(expected))
+    for actual, expected in zip(module.total, discovery.sums(z[:65]), strict=True):
+        torch.testing.assert_close(torch.as_tensor(actual), torch.as_tensor(expected))
 
 
 def test_images_that_are_all_kept_need_no_pass():
