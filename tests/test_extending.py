@@ -144,7 +144,7 @@ def toys(tmp_path, monkeypatch):
 
 def test_toys_of_every_kind_run_and_the_report_renders(tmp_path, monkeypatch, toys):
     FURTHER_MEASURES.append(mean_speed)
-    monkeypatch.setitem(verdict.COLUMNS, "mean speed", "toy/mean_speed")
+    monkeypatch.setitem(verdict.TABLE_COLUMNS, "mean speed", "toy/mean_speed")
     monkeypatch.setitem(gallery.FURTHER_FIGURES, "speeds", speeds)
     chosen = ["score=normal", "flow=turning", "integrator=midpoint", "callbacks=counting"]
     folder = tmp_path / "run"

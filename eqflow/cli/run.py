@@ -31,7 +31,7 @@ from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
 from eqflow.fields import Library, Stream
-from eqflow.report import Display, write_report
+from eqflow.report import Display, StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (
@@ -216,7 +216,7 @@ class Run:
             }
             display = Display(model, snapshots, integrator, self.cfg.seed)
             config = plain(self.cfg)
-            write_report(self.folder, config, fields, self.history, display, times)
+            write_report(self.folder, config, fields, StageRecord(self.history, times), display)
             log_result(self.loggers, self.metrics, self.folder)
             log.info("report: %s", self.folder / "report.html")
 

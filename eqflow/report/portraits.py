@@ -1,6 +1,6 @@
-"""Pictures in state space, in raw units: streamlines, trajectories, distributions.
+"""Figures of state space in raw units: streamlines, trajectories, distributions.
 
-Arrays of states are ``(..., n, d)``; only the first three coordinates are drawn.
+States are arrays ``(..., n, dim)``, of which the first three coordinates are drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,14 @@ from matplotlib.figure import Figure
 from eqflow.evaluation import ComparedField
 from eqflow.report.style import DATA, number, percent, sheet
 
-ORBIT, RUNS = 30.0, 3
-"""Length in transit times and number of the trajectories that are drawn."""
-
-
 Array = np.ndarray
 
-
-Frame = Sequence[tuple[float, float]]
+Limits = Sequence[tuple[float, float]]
 """Lower and upper limit of each coordinate."""
 
 
-def frame(states: Float[Array, "n dim"], margin: float = 0.12) -> Frame:
-    """Limits that hold nearly all ``states``: no outlier decides the scale."""
+def limits_of(states: Float[Array, "n dim"], margin: float = 0.12) -> Limits:
+    """Limits of axes that hold all ``states`` but outliers, which would stretch the scale."""
     low, high = np.quantile(states, [0.002, 0.998], axis=0)
     return list(zip(low - margin * (high - low), high + margin * (high - low), strict=True))
 
@@ -43,11 +38,14 @@ def streamlines(
     velocity: Callable[[ComparedField, Float[Array, "n 2"]], Float[Array, "n 2"]],
     states: Callable[[float], Float[Array, "n 2"]],
 ) -> Figure:
-    """Streamlines of fields in the plane over the states they must keep, on the same limits.
+    """Streamlines of two-dimensional fields over held-out states, one panel for each field.
 
-    ``velocity(compared, x)`` is that of a field, ``states(sigma)`` raw states at a noise level.
+    Arguments:
+        run: the fields.
+        velocity: ``velocity(compared, x)`` is the raw velocity of a field at raw states ``x``.
+        states: ``states(sigma)`` are raw held-out states at a noise level.
     """
-    columns, limits = 3, frame(states(run[0].sigma))
+    columns, limits = 3, limits_of(states(run[0].sigma))
     rows = -(-len(run) // columns)
     figure = sheet(9.6, 3.5 * rows)
     for place, compared in enumerate(run, start=1):
@@ -61,10 +59,10 @@ def streamlines(
 def flow_lines(
     axes: Axes,
     velocity: Callable[[Float[Array, "n 2"]], Float[Array, "n 2"]],
-    limits: Frame,
+    limits: Limits,
     colour: str,
 ) -> None:
-    """Streamlines of one field in the plane."""
+    """Draw the streamlines of a two-dimensional field."""
     grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
     v = velocity(grid.reshape(-1, 2)).reshape(grid.shape)
     (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
@@ -72,20 +70,20 @@ def flow_lines(
 
 
 def points(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
-    """The data, behind everything else."""
+    """Draw held-out states as grey points."""
     x, y = states.T
     axes.scatter(x, y, s=size, color=DATA, alpha=0.5, linewidths=0)
 
 
-def panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
-    """``axes`` with the limits and the names of two coordinates."""
+def panel(axes: Axes, limits: Limits, names: Sequence[str]) -> Axes:
+    """Set the limits and names of two coordinates; returns ``axes``."""
     axes.set(xlim=limits[0], ylim=limits[1], xlabel=names[0], ylabel=names[1])
     axes.grid(False)
     return axes
 
 
-class Row(NamedTuple):
-    """States and trajectories over them, if any."""
+class Portrait(NamedTuple):
+    """Held-out states and, unless ``path`` is None, trajectories over them."""
 
     title: str
     states: Float[Array, "n dim"]
@@ -93,24 +91,25 @@ class Row(NamedTuple):
     colour: str = DATA
 
 
-def projections(rows: Sequence[Row]) -> Figure:
-    """Three plane projections of each row, all in the limits of the first."""
-    limits, names = frame(rows[0].states), coordinates(rows[0].states.shape[1])
-    figure = sheet(8.4, 2.5 * len(rows))
-    blocks = figure.subfigures(len(rows), 1, squeeze=False).flat
-    for block, row in zip(blocks, rows, strict=True):
-        block.suptitle(row.title, fontsize=10)
+def projections(portraits: Sequence[Portrait]) -> Figure:
+    """Projections of each portrait onto the three coordinate planes, on the limits of the first."""
+    states = portraits[0].states
+    limits, names = limits_of(states), coordinates(states.shape[1])
+    figure = sheet(8.4, 2.5 * len(portraits))
+    rows = figure.subfigures(len(portraits), 1, squeeze=False).flat
+    for row, portrait in zip(rows, portraits, strict=True):
+        row.suptitle(portrait.title, fontsize=10)
         for place, pair in enumerate(combinations(range(3), 2), start=1):
-            axes = block.add_subplot(1, 3, place)
+            axes = row.add_subplot(1, 3, place)
             panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
-            points(axes, row.states[:, pair], size=3)
-            if row.path is not None:
-                orbits(axes, row.path[..., pair], row.colour)
+            points(axes, portrait.states[:, pair], size=3)
+            if portrait.path is not None:
+                orbits(axes, portrait.path[..., pair], portrait.colour)
     return figure
 
 
 def orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
-    """Trajectories, their starts as dots."""
+    """Draw trajectories, with dots at their starts."""
     x, y = np.moveaxis(path, -1, 0)
     axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.8)
     axes.plot(x[0], y[0], "o", color=colour, markersize=4)
@@ -122,8 +121,8 @@ def distributions(
     compared: ComparedField,
     horizon: float,
 ) -> Figure:
-    """Held-out states, those simulated for ``horizon`` transit times, and the marginals of both."""
-    limits, names = frame(before), coordinates(before.shape[1])
+    """Held-out states, states after ``horizon`` transit times of a field, and marginals of both."""
+    limits, names = limits_of(before), coordinates(before.shape[1])
     figure, colour = sheet(7.6, 5.6), compared.look["color"]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
@@ -148,7 +147,7 @@ def _marginals(
     limit: tuple[float, float],
     colour: str,
 ) -> None:
-    # each state counts 1 / n, so that those outside the frame are missing and not made up for
+    # each state counts 1 / n, so that states outside the limits lower the histogram
     def draw(values: Array, **style: Any) -> float:
         share = np.full(len(values), 1 / len(values))
         style |= {"bins": 40, "range": limit, "weights": share, "histtype": "stepfilled"}
@@ -156,5 +155,5 @@ def _marginals(
 
     peak = draw(before, facecolor=(DATA, 0.5))
     top = draw(after, facecolor=(colour, 0.15), edgecolor=colour, linewidth=1.4)
-    # a law that collapsed runs out of the picture instead of flattening the other
+    # a distribution that collapsed leaves the panel instead of flattening the other one
     axes.set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
