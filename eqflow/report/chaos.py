@@ -13,7 +13,7 @@ from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_g
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
 from eqflow.report.portraits import coordinates
-from eqflow.report.style import TRUTH, number, percent, sheet
+from eqflow.report.style import TRUTH, new_figure, number, percent
 
 LARGEST_EXPONENT = "chaos/lyapunov_max"
 """Measure: the largest Lyapunov exponent."""
@@ -79,7 +79,7 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
     dynamics = _dynamics(run, display)
     if not dynamics:
         return None
-    figure, coordinate = sheet(8.6, 6.4), coordinates(run[0].field.dim)[-1]
+    figure, coordinate = new_figure(8.6, 6.4), coordinates(run[0].field.dim)[-1]
     axes = [figure.add_subplot(2, 2, place) for place in range(1, 5)]
     _largest(axes[0], dynamics)
     _spectrum(axes[1], dynamics)

@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from eqflow.report.style import sheet
+from eqflow.report.style import new_figure
 from eqflow.runtime import replacing
 
 SHOWN_CHANNEL = -1
@@ -49,7 +49,7 @@ def frame_rows(
     sequences: Sequence[ImageSequence], times: Sequence[float], scale: Normalize
 ) -> Figure:
     """Images at ``times``, in transit times, one row for each sequence."""
-    figure = sheet(1.75 * len(times) + 0.9, 1.95 * len(sequences))
+    figure = new_figure(1.75 * len(times) + 0.9, 1.95 * len(sequences))
     axes = figure.subplots(len(sequences), len(times), squeeze=False)
     for sequence, row in zip(sequences, axes, strict=True):
         row[0].set_ylabel(sequence.title)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.evaluation import Numbers
 from eqflow.report.equations import Law
-from eqflow.report.style import BAND, TRUTH, chance, logarithmic, number, sheet
+from eqflow.report.style import BAND, TRUTH, chance, logarithmic, new_figure, number
 
 Array = np.ndarray
 
@@ -27,7 +27,7 @@ SMALL = 0.01
 
 def spectrum(law: Law) -> Figure:
     """Statistic per moment of successive orthogonal fields; those that pass the test are full."""
-    found, figure = law.findings, sheet(7.6, 3.2)
+    found, figure = law.findings, new_figure(7.6, 3.2)
     axes = figure.add_subplot(
         xlabel="fields, each orthogonal to those before it", ylabel="statistic per moment"
     )
@@ -61,7 +61,7 @@ def _points(
 
 def selection(law: Law) -> Figure:
     """Held-out effect size of each degree tried, and the rise of the statistic by elimination."""
-    figure = sheet(8.4, 3.5)
+    figure = new_figure(8.4, 3.5)
     _degrees(figure.add_subplot(1, 2, 1), law)
     _elimination(figure.add_subplot(1, 2, 2), law)
     return figure
@@ -105,7 +105,7 @@ def predicted(
     """Predicted against true velocity at held-out states, one panel for each coordinate."""
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    figure = sheet(2.8 * columns, 0.4 + 2.7 * rows)
+    figure = new_figure(2.8 * columns, 0.4 + 2.7 * rows)
     cosine = number(law.entry.numbers["truth/cos"])
     figure.suptitle(f"{law.entry.name} against the truth, |cos| = {cosine}", fontsize=10)
     for j, name in enumerate(names):

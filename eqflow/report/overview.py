@@ -26,7 +26,7 @@ from eqflow.report.portraits import (
     panel,
     points,
 )
-from eqflow.report.style import SIGMA, TRUTH, number, sheet
+from eqflow.report.style import SIGMA, TRUTH, new_figure, number
 from eqflow.simulate import RK4, HeunSDE
 
 SDE_STEP, SDE_PATHS = 0.1, 2
@@ -55,7 +55,7 @@ def overview(own: ComparedField, display: Display) -> Figure:
     ends = [0, len(names) - 1]
     states = display.states(display.model.sigma)[:, ends]
     limits = limits_of(states)
-    figure = sheet(9.6, 3.5)
+    figure = new_figure(9.6, 3.5)
     axes = [panel(a, limits, [names[i] for i in ends]) for a in figure.subplots(1, 3)]
     points(axes[0], states)
     _score(axes[0], display, limits if own.field.dim == 2 else None)

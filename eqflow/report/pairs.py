@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import Kinds, embedding
 from eqflow.fields import FAMILIES
-from eqflow.report.style import TRUTH, sheet
+from eqflow.report.style import TRUTH, new_figure
 
 SHADES = "Blues"
 """Colour map of the table."""
@@ -20,7 +20,7 @@ def pairs(fields: Kinds, numbers: Mapping[str, float]) -> Figure:
     Left: its mean for pairs of kinds, ``pairs/<kind>/<kind>`` of ``numbers``. Middle: histograms
     of the similarity to fields of the first kind. Right: fields in a plane, similar ones close.
     """
-    figure = sheet(11.0, 3.6)
+    figure = new_figure(11.0, 3.6)
     table, histogram, plane = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
     _table(table, list(fields), numbers)
     _histogram(histogram, fields)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField
-from eqflow.report.style import DATA, number, percent, sheet
+from eqflow.report.style import DATA, new_figure, number, percent
 
 Array = np.ndarray
 
@@ -47,7 +47,7 @@ def streamlines(
     """
     columns, limits = 3, limits_of(states(run[0].sigma))
     rows = -(-len(run) // columns)
-    figure = sheet(9.6, 3.5 * rows)
+    figure = new_figure(9.6, 3.5 * rows)
     for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
         points(axes, states(compared.sigma))
@@ -95,7 +95,7 @@ def projections(portraits: Sequence[Portrait]) -> Figure:
     """Projections of each portrait onto the three coordinate planes, on the limits of the first."""
     states = portraits[0].states
     limits, names = limits_of(states), coordinates(states.shape[1])
-    figure = sheet(8.4, 2.5 * len(portraits))
+    figure = new_figure(8.4, 2.5 * len(portraits))
     rows = figure.subfigures(len(portraits), 1, squeeze=False).flat
     for row, portrait in zip(rows, portraits, strict=True):
         row.suptitle(portrait.title, fontsize=10)
@@ -123,7 +123,7 @@ def distributions(
 ) -> Figure:
     """Held-out states, states after ``horizon`` transit times of a field, and marginals of both."""
     limits, names = limits_of(before), coordinates(before.shape[1])
-    figure, colour = sheet(7.6, 5.6), compared.look["color"]
+    figure, colour = new_figure(7.6, 5.6), compared.look["color"]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
     ends = [0, len(names) - 1]

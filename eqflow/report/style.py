@@ -32,7 +32,7 @@ STYLE: Any = {
 """Matplotlib settings (``rcParams``) under which figures are drawn and saved."""
 
 
-def sheet(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of ``width`` by ``height`` inches, outside of pyplot's global state."""
     return Figure(figsize=(width, height), layout="constrained")
 

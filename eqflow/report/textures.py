@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eqflow.evaluation import ComparedField
 from eqflow.metrics import EXTENT, WIDTH, histogram, structure_factor
-from eqflow.report.style import BAND, DATA, sheet
+from eqflow.report.style import BAND, DATA, new_figure
 
 RESAMPLES = 200
 """Bootstrap samples of the held-out images that the band is taken from."""
@@ -27,7 +27,7 @@ def textures(
     escaped left out. The band holds 95 % of the means of as many resampled held-out images.
     """
     channels = held_out.shape[1]
-    figure = sheet(8.4, 0.3 + 2.6 * channels)
+    figure = new_figure(8.4, 0.3 + 2.6 * channels)
     axes = figure.subplots(channels, 2, squeeze=False)
     after = after[after.flatten(1).isfinite().all(1)]
     for c, (left, right) in enumerate(axes):

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib import rc_context
 
 from eqflow.fields import FAMILIES
-from eqflow.report.style import STYLE, number, sheet
+from eqflow.report.style import STYLE, new_figure, number
 from eqflow.runtime import replacing, write_json
 
 THRESHOLDS = (0.95, 0.99, 0.999)
@@ -88,7 +88,7 @@ def _label(row: Row) -> str:
 def _drawn(rows: Sequence[Row]) -> Any:
     """One minus ``|cos|`` of every system, best first, and whether it was called recovered."""
     ranked = sorted(rows, key=lambda row: -(row["cos"] or 0))
-    figure = sheet(8, 0.16 * len(rows) + 1)
+    figure = new_figure(8, 0.16 * len(rows) + 1)
     axes = figure.subplots()
     for mark, recovered in (("o", True), ("x", False)):
         places = [k for k, row in enumerate(ranked) if (not row["reason"]) == recovered]

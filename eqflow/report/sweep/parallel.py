@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from eqflow.report.style import DATA, TRUTH, sheet
+from eqflow.report.style import DATA, TRUTH, new_figure
 from eqflow.report.sweep.comparison import Comparison
 from eqflow.report.sweep.scale import BELOW, NONE, Scale, numbers, scale
 
@@ -40,7 +40,7 @@ def parallel(sweep: Comparison) -> Figure | None:
     scales = [scale([job.overrides.get(n, NONE) for job in jobs]) for n in sweep.varying]
     metric = numbers(np.array([sweep.value(job) for job in ranked]))
     most = max(len(axis.ticks) for axis in scales)
-    figure = sheet(max(7.0, 1.7 * (len(scales) + 1)), max(4.0, 0.17 * most))
+    figure = new_figure(max(7.0, 1.7 * (len(scales) + 1)), max(4.0, 0.17 * most))
     axes = figure.add_subplot(xlim=(-0.6, len(scales) + 0.6), ylim=(BELOW - 0.03, 1.02))
     _lines(axes, scales, metric, sweep.maximise)
     for column, (name, one) in enumerate(zip(sweep.varying, scales, strict=True)):
