@@ -80,12 +80,12 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
     if not dynamics:
         return None
     figure, coordinate = new_figure(8.6, 6.4), coordinates(run[0].field.dim)[-1]
-    axes = [figure.add_subplot(2, 2, place) for place in range(1, 5)]
-    _largest(axes[0], dynamics)
-    _spectrum(axes[1], dynamics)
-    _return_map(axes[2], dynamics, coordinate)
-    _autocorrelation(axes[3], dynamics, coordinate)
-    handles, labels = axes[0].get_legend_handles_labels()
+    upper, lower = figure.subplots(2, 2)
+    _largest(upper[0], dynamics)
+    _spectrum(upper[1], dynamics)
+    _return_map(lower[0], dynamics, coordinate)
+    _autocorrelation(lower[1], dynamics, coordinate)
+    handles, labels = upper[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
@@ -103,7 +103,8 @@ def _dynamics(run: Sequence[ComparedField], display: Display) -> list[Dynamics]:
             dynamics.append(Dynamics(compared.name, growth, series, style))
     if not dynamics:
         return []
-    truth, path = true_growth(run[0].reference, dt), display.true_path(times, SERIES_COUNT)
+    truth = true_growth(run[0].reference, dt)
+    path = display.true_path(display.snapshots.test[:SERIES_COUNT], times)
     if truth and path is not None:
         style = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
         dynamics.append(Dynamics("true system", truth, path[..., last], style))

@@ -136,18 +136,12 @@ class Display:
         return v.cpu().numpy(), truth.cpu().numpy()
 
     def true_path(
-        self, times: Float[Tensor, " times"], runs: int
+        self, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
     ) -> Float[np.ndarray, "times runs *shape"] | None:
-        """Raw states of the true system from clean held-out states, at unit speed.
+        """Raw states of the true system from clean standardised ``x0``, at unit speed.
 
         None where the true system is not known.
         """
-        return self.true_path_from(self.snapshots.test[:runs], times)
-
-    def true_path_from(
-        self, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
-    ) -> Float[np.ndarray, "times runs *shape"] | None:
-        """Raw states of the true system from standardised states ``x0``, at unit speed."""
         path = true_path(self.snapshots, x0, times)
         return None if path is None else self.raw(path)
 

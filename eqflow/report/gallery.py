@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-import torch
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField, kinds
@@ -53,15 +52,11 @@ def _portraits(run: Sequence[ComparedField], display: Display) -> dict[str, Figu
     figures = {"overview": overview(own, display)}
     others = [e for e in run[1:] if not e.null or e.family in STREAMLINE_NULLS]
     if dim == 2 and others:
-        figures["streamlines"] = portraits.streamlines(others, display.velocity, display.states)
+        figures["streamlines"] = portraits.streamlines(others, display)
     if dim >= 3:
         figures["trajectories"] = _trajectories(run, display)
     if dim >= 2 and own.ratios:
-        last = max(own.ratios)
-        after = display.path(own, torch.tensor([0.0, last]))[-1]
-        figures["distributions"] = portraits.distributions(
-            display.states(own.sigma), after, own, last
-        )
+        figures["distributions"] = portraits.distributions(own, display)
     return figures
 
 
@@ -75,7 +70,7 @@ def _trajectories(run: Sequence[ComparedField], display: Display) -> Figure:
             path, colour = display.orbits(compared), compared.look["color"]
             title, states = f"{compared.name}: {length}{level}", display.states(compared.sigma)
             rows.append(Portrait(title, states, path, colour))
-    truth = display.true_path(display.orbit_times, DRAWN_ORBITS)
+    truth = display.true_path(display.snapshots.test[:DRAWN_ORBITS], display.orbit_times)
     if truth is not None:
         title = "the true system, as many and as long"
         rows.append(Portrait(title, display.states(), truth, TRUTH))

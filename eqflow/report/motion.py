@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.colors import Normalize
@@ -33,10 +32,14 @@ def figures(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]
         if not compared.null:
             images = display.path(compared, times, 1)[:, 0]
             sequences.append(ImageSequence(_title(compared), images))
-    truth = display.true_path(times, 1)
+    truth = display.true_path(display.snapshots.test[:1], times)
     if truth is not None:
         sequences.append(ImageSequence("true system", truth[:, 0]))
-    held_out, after = (_standard(display, x) for x in (display.states(own.sigma), path[-1]))
+    standard, states = (
+        display.snapshots.standardiser.standard,
+        (display.states(own.sigma), path[-1]),
+    )
+    held_out, after = (standard(torch.as_tensor(x)) for x in states)
     return {
         "frames": frames.frame_rows(sequences, FRAME_TIMES, _colour_scale(display)),
         "textures": textures(held_out, after, own, FRAME_TIMES[-1]),
@@ -50,7 +53,7 @@ def films(run: Sequence[ComparedField], display: Display, folder: Path) -> dict[
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(display.seed))
     start = clean + own.sigma * noise.to(clean)
     panels = [display.path_from(own, start, times)[:, 0]]
-    truth = display.true_path_from(clean, times)
+    truth = display.true_path(clean, times)
     if truth is not None:
         panels.append(truth[:, 0])
     return {"film": frames.film(folder / "film.mp4", panels, _colour_scale(display))}
@@ -69,10 +72,6 @@ def _start(compared: ComparedField, display: Display) -> Float[Tensor, "1 channe
 def _colour_scale(display: Display) -> Normalize:
     """That of all held-out images."""
     return frames.colour_scale(display.raw(display.snapshots.test))
-
-
-def _standard(display: Display, raw: Float[np.ndarray, "n *shape"]) -> Float[Tensor, "n *shape"]:
-    return display.snapshots.standardiser.standard(torch.as_tensor(raw))
 
 
 def _title(compared: ComparedField) -> str:

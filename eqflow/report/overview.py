@@ -17,15 +17,7 @@ from scipy.spatial import KDTree
 
 from eqflow.evaluation import ComparedField, step
 from eqflow.report.display import Display
-from eqflow.report.portraits import (
-    Limits,
-    coordinates,
-    flow_lines,
-    limits_of,
-    orbits,
-    panel,
-    points,
-)
+from eqflow.report.portraits import Limits, coordinates, dots, flow_lines, limits_of, orbits, panel
 from eqflow.report.style import SIGMA, TRUTH, new_figure, number
 from eqflow.simulate import RK4, HeunSDE
 
@@ -57,11 +49,11 @@ def overview(own: ComparedField, display: Display) -> Figure:
     limits = limits_of(states)
     figure = new_figure(9.6, 3.5)
     axes = [panel(a, limits, [names[i] for i in ends]) for a in figure.subplots(1, 3)]
-    points(axes[0], states)
+    dots(axes[0], states)
     _score(axes[0], display, limits if own.field.dim == 2 else None)
-    points(axes[1], display.states(own.sigma)[:, ends])
+    dots(axes[1], display.states(own.sigma)[:, ends])
     _dynamics(axes[1], own, display, limits, ends)
-    points(axes[2], states)
+    dots(axes[2], states)
     _sde(axes[2], own, display, ends)
     return figure
 
@@ -105,7 +97,7 @@ def _dynamics(
 ) -> None:
     """Streamlines in two dimensions, trajectories of the ODE in more."""
     if own.field.dim == 2:
-        flow_lines(axes, lambda x: display.velocity(own, x), limits, own.look["color"])
+        flow_lines(axes, own, display, limits)
     else:
         ode = RK4(step(display.integrator)) if display.integrator.eta else display.integrator
         orbits(axes, display.orbits(own, ode)[..., ends], own.look["color"])

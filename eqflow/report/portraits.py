@@ -3,17 +3,18 @@
 States are arrays ``(..., n, dim)``, of which the first three coordinates are drawn.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField
+from eqflow.report.display import Display
 from eqflow.report.style import DATA, new_figure, number, percent
 
 Array = np.ndarray
@@ -33,44 +34,29 @@ def coordinates(dim: int) -> list[str]:
     return list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
 
 
-def streamlines(
-    run: Sequence[ComparedField],
-    velocity: Callable[[ComparedField, Float[Array, "n 2"]], Float[Array, "n 2"]],
-    states: Callable[[float], Float[Array, "n 2"]],
-) -> Figure:
-    """Streamlines of two-dimensional fields over held-out states, one panel for each field.
-
-    Arguments:
-        run: the fields.
-        velocity: ``velocity(compared, x)`` is the raw velocity of a field at raw states ``x``.
-        states: ``states(sigma)`` are raw held-out states at a noise level.
-    """
-    columns, limits = 3, limits_of(states(run[0].sigma))
+def streamlines(run: Sequence[ComparedField], display: Display) -> Figure:
+    """Streamlines of two-dimensional fields over held-out states, one panel for each field."""
+    columns, limits = 3, limits_of(display.states(run[0].sigma))
     rows = -(-len(run) // columns)
     figure = new_figure(9.6, 3.5 * rows)
     for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
-        points(axes, states(compared.sigma))
-        flow_lines(axes, partial(velocity, compared), limits, compared.look["color"])
+        dots(axes, display.states(compared.sigma))
+        flow_lines(axes, compared, display, limits)
         axes.set_title(f"{compared.name}\nMMD² / floor95 = {number(compared.ratio)}")
     return figure
 
 
-def flow_lines(
-    axes: Axes,
-    velocity: Callable[[Float[Array, "n 2"]], Float[Array, "n 2"]],
-    limits: Limits,
-    colour: str,
-) -> None:
+def flow_lines(axes: Axes, compared: ComparedField, display: Display, limits: Limits) -> None:
     """Draw the streamlines of a two-dimensional field."""
     grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
-    v = velocity(grid.reshape(-1, 2)).reshape(grid.shape)
+    v = display.velocity(compared, grid.reshape(-1, 2)).reshape(grid.shape)
     (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
-    axes.streamplot(x, y, vx, vy, color=colour, linewidth=0.9, arrowsize=0.8)
+    axes.streamplot(x, y, vx, vy, color=compared.look["color"], linewidth=0.9, arrowsize=0.8)
 
 
-def points(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
-    """Draw held-out states as grey points."""
+def dots(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
+    """Draw held-out states as grey dots."""
     x, y = states.T
     axes.scatter(x, y, s=size, color=DATA, alpha=0.5, linewidths=0)
 
@@ -102,7 +88,7 @@ def projections(portraits: Sequence[Portrait]) -> Figure:
         for place, pair in enumerate(combinations(range(3), 2), start=1):
             axes = row.add_subplot(1, 3, place)
             panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
-            points(axes, portrait.states[:, pair], size=3)
+            dots(axes, portrait.states[:, pair], size=3)
             if portrait.path is not None:
                 orbits(axes, portrait.path[..., pair], portrait.colour)
     return figure
@@ -115,45 +101,37 @@ def orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
     axes.plot(x[0], y[0], "o", color=colour, markersize=4)
 
 
-def distributions(
-    before: Float[Array, "n dim"],
-    after: Float[Array, "m dim"],
-    compared: ComparedField,
-    horizon: float,
-) -> Figure:
-    """Held-out states, states after ``horizon`` transit times of a field, and marginals of both."""
+def distributions(compared: ComparedField, display: Display) -> Figure:
+    """Held-out states, states after the last horizon of a field, and marginals of both."""
+    horizon, colour = max(compared.ratios), compared.look["color"]
+    before = display.states(compared.sigma)
+    after = display.path(compared, torch.tensor([0.0, horizon]))[-1]
     limits, names = limits_of(before), coordinates(before.shape[1])
-    figure, colour = new_figure(7.6, 5.6), compared.look["color"]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
+    figure, ends = new_figure(7.6, 5.6), [0, len(names) - 1]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
-    ends = [0, len(names) - 1]
     for place in ("before", "after"):
         panel(axes[place], [limits[i] for i in ends], [names[i] for i in ends])
-        points(axes[place], before[:, ends])
-    axes["after"].scatter(*after[:, ends].T, s=8, color=colour, alpha=0.7, linewidths=0)
+        dots(axes[place], before[:, ends])
+    x, y = after[:, ends].T
+    axes["after"].scatter(x, y, s=8, color=colour, alpha=0.7, linewidths=0)
     axes["before"].set_title("held-out\n")
     escaped = percent(compared.escaped(horizon))
     axes["after"].set_title(f"{compared.name} after {horizon:g} transit times\nescaped: {escaped}")
+    outline = {"facecolor": (colour, 0.15), "edgecolor": colour, "linewidth": 1.4}
     for i, name in enumerate(names):
         axes[name].set(xlabel=name, xlim=limits[i], yticks=[])
-        _marginals(axes[name], before[:, i], after[:, i], limits[i], colour)
+        peak = _marginal(axes[name], before[:, i], limits[i], facecolor=(DATA, 0.5))
+        top = _marginal(axes[name], after[:, i], limits[i], **outline)
+        # a distribution that collapsed leaves the panel instead of flattening the other one
+        axes[name].set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
     return figure
 
 
-def _marginals(
-    axes: Axes,
-    before: Float[Array, " n"],
-    after: Float[Array, " m"],
-    limit: tuple[float, float],
-    colour: str,
-) -> None:
+def _marginal(
+    axes: Axes, values: Float[Array, " n"], limit: tuple[float, float], **style: Any
+) -> float:
+    """Draw a histogram; returns the height of its highest bin."""
     # each state counts 1 / n, so that states outside the limits lower the histogram
-    def draw(values: Array, **style: Any) -> float:
-        share = np.full(len(values), 1 / len(values))
-        style |= {"bins": 40, "range": limit, "weights": share, "histtype": "stepfilled"}
-        return np.max(axes.hist(values, **style)[0])
-
-    peak = draw(before, facecolor=(DATA, 0.5))
-    top = draw(after, facecolor=(colour, 0.15), edgecolor=colour, linewidth=1.4)
-    # a distribution that collapsed leaves the panel instead of flattening the other one
-    axes.set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
+    style |= {"bins": 40, "range": limit, "weights": np.full(len(values), 1 / len(values))}
+    return np.max(axes.hist(values, histtype="stepfilled", **style)[0])
