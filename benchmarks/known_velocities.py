@@ -27,7 +27,7 @@ from torch import Tensor
 from data_modules import Dysts, Lorenz
 from eqflow.data import KnownVelocities
 from eqflow.fields import FAMILIES, build_field
-from eqflow.report.style import STYLE, sheet
+from eqflow.report.style import STYLE, new_figure
 from eqflow.score import Score
 
 STATES, SIGMA = 24_000, 0.2
@@ -125,7 +125,7 @@ def figure(cosines: Curves, systems: list[str], counts: list[int], path: Path) -
     colours = {name: family.colour for name, family in FAMILIES.items()}
     colours |= {"rbf": colours["random"], "quadratic": colours["library"]}
     with rc_context(STYLE):
-        page = sheet(3.6 * len(systems) + 0.4, 3.2)
+        page = new_figure(3.6 * len(systems) + 0.4, 3.2)
         grid = page.subplots(1, len(systems), squeeze=False)[0]
         for axes, system in zip(grid, systems, strict=True):
             for method in METHODS:

@@ -29,7 +29,7 @@ from torch import Tensor
 from eqflow.data import Standardiser
 from eqflow.discovery import Discovery, select
 from eqflow.fields import FAMILIES, Library
-from eqflow.report.style import STYLE, TRUTH, logarithmic, sheet
+from eqflow.report.style import STYLE, TRUTH, logarithmic, new_figure
 from eqflow.runtime import replacing
 from eqflow.stationarity import Sums
 from eqflow.systems import Lorenz63
@@ -174,7 +174,7 @@ def draw(path: Path, rows: dict[Case, Row]) -> None:
         "unknowns": f"{MIDDLE:,} snapshots, 3 dimensions, degree 2 and up",
     }
     with rc_context(STYLE), replacing(path) as temporary:
-        figure = sheet(10.5, 5.2)
+        figure = new_figure(10.5, 5.2)
         grid = figure.subplots(2, 3, sharex="col", sharey="row")
         for (time_axes, memory_axes), (axis, cases) in zip(grid.T, SERIES.items(), strict=True):
             shown = columns([rows[case] for case in cases if case in rows])

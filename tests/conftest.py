@@ -2,6 +2,7 @@
 
 import os
 import socket
+from functools import partialmethod
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
@@ -25,13 +26,13 @@ def seed():
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    """Figures of few pixels and short orbits: what they show is tested where they are drawn."""
-    from eqflow.report import overview, portraits
+    """Figures of few pixels and short trajectories, unless a test asks for longer ones."""
+    from eqflow.report import Display
     from eqflow.report.style import STYLE
 
     monkeypatch.setitem(STYLE, "savefig.dpi", 40)
-    monkeypatch.setattr(portraits, "ORBIT", 5.0)
-    monkeypatch.setattr(overview, "SPAN", 1.0)
+    short = partialmethod(Display.__init__, orbit_time=5.0, sde_time=1.0)
+    monkeypatch.setattr(Display, "__init__", short)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from eqflow.evaluation import FURTHER_MEASURES
 from eqflow.fields import FAMILIES, Family, VelocityField
 from eqflow.fields.library import TERM_KINDS
 from eqflow.report import gallery, verdict
-from eqflow.report.style import sheet
+from eqflow.report.style import new_figure
 from eqflow.score import Score
 from eqflow.score.families import SCORES
 from eqflow.simulate import Integrator
@@ -86,7 +86,7 @@ def mean_speed(field, score, reference, integrator):
 
 def speeds(run, display):
     """Histogram of the speeds of the run's own field."""
-    figure = sheet(3, 2)
+    figure = new_figure(3, 2)
     v = run[0].field(display.reference(run[0].sigma).initial)
     figure.add_subplot().hist(v.norm(dim=1).numpy())
     return figure
@@ -144,7 +144,7 @@ def toys(tmp_path, monkeypatch):
 
 def test_toys_of_every_kind_run_and_the_report_renders(tmp_path, monkeypatch, toys):
     FURTHER_MEASURES.append(mean_speed)
-    monkeypatch.setitem(verdict.COLUMNS, "mean speed", "toy/mean_speed")
+    monkeypatch.setitem(verdict.TABLE_COLUMNS, "mean speed", "toy/mean_speed")
     monkeypatch.setitem(gallery.FURTHER_FIGURES, "speeds", speeds)
     chosen = ["score=normal", "flow=turning", "integrator=midpoint", "callbacks=counting"]
     folder = tmp_path / "run"

@@ -14,13 +14,13 @@ from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import Display, frames, motion, write_report
+from eqflow.report import Display, StageRecord, frames, write_report
 from eqflow.report.verdict import verdict
 from eqflow.simulate import HeunSDE
 
 SIDE = 12
 CONFIG = {
-    "name": "pictures",
+    "name": "images",
     "seed": 0,
     "flow": {"family": "minus_x", "sigma": 0.24},
 }
@@ -51,12 +51,6 @@ KERNELS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(motion, "RUNS", 3)
-    monkeypatch.setattr(motion, "FRAMES", 5)
-
-
 def decoded(path: Path) -> tuple[dict, list[np.ndarray]]:
     """What a player makes of a film."""
     reader = imageio_ffmpeg.read_frames(str(path))
@@ -81,12 +75,13 @@ def written(folder, metrics, shape=(2, SIDE, SIDE), truth=torch.neg):
     if null:
         score = build_field("score", shape, model.score, 0.24)
         run.append(ComparedField("null", "score", score, reference, null))
-    display = Display(model.eval(), snapshots, HeunSDE(0.5, 0.1))
-    write_report(folder, CONFIG, run, {}, display, {})
+    lengths = {"textured_images": 3, "film_frames": 5}
+    display = Display(model.eval(), snapshots, HeunSDE(0.5, 0.1), **lengths)
+    write_report(folder, CONFIG, run, StageRecord({}, {}), display)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_on_images_has_its_pictures_film_and_numbers(tmp_path):
+def test_a_run_on_images_has_its_figures_film_and_numbers(tmp_path):
     page = written(
         tmp_path,
         MEASURED
@@ -96,8 +91,8 @@ def test_a_run_on_images_has_its_pictures_film_and_numbers(tmp_path):
             "null/score/truth/images": 25,
         },
     )
-    found = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert found == {"preservation.png", "frames.png", "textures.png", "similarity.png", "film.mp4"}
+    files = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert files == {"preservation.png", "frames.png", "textures.png", "similarity.png", "film.mp4"}
     assert page.count("data:image/png;base64,") == 4
     assert page.count("data:video/mp4;base64,") == 1
     assert not re.search(r"https?://|<script|<link|@import|url\(", page)
@@ -116,18 +111,18 @@ def test_images_of_unknown_systems_are_shown_alone(tmp_path):
 def test_a_film_decodes_to_its_frames(tmp_path):
     values = np.linspace(0, 1, 7)[:, None, None, None] * np.ones((7, 1, 15, 17))
     path = frames.film(tmp_path / "film.mp4", [values, 1 - values], Normalize(0, 1))
-    about, pictures = decoded(path)
-    zoom = -(-frames.SIDE // 15)
+    about, images = decoded(path)
+    zoom = -(-frames.PANEL_SIDE // 15)
     height, width = (4 + side * zoom + side * zoom % 2 for side in (15, 17))
     assert about["size"] == (2 * width, height)
     assert about["codec"].startswith("h264")
     assert "yuv420p" in about["pix_fmt"]
-    assert len(pictures) == 7
+    assert len(images) == 7
     assert path.stat().st_size < 1e6
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         for value, column in ((i / 6, width // 2), (1 - i / 6, width + width // 2)):
             expected = np.array(frames.COLOUR_MAP(value, bytes=True)[:3], float)
-            assert np.abs(picture[height // 2, column] - expected).max() < 12
+            assert np.abs(image[height // 2, column] - expected).max() < 12
 
 
 def test_a_long_film_of_noise_stays_small(tmp_path):
@@ -138,13 +133,13 @@ def test_a_long_film_of_noise_stays_small(tmp_path):
 
 def test_the_colour_scale_is_one_for_all_and_bears_what_is_not_a_number():
     x = np.random.default_rng(0).normal(size=(50, 2, 8, 8))
-    norm = frames.norm_of(x)
+    norm = frames.colour_scale(x)
     assert norm.vmin < -2 < 2 < norm.vmax
     x[0, -1, 0, 0], x[0, -1, 0, 1] = np.nan, -np.inf
     top, bottom = frames.COLOUR_MAP([1.0, 0.0], bytes=True)[:, :3]
     picture = frames._pixels(x[:1], norm)[0]
     assert (picture[3, 3] == top).all()
-    assert (picture[3, 3 + -(-frames.SIDE // 8)] == bottom).all()
+    assert (picture[3, 3 + -(-frames.PANEL_SIDE // 8)] == bottom).all()
 
 
 def run_of(sigma=0.24, **changed):
@@ -185,7 +180,7 @@ def test_the_verdict_names_the_nulls_that_are_not_beaten():
     assert "random skew maps 0.05 ± 0.03" in within
 
 
-def test_fields_of_clean_images_are_judged_by_their_law_alone():
+def test_fields_of_clean_images_are_judged_by_preservation_alone():
     assert "aligned" not in verdict(run_of(sigma=0.0))
 
 

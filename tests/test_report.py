@@ -13,7 +13,7 @@ from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import Library, VelocityField, build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import Display, chaos, overview, portraits, write_report
+from eqflow.report import Display, StageRecord, chaos, overview, portraits, write_report
 from eqflow.report.equations import FittedEquations
 from eqflow.report.style import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
@@ -43,7 +43,7 @@ CONFIG = {
     "flow": {"family": "network", "sigma": 0.2, "condition": "strong", "divergence": "exact"},
     "note": "<script>alert(1)</script>",
 }
-PICTURES = {2: {"streamlines"}, 3: {"trajectories"}, 5: {"trajectories"}}
+PORTRAITS = {2: {"streamlines"}, 3: {"trajectories"}, 5: {"trajectories"}}
 GAUSSIAN = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 SIDES = torch.tensor([1.0, 3.0, 0.2])
 
@@ -122,11 +122,12 @@ def report(
             built = build_field(family, (dim,), model.score, 0.2, 1)
             run.append(compared(role, family, built, numbers, None, snapshots))
     display = Display(model.eval(), snapshots, integrator or RK4(0.1), CONFIG["seed"])
-    figures = write_report(folder, CONFIG, run, dict(history), display, {"flow": 12.3})
+    stages = StageRecord(dict(history), {"flow": 12.3})
+    figures = write_report(folder, CONFIG, run, stages, display)
     return figures, (folder / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("dim", sorted(PICTURES))
+@pytest.mark.parametrize("dim", sorted(PORTRAITS))
 def test_every_figure_and_number_is_there(tmp_path, dim):
     others = {
         "beside/skew/": {"truth/cos": 0.5},
@@ -135,7 +136,7 @@ def test_every_figure_and_number_is_there(tmp_path, dim):
     }
     figures, page = report(tmp_path, dim, PRESERVED | TRUTH, HISTORY, truth=True, others=others)
     expected = {"overview", "preservation", "distributions", "similarity", "losses"}
-    expected |= PICTURES[dim]
+    expected |= PORTRAITS[dim]
     assert {path.stem for path in figures} == expected
     assert all(path.parent == tmp_path / "figures" and path.stat().st_size for path in figures)
     assert page.count("data:image/png;base64,") == len(figures)
@@ -164,7 +165,7 @@ def test_nothing_measured_still_gives_a_page(tmp_path, dim):
     assert "skew (no training)" not in page
 
 
-def test_labels_are_among_the_numbers(tmp_path):
+def test_known_velocities_are_among_the_numbers(tmp_path):
     page = report(
         tmp_path, metrics=PRESERVED | {"velocities/cos": 0.9876, "velocities/speed": -1.234}
     )[1]
@@ -192,8 +193,8 @@ def test_own_law_is_shown(tmp_path, dim, truth):
     drawn = {path.stem for path in figures}
     assert drawn >= {"spectrum", "selection", "distributions"}
     assert ("predicted" in drawn) == (truth and dim <= 6)
-    law = FittedEquations(compared("own", "library", field, metrics, findings), findings)
-    for text in (law.verdict, *law.equations.text().splitlines(), law.equations.latex()):
+    fitted = FittedEquations(compared("own", "library", field, metrics, findings), findings)
+    for text in (fitted.verdict, *fitted.equations.text().splitlines(), fitted.equations.latex()):
         assert text in html.unescape(page)
     assert page.count("Equations with 2 terms of degree 1 were recovered") == 1
     assert all(text in page for text in (f"2 of {dim * (dim + 1)}", "77.7", "0.99987"))
@@ -253,11 +254,11 @@ def test_states_without_noise_are_the_snapshots():
     assert np.isfinite(path).all()
 
 
-STEPS = RK4(0.1)
+RUNGE_KUTTA = RK4(0.1)
 
 
 class GaussianScore(Score):
-    """Of the standard normal law."""
+    """The score of a standard normal distribution."""
 
     def forward(self, x, sigma):
         return -x / (1 + sigma**2)
@@ -270,7 +271,7 @@ class Turn(VelocityField):
         return torch.cat([x[:, 1:2], -x[:, :1], 0 * x[:, 2:]], 1)
 
 
-def gaussian(dim=3, integrator=STEPS):
+def gaussian(dim=3, integrator=RUNGE_KUTTA, **lengths):
     """A run whose snapshots have sides of their own, the score known, and its own field."""
     snapshots = split(GAUSSIAN[:, :dim] * SIDES[:dim], val=50, test=2000)
     model = FlowModel((dim,), snapshots.train, score={"name": "empirical"}, sigma=0.5)
@@ -278,38 +279,36 @@ def gaussian(dim=3, integrator=STEPS):
     field = Turn((dim,))
     field.sigma = 0.5
     own = compared("own", "network", field, snapshots=snapshots)
-    return Display(model.eval(), snapshots, integrator, 3), own
+    return Display(model.eval(), snapshots, integrator, 3, **lengths), own
 
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_arrows_of_the_score_lead_to_the_expected_clean_state(dim):
     display, _ = gaussian(dim)
-    limits = portraits.frame(display.states(0.5))
+    limits = portraits.limits_of(display.states(0.5))
     start, end = overview.on_grid(display, limits) if dim == 2 else overview.at_states(display)
     mean = display.snapshots.standardiser.mean.numpy()[[0, -1]]
     assert len(start) > 50
     assert np.allclose(end - mean, (start - mean) / (1 + 0.5**2), atol=1e-5)
 
 
-def test_no_arrow_of_the_score_is_far_from_the_data(monkeypatch):
-    monkeypatch.setattr(overview, "REACH", 0.4)
+def test_no_arrow_of_the_score_is_far_from_the_data():
     display, _ = gaussian(2)
-    start, _ = overview.on_grid(display, portraits.frame(display.states(0.5)))
+    start, _ = overview.on_grid(display, portraits.limits_of(display.states(0.5)), reach=0.4)
     z = display.snapshots.standardiser.standard(torch.as_tensor(start))
     apart = torch.cdist(z, display.snapshots.test.double()).amin(1)
-    assert 0 < len(start) < overview.ARROWS**2
+    assert 0 < len(start) < overview.ARROWS_IN_ROW**2
     assert apart.max() < 0.4 * 0.5
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_sde_of_the_overview_keeps_the_law(monkeypatch, dim):
-    monkeypatch.setattr(overview, "SPAN", 6.0)
-    display, own = gaussian(dim)
+def test_sde_of_the_overview_keeps_the_distribution(dim):
+    display, own = gaussian(dim, sde_time=6.0)
     after, paths = overview.diffused(own, display)
     z = display.snapshots.standardiser.standard(torch.as_tensor(after))
-    assert paths.shape == (61, overview.PATHS, dim)
+    assert paths.shape == (61, overview.SDE_PATHS, dim)
     assert z.var(0).numpy() == pytest.approx(1 / (1 + 0.5**2), rel=0.2)  # five standard errors
-    harder = overview.diffused(own, gaussian(dim, HeunSDE(0.1, eta=3.0))[0])[1]
+    harder = overview.diffused(own, gaussian(dim, HeunSDE(0.1, eta=3.0), sde_time=6.0)[0])[1]
     assert np.abs(np.diff(harder, axis=0)).mean() > 2 * np.abs(np.diff(paths, axis=0)).mean()
 
 
@@ -327,15 +326,15 @@ def test_overview_shows_score_dynamics_and_sde_on_the_same_limits(dim, sigma):
     orbits = [axes.lines for axes in figure.axes]
     assert len(orbits[0]) == 0
     assert bool(len(orbits[1])) == (dim == 3)  # in the plane there are streamlines
-    assert len(orbits[2]) == overview.PATHS + 1  # and the dots of the starts
+    assert len(orbits[2]) == overview.SDE_PATHS + 1  # and the dots of the starts
 
 
-def test_page_says_what_the_sde_of_a_law_keeps(tmp_path):
+def test_page_says_what_the_sde_of_equations_keeps(tmp_path):
     field, findings = law_of()
     metrics = PRESERVED | {"preservation/sigma": 0.0}
     page = report(tmp_path, 2, metrics, field=field, findings=findings)[1]
-    assert "this SDE keeps neither law exactly" in page
-    assert "this SDE keeps neither law exactly" not in report(tmp_path, 2, PRESERVED)[1]
+    assert "this SDE keeps neither distribution exactly" in page
+    assert "this SDE keeps neither distribution exactly" not in report(tmp_path, 2, PRESERVED)[1]
 
 
 @pytest.mark.parametrize("oriented", [True, False])

@@ -30,7 +30,7 @@ from eqflow.cli.parts import (
 from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
-from eqflow.report import Display, write_report
+from eqflow.report import Display, StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (
@@ -203,7 +203,7 @@ class Run:
             }
             display = Display(model, snapshots, integrator, self.cfg.seed)
             config = plain(self.cfg)
-            write_report(self.folder, config, fields, self.history, display, times)
+            write_report(self.folder, config, fields, StageRecord(self.history, times), display)
             log_result(self.loggers, self.metrics, self.folder)
             log.info("report: %s", self.folder / "report.html")
 

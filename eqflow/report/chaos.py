@@ -1,4 +1,4 @@
-"""Chaos of a run's field beside that of the true system: a table and a figure."""
+"""Chaos of a run's fields and of the true system: a table of exponents and a figure."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,70 +13,56 @@ from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_g
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
 from eqflow.report.portraits import coordinates
-from eqflow.report.style import TRUTH, number, percent, sheet
+from eqflow.report.style import TRUTH, new_figure, number, percent
 
-LARGEST = "chaos/lyapunov_max"
+LARGEST_EXPONENT = "chaos/lyapunov_max"
+"""Measure: the largest Lyapunov exponent."""
 
+SERIES_TIME, SERIES_STEP, SERIES_COUNT = 200.0, 0.05, 12
+"""Trajectories of the lower panels: length and spacing of states in transit times, and number."""
 
-HEADINGS = [
-    "field",
-    "largest exponent λ₁",
-    "all exponents",
-    "sum",
-    "λ₁ / |λ_d|",
-    "Kaplan-Yorke dimension",
-    "chaotic trajectories",
-    "escaped",
-]
-
-
-SPAN, RUNS, LAGS = 200.0, 12, 15.0
-"""Transit times and number of the trajectories of the lower panels; longest lag."""
-
-
-EACH = 0.05
-"""Transit times between two states of them."""
+LONGEST_LAG = 15.0
+"""Longest lag of the autocorrelation, in transit times."""
 
 
 def table(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] | None:
-    """Headings and rows: one row per field, the true system last."""
+    """Headings and rows of exponents, one row for each field and one for the true system.
+
+    None where chaos was not measured.
+    """
     rows = [_row(e.name, e.numbers) for e in run if "chaos/escaped" in e.numbers]
     if not rows:
         return None
-    truth = {
-        n.removeprefix("truth/"): v for n, v in run[0].numbers.items() if n.startswith("truth/")
-    }
-    if LARGEST in truth:
+    measured = run[0].numbers.items()
+    truth = {n.removeprefix("truth/"): value for n, value in measured if n.startswith("truth/")}
+    if LARGEST_EXPONENT in truth:
         rows.append(_row("true system", truth))
-    return HEADINGS, rows
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
-def _row(name: str, numbers: Numbers) -> list[str]:
-    def cell(key: str) -> str:
-        return number(numbers.get(f"chaos/{key}"))
+def _row(name: str, numbers: Numbers) -> dict[str, str]:
+    """Heading -> cell of the table."""
 
-    spectrum = [numbers[key] for key in (LARGEST, *_further(numbers)) if key in numbers]
-    error = numbers.get(f"{LARGEST}_error")
-    return [
-        name,
-        cell("lyapunov_max") + (f" ± {error:.1g}" if error else ""),
-        ", ".join(number(value, 2) for value in spectrum) or number(None),
-        cell("lyapunov_sum"),
-        cell("lyapunov_ratio"),
-        cell("kaplan_yorke"),
-        percent(numbers.get("chaos/positive")),
-        percent(numbers.get("chaos/escaped")),
-    ]
+    def cell(measure: str) -> str:
+        return number(numbers.get(f"chaos/{measure}"))
 
-
-def _further(numbers: Numbers) -> list[str]:
-    """Names of the second exponent and those below, in order."""
-    names = (f"chaos/lyapunov_{k}" for k in range(2, len(numbers)))
-    return [name for name in names if name in numbers]
+    below = (f"chaos/lyapunov_{k}" for k in range(2, len(numbers)))
+    exponents = [numbers[key] for key in (LARGEST_EXPONENT, *below) if key in numbers]
+    error = numbers.get(f"{LARGEST_EXPONENT}_error")
+    return {
+        "field": name,
+        "largest exponent λ₁": cell("lyapunov_max") + (f" ± {error:.1g}" if error else ""),
+        "all exponents": ", ".join(number(e, 2) for e in exponents) or number(None),
+        "sum": cell("lyapunov_sum"),
+        "λ₁ / |λ_d|": cell("lyapunov_ratio"),
+        "Kaplan-Yorke dimension": cell("kaplan_yorke"),
+        "chaotic trajectories": percent(numbers.get("chaos/positive")),
+        "escaped": percent(numbers.get("chaos/escaped")),
+    }
 
 
-class Curve(NamedTuple):
-    """A field or the true system: how tangents grow along it, and a coordinate over time."""
+class Dynamics(NamedTuple):
+    """Trajectories of a field or of the true system: tangent growth and one coordinate of them."""
 
     name: str
     growth: Growth
@@ -85,80 +71,88 @@ class Curve(NamedTuple):
 
 
 def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
-    """Running exponents, return map and autocorrelation of the own field, laws and the truth."""
-    curves = _curves(run, display)
-    if not curves:
+    """Running Lyapunov exponents, return map and autocorrelation.
+
+    Of the run's own field, of equations beside it and of the true system. None where their
+    exponents were not measured.
+    """
+    dynamics = _dynamics(run, display)
+    if not dynamics:
         return None
-    drawn, axis = sheet(8.6, 6.4), coordinates(run[0].field.dim)[-1]
-    axes = [drawn.add_subplot(2, 2, place) for place in range(1, 5)]
-    _largest(axes[0], curves)
-    _spectrum(axes[1], curves)
-    _return_map(axes[2], curves, axis)
-    _autocorrelation(axes[3], curves, axis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    return drawn
+    figure, coordinate = new_figure(8.6, 6.4), coordinates(run[0].field.dim)[-1]
+    upper, lower = figure.subplots(2, 2)
+    _largest(upper[0], dynamics)
+    _spectrum(upper[1], dynamics)
+    _return_map(lower[0], dynamics, coordinate)
+    _autocorrelation(lower[1], dynamics, coordinate)
+    handles, labels = upper[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
 
 
-def _curves(run: Sequence[ComparedField], display: Display) -> list[Curve]:
-    """Of what was measured: growth is remembered, not measured again."""
-    dt, times, curves = step(display.integrator), torch.arange(0, SPAN, EACH), []
-    for compared in (e for e in run if (e.own or e.findings) and LARGEST in e.numbers):
-        found = field_growth(compared.field, compared.reference, dt)
-        series = display.path(compared, times, RUNS)[..., :3][..., -1]
-        style = {"color": compared.look["color"], "linewidth": 2.0 if compared.own else 1.4}
-        curves.append(Curve(compared.name, found, series, style))
-    if not curves:
+def _dynamics(run: Sequence[ComparedField], display: Display) -> list[Dynamics]:
+    """Those whose exponents were measured: their growth is remembered, not computed again."""
+    dt, times = step(display.integrator), torch.arange(0, SERIES_TIME, SERIES_STEP)
+    last = len(coordinates(run[0].field.dim)) - 1
+    dynamics = []
+    for compared in run:
+        if (compared.own or compared.findings) and LARGEST_EXPONENT in compared.numbers:
+            growth = field_growth(compared.field, compared.reference, dt)
+            series = display.path(compared, times, SERIES_COUNT)[..., last]
+            style = {"color": compared.look["color"], "linewidth": 2.0 if compared.own else 1.4}
+            dynamics.append(Dynamics(compared.name, growth, series, style))
+    if not dynamics:
         return []
-    truth, path = true_growth(run[0].reference, dt), display.true_path(times, RUNS)
+    truth = true_growth(run[0].reference, dt)
+    path = display.true_path(display.snapshots.test[:SERIES_COUNT], times)
     if truth and path is not None:
-        dark = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
-        curves.append(Curve("true system", truth, path[..., :3][..., -1], dark))
-    return curves
+        style = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
+        dynamics.append(Dynamics("true system", truth, path[..., last], style))
+    return dynamics
 
 
 def _running(growth: Growth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, mean exponents over trajectories that stayed and their standard errors."""
+    """Times; exponents until then, mean over trajectories that stayed; their standard errors."""
     running = growth.running[:, growth.rates.isfinite().all(2).all(0)].cpu()
     times = growth.window * np.arange(1, len(running) + 1)
     error = running.std(1) / running.shape[1] ** 0.5
     return times, running.mean(1).numpy(), error.numpy()
 
 
-def _largest(axes: Axes, curves: Sequence[Curve]) -> None:
+def _largest(axes: Axes, dynamics: Sequence[Dynamics]) -> None:
     axes.set(title="largest exponent, by the end of", xlabel="transit times", xscale="log")
     axes.axhline(0, color=TRUTH, linewidth=0.8)
-    for curve in curves:
-        times, mean, error = _running(curve.growth)
+    for shown in dynamics:
+        times, mean, error = _running(shown.growth)
         low, high = mean[:, 0] - 2 * error[:, 0], mean[:, 0] + 2 * error[:, 0]
-        axes.fill_between(times, low, high, color=curve.style["color"], alpha=0.15, linewidth=0)
-        axes.plot(times, mean[:, 0], label=curve.name, **curve.style)
-    start = max(curves[0].growth.transient, curves[0].growth.window)
+        axes.fill_between(times, low, high, color=shown.style["color"], alpha=0.15, linewidth=0)
+        axes.plot(times, mean[:, 0], label=shown.name, **shown.style)
+    start = max(dynamics[0].growth.transient, dynamics[0].growth.window)
     shear = np.log1p(times / start) / times
     axes.plot(times, shear, color="#7F7F7F", linestyle=":", label="a shear: no chaos")
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _spectrum(axes: Axes, curves: Sequence[Curve]) -> None:
+def _spectrum(axes: Axes, dynamics: Sequence[Dynamics]) -> None:
     axes.set(title="all exponents, by the end of", xlabel="transit times", xscale="log")
-    for curve in curves:
-        times, mean, _ = _running(curve.growth)
-        axes.plot(times, mean, **curve.style)
+    for shown in dynamics:
+        times, mean, _ = _running(shown.growth)
+        axes.plot(times, mean, **shown.style)
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _return_map(axes: Axes, curves: Sequence[Curve], axis: str) -> None:
-    axes.set(title=f"successive maxima of {axis}", xlabel="a maximum", ylabel="the next one")
-    for curve in curves:
-        pairs = return_map(curve.series)
-        axes.scatter(
-            pairs[:, 0], pairs[:, 1], s=5, color=curve.style["color"], linewidths=0, alpha=0.6
-        )
+def _return_map(axes: Axes, dynamics: Sequence[Dynamics], coordinate: str) -> None:
+    title = f"successive maxima of {coordinate}"
+    axes.set(title=title, xlabel="a maximum", ylabel="the next one")
+    for shown in dynamics:
+        x, y = return_map(shown.series).T
+        axes.scatter(x, y, s=5, color=shown.style["color"], linewidths=0, alpha=0.6)
 
 
-def _autocorrelation(axes: Axes, curves: Sequence[Curve], axis: str) -> None:
-    axes.set(title=f"autocorrelation of {axis}", xlabel="lag in transit times", ylim=(-1.05, 1.05))
+def _autocorrelation(axes: Axes, dynamics: Sequence[Dynamics], coordinate: str) -> None:
+    title = f"autocorrelation of {coordinate}"
+    axes.set(title=title, xlabel="lag in transit times", ylim=(-1.05, 1.05))
     axes.axhline(0, color=TRUTH, linewidth=0.8)
-    lags = EACH * np.arange(round(LAGS / EACH))
-    for curve in curves:
-        axes.plot(lags, autocorrelation(curve.series, len(lags)), **curve.style)
+    lags = SERIES_STEP * np.arange(round(LONGEST_LAG / SERIES_STEP))
+    for shown in dynamics:
+        axes.plot(lags, autocorrelation(shown.series, len(lags)), **shown.style)

@@ -1,5 +1,6 @@
-"""The states that figures show: simulated as the measures simulate them, in raw units."""
+"""States, trajectories and velocities of a run's fields in raw units, for its figures."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -14,36 +15,56 @@ from eqflow.runtime import Draws, normal_batch
 from eqflow.simulate import Integrator, Noise
 
 SHOWN_STATES = 800
-"""States that a figure starts from at most."""
+"""Largest number of states in a figure."""
 
 DENOISED_NUMBERS = 2**20
-"""Coordinates that are denoised at once."""
+"""Coordinates that are denoised in one batch."""
+
+DRAWN_ORBITS, ORBIT_STEP = 3, 0.1
+"""Number of trajectories in a portrait, and transit times between two of their states."""
 
 
+@dataclass(eq=False)
 class Display:
-    """States, paths and velocities of a run in raw units, as numpy arrays.
+    """Simulations of a run's fields, in raw units, for its figures.
 
-    Every field is shown at the noise level ``sigma`` it lives at, noised states denoised.
+    A field is simulated at its own noise level ``sigma``; noised states are shown denoised.
+
+    Arguments:
+        model: the score model, and the field of the run.
+        snapshots: the data, with the true velocity if it is known.
+        integrator: the integrator that the run is evaluated with.
+        seed: seed of the noise on states and in SDEs.
+        orbit_time: length of the trajectories in portraits, in transit times.
+        sde_time: length of the SDE's trajectories in the overview, in transit times.
+        textured_images: number of images that are simulated for their textures.
+        film_frames: number of frames in a film.
     """
 
-    def __init__(
-        self, model: FlowModel, snapshots: Snapshots, integrator: Integrator, seed: int = 0
-    ) -> None:
-        self.model, self.snapshots, self.integrator, self.seed = model, snapshots, integrator, seed
-        protocol = Protocol(starts=SHOWN_STATES, seed=seed)
-        self.reference = cache(lambda sigma: Reference(snapshots, sigma, protocol))
+    model: FlowModel
+    snapshots: Snapshots
+    integrator: Integrator
+    seed: int = 0
+    orbit_time: float = 30.0
+    sde_time: float = 5.0
+    textured_images: int = 24
+    film_frames: int = 60
+
+    def __post_init__(self) -> None:
+        protocol = Protocol(starts=SHOWN_STATES, seed=self.seed)
+        self.reference = cache(lambda sigma: Reference(self.snapshots, sigma, protocol))
 
     def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
-        """Raw held-out states, noised and denoised at ``sigma``: what simulated ones must match."""
+        """Raw held-out states, noised at ``sigma`` and denoised, as simulated states are."""
         return self.raw(self.denoised(self.reference(sigma).held_out, sigma))
 
     def raw(self, z: Float[Tensor, "*states"]) -> Float[np.ndarray, "*states"]:
-        """Standardised states on any device to raw ones."""
+        """Standardised states, on any device, in raw units."""
         return self.snapshots.standardiser.raw(z).cpu().double().numpy()
 
     def denoised(self, z: Float[Tensor, "*states"], sigma: float) -> Float[Tensor, "*states"]:
-        """The expected clean state of each noised one, which is what a figure shows."""
-        if not sigma:  # where there is no noise there is no score either
+        """Expected clean states ``E[x_0 | z]`` of standardised states with noise ``sigma``."""
+        if not sigma:  # a run at noise level 0 may have no score
             return z
         states = z.flatten(0, z.ndim - len(self.snapshots.shape) - 1)
         rows = max(1, DENOISED_NUMBERS // states[0].numel())
@@ -53,20 +74,15 @@ class Display:
     def velocity(
         self, compared: ComparedField, x: Float[np.ndarray, "n *shape"]
     ) -> Float[np.ndarray, "n *shape"]:
-        """Raw velocity of an compared's field at raw states, per transit time."""
+        """Velocity of a field at raw states ``x``, in raw units per transit time."""
         units = self.snapshots.standardiser
         return units.raw_velocity(compared.field)(torch.as_tensor(x).to(units.mean)).cpu().numpy()
 
     def path(
-        self,
-        compared: ComparedField,
-        times: Float[Tensor, " times"],
-        runs: int = SHOWN_STATES,
-        integrator: Integrator | None = None,
+        self, compared: ComparedField, times: Float[Tensor, " times"], runs: int = SHOWN_STATES
     ) -> Float[np.ndarray, "times runs *shape"]:
-        """Raw denoised states at ``times`` of ``runs`` trajectories from held-out states."""
-        x0 = self.reference(compared.sigma).initial[:runs]
-        return self.path_from(compared, x0, times, integrator)
+        """Raw denoised states of ``runs`` trajectories from held-out states, at ``times``."""
+        return self.path_from(compared, self.reference(compared.sigma).initial[:runs], times)
 
     def path_from(
         self,
@@ -75,9 +91,9 @@ class Display:
         times: Float[Tensor, " times"],
         integrator: Integrator | None = None,
     ) -> Float[np.ndarray, "times runs *shape"]:
-        """The same from given standardised states, at the level the field lives at.
+        """Raw denoised states of trajectories from standardised states ``x0``, at ``times``.
 
-        By the run's integrator if no other is given.
+        ``x0`` has the noise level of the field. ``integrator`` replaces that of the run.
         """
 
         def score(x: Tensor) -> Tensor:
@@ -87,16 +103,29 @@ class Display:
         path = integrator(compared.field, x0, times, score, self.noise(x0))
         return self.raw(self.denoised(path, compared.sigma))
 
+    def orbits(
+        self, compared: ComparedField, integrator: Integrator | None = None
+    ) -> Float[np.ndarray, "times runs *shape"]:
+        """The trajectories of a field that portraits show."""
+        x0 = self.reference(compared.sigma).initial[:DRAWN_ORBITS]
+        return self.path_from(compared, x0, self.orbit_times, integrator)
+
+    @property
+    def orbit_times(self) -> Float[Tensor, " times"]:
+        """Transit times of the states in a portrait's trajectories."""
+        return torch.arange(0, self.orbit_time, ORBIT_STEP)
+
     def noise(self, x0: Float[Tensor, "runs *shape"]) -> Noise:
-        """Draws for an SDE from ``x0``, all of whose states one process simulates."""
+        """Noise of an SDE from ``x0``: a function of the seed and the number of the step."""
         return lambda step: normal_batch(x0, len(x0), self.seed, Draws.SIMULATION, step)
 
     def velocities(
         self, compared: ComparedField
     ) -> tuple[Float[np.ndarray, "n *shape"], Float[np.ndarray, "n *shape"]] | None:
-        """A field's and the true velocity at held-out states, standardised, at unit speed.
+        """Velocity of a field and true velocity at held-out states, standardised, at unit speed.
 
-        None where the truth is not known. A sign that the data leave open is that of the truth.
+        None where the truth is not known. Where the data leave the sign of a field open, it has
+        the sign of the truth.
         """
         if self.snapshots.velocity is None:
             return None
@@ -107,18 +136,16 @@ class Display:
         return v.cpu().numpy(), truth.cpu().numpy()
 
     def true_path(
-        self, times: Float[Tensor, " times"], runs: int
-    ) -> Float[np.ndarray, "times runs *shape"] | None:
-        """Trajectories of the true system from clean states at unit speed, where it is known."""
-        return self.true_path_from(self.snapshots.test[:runs], times)
-
-    def true_path_from(
         self, x0: Float[Tensor, "runs *shape"], times: Float[Tensor, " times"]
     ) -> Float[np.ndarray, "times runs *shape"] | None:
-        """The same from given standardised states."""
+        """Raw states of the true system from clean standardised ``x0``, at unit speed.
+
+        None where the true system is not known.
+        """
         path = true_path(self.snapshots, x0, times)
         return None if path is None else self.raw(path)
 
 
 def _unit(v: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
+    """``v`` at unit speed: a root mean square of 1."""
     return v / v.square().mean().sqrt()

@@ -111,5 +111,5 @@ class FittedEquations:
 
 
 def fitted_equations(run: Sequence[ComparedField]) -> list[FittedEquations]:
-    """Equations of the fitted libraries among the entries of a run."""
+    """Equations of the fitted libraries of a run."""
     return [FittedEquations(compared, compared.findings) for compared in run if compared.findings]

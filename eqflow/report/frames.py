@@ -1,6 +1,6 @@
-"""Pictures of images that move: strips of frames and films, one channel on one colour scale.
+"""Rows of frames, and films, of images in motion: one channel, on one colour scale.
 
-Arrays of states are ``(..., C, H, W)`` in raw units.
+States are arrays ``(..., channels, height, width)`` in raw units.
 """
 
 from collections.abc import Sequence
@@ -14,65 +14,68 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from eqflow.report.style import sheet
+from eqflow.report.style import new_figure
 from eqflow.runtime import replacing
 
-CHANNEL = -1
-"""Which channel is shown."""
-
+SHOWN_CHANNEL = -1
+"""Index of the channel that is shown."""
 
 COLOUR_MAP = colormaps["viridis"]
-"""From low to high values."""
+"""Colours from low to high values."""
 
+PANEL_SIDE = 320
+"""Smallest length of the shorter side of a film's panel, in pixels."""
 
-FPS, SIDE, RATE = 15, 320, "1200k"
-"""Of films: frames and bits in a second, and pixels of the shorter side of a panel at least."""
-
+FRAME_RATE, BIT_RATE = 15, "1200k"
+"""Frames in a second of a film, and largest number of bits."""
 
 Array = np.ndarray
 
 
-class Strip(NamedTuple):
-    """A row of frames and what it shows."""
+class ImageSequence(NamedTuple):
+    """Images of one trajectory and what they are of."""
 
     title: str
-    frames: Float[Array, "times channels height width"]
+    images: Float[Array, "times channels height width"]
 
 
-def norm_of(states: Float[Array, "n channels height width"]) -> Normalize:
-    """The colour scale that all pictures of a run share: that of the held-out states."""
-    low, high = np.quantile(states[:, CHANNEL], (0.001, 0.999))
+def colour_scale(states: Float[Array, "n channels height width"]) -> Normalize:
+    """Colour scale that holds nearly all values of the shown channel of ``states``."""
+    low, high = np.quantile(states[:, SHOWN_CHANNEL], (0.001, 0.999))
     return Normalize(low, high, clip=True)
 
 
-def strips(rows: Sequence[Strip], times: Sequence[float], norm: Normalize) -> Figure:
-    """Frames of every row at ``times``, in transit times."""
-    figure = sheet(1.75 * len(times) + 0.9, 1.95 * len(rows))
-    axes = figure.subplots(len(rows), len(times), squeeze=False)
-    for row, panels in zip(rows, axes, strict=True):
-        panels[0].set_ylabel(row.title)
-        for axis, frame, time in zip(panels, row.frames, times, strict=True):
-            shown = axis.imshow(_finite(frame[CHANNEL]), norm=norm, cmap=COLOUR_MAP)
-            axis.set(xticks=[], yticks=[], title=f"after {time:g}" if row is rows[0] else "")
-            axis.grid(visible=False)
-    figure.colorbar(
-        shown, ax=axes, shrink=0.8, label=f"channel {CHANNEL % row.frames.shape[1] + 1}"
-    )
+def frame_rows(
+    sequences: Sequence[ImageSequence], times: Sequence[float], scale: Normalize
+) -> Figure:
+    """Images at ``times``, in transit times, one row for each sequence."""
+    figure = new_figure(1.75 * len(times) + 0.9, 1.95 * len(sequences))
+    axes = figure.subplots(len(sequences), len(times), squeeze=False)
+    for sequence, row in zip(sequences, axes, strict=True):
+        row[0].set_ylabel(sequence.title)
+        for panel, image in zip(row, sequence.images, strict=True):
+            shown = panel.imshow(_finite(image[SHOWN_CHANNEL]), norm=scale, cmap=COLOUR_MAP)
+            panel.set(xticks=[], yticks=[])
+            panel.grid(visible=False)
+    for panel, time in zip(axes[0], times, strict=True):
+        panel.set_title(f"after {time:g}")
+    channel = SHOWN_CHANNEL % sequences[0].images.shape[1] + 1
+    figure.colorbar(shown, ax=axes, shrink=0.8, label=f"channel {channel}")
     return figure
 
 
 def film(
-    path: Path, panels: Sequence[Float[Array, "times channels height width"]], norm: Normalize
+    path: Path, panels: Sequence[Float[Array, "times channels height width"]], scale: Normalize
 ) -> Path:
-    """Write a film (MP4, H.264) of the panels beside each other; returns ``path``."""
-    pictures = np.concatenate([_pixels(frames, norm) for frames in panels], axis=2)
-    _, height, width, _ = pictures.shape
-    options = ["-maxrate", RATE, "-bufsize", RATE, "-movflags", "+faststart", "-f", "mp4"]
+    """Write a film (MP4, H.264) of the panels side by side; returns ``path``."""
+    frames = np.concatenate([_pixels(images, scale) for images in panels], axis=2)
+    _, height, width, _ = frames.shape
+    options = ["-maxrate", BIT_RATE, "-bufsize", BIT_RATE, "-movflags", "+faststart", "-f", "mp4"]
     with replacing(path) as temporary:
         writer = imageio_ffmpeg.write_frames(
             temporary,
             (width, height),
-            fps=FPS,
+            fps=FRAME_RATE,
             codec="libx264",
             pix_fmt_out="yuv420p",
             quality=None,
@@ -80,24 +83,23 @@ def film(
             output_params=["-crf", "26", *options],
         )
         writer.send(None)
-        for picture in pictures:
-            writer.send(np.ascontiguousarray(picture))
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
         writer.close()
     return path
 
 
 def _pixels(
-    frames: Float[Array, "times channels height width"], norm: Normalize
+    images: Float[Array, "times channels height width"], scale: Normalize
 ) -> UInt8[Array, "times tall wide 3"]:
-    """Coloured, enlarged by whole numbers, with a margin, on even sides."""
-    zoom = max(1, -(-SIDE // min(frames.shape[-2:])))
-    colours = COLOUR_MAP(norm(_finite(frames[:, CHANNEL])), bytes=True)[..., :3]
+    """Coloured images, enlarged by a whole number, with a white margin to even sides."""
+    zoom = max(1, -(-PANEL_SIDE // min(images.shape[-2:])))
+    colours = COLOUR_MAP(scale(_finite(images[:, SHOWN_CHANNEL])), bytes=True)[..., :3]
     large = colours.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    tall, wide = (4 + n + n % 2 for n in large.shape[1:3])
-    pad = [(2, tall - large.shape[1] - 2), (2, wide - large.shape[2] - 2)]
-    return np.pad(large, [(0, 0), *pad, (0, 0)], constant_values=255)
+    margins = [(2, 2 + side % 2) for side in large.shape[1:3]]
+    return np.pad(large, [(0, 0), *margins, (0, 0)], constant_values=255)
 
 
 def _finite(values: Array) -> Array:
-    """What has left every bound is drawn at the end of the scale."""
+    """Values with those that are not finite at an end of the colour scale."""
     return np.nan_to_num(values, nan=1e30, posinf=1e30, neginf=-1e30)

@@ -1,4 +1,4 @@
-"""The pages' templates, and how a page is written."""
+"""Rendering of the HTML pages from their jinja2 templates."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from eqflow.version import __version__
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Render ``template`` of this folder with ``content`` into ``path``, atomically."""
-    # autoescape by hand: the default decides by the file's name, and ours end in .j2
+    """Render ``template`` of the folder ``templates`` with ``content`` and write it to ``path``.
+
+    The file is replaced as a whole: a reader never sees half a page.
+    """
+    # jinja2 would escape by the ending of the file's name, which is .j2 here
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

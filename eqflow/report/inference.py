@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.evaluation import Numbers
 from eqflow.report.equations import FittedEquations
-from eqflow.report.style import BAND, TRUTH, chance, logarithmic, number, sheet
+from eqflow.report.style import BAND, TRUTH, chance, logarithmic, new_figure, number
 
 Array = np.ndarray
 
@@ -26,11 +26,8 @@ LINEAR_EFFECT_SIZE = 0.01
 
 
 def spectrum(fitted: FittedEquations) -> Figure:
-    """Identifiability spectrum: statistic per moment of successive orthogonal fields.
-
-    Fields that pass the held-out test have full markers.
-    """
-    findings, figure = fitted.findings, sheet(7.6, 3.2)
+    """Statistic per moment of successive orthogonal fields; those that pass the test are full."""
+    findings, figure = fitted.findings, new_figure(7.6, 3.2)
     axes = figure.add_subplot(
         xlabel="fields, each orthogonal to those before it", ylabel="statistic per moment"
     )
@@ -66,7 +63,7 @@ def _points(
 
 def selection(fitted: FittedEquations) -> Figure:
     """Held-out effect size of each degree tried, and the rise of the statistic by elimination."""
-    figure = sheet(8.4, 3.5)
+    figure = new_figure(8.4, 3.5)
     _degrees(figure.add_subplot(1, 2, 1), fitted)
     _elimination(figure.add_subplot(1, 2, 2), fitted)
     return figure
@@ -116,7 +113,7 @@ def predicted(
     """Predicted against true standardised velocity, with a panel for each coordinate."""
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    figure = sheet(2.8 * columns, 0.4 + 2.7 * rows)
+    figure = new_figure(2.8 * columns, 0.4 + 2.7 * rows)
     cosine = number(fitted.compared.numbers["truth/cos"])
     figure.suptitle(f"{fitted.compared.name} against the truth, |cos| = {cosine}", fontsize=10)
     for j, name in enumerate(names):

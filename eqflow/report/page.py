@@ -1,10 +1,10 @@
-"""The report of a run: its figures as files, and one page that holds them all."""
+"""Report of a run: its figures and films as files, and one self-contained HTML page with them."""
 
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib import rc_context
@@ -22,23 +22,34 @@ from eqflow.report.verdict import SAMPLING_NOISE, crossed, levels, table, verdic
 from eqflow.runtime import replacing
 
 
+class StageRecord(NamedTuple):
+    """What the stages of a run recorded: losses of those that were trained, and seconds of all."""
+
+    losses: History
+    seconds: Mapping[str, float]
+
+
 @torch.no_grad()
 def write_report(
     folder: Path,
     config: Mapping[str, Any],
     run: Sequence[ComparedField],
-    history: History,
+    stages: StageRecord,
     display: Display,
-    seconds: Mapping[str, float],
 ) -> list[Path]:
-    """Write ``figures/*`` and ``report.html`` into ``folder``; returns the paths of the figures.
+    """Write ``report.html`` and its figures; returns the paths of the figures.
 
-    ``config`` is the resolved one, ``run`` the compared fields with their numbers, the run's own
-    first, ``history`` the curves of training and ``seconds`` what each stage took. What was not
-    measured is left out.
+    The page leaves out what was not measured.
+
+    Arguments:
+        folder: folder of the run; figures and films are written into ``figures``.
+        config: the resolved configuration.
+        run: the fields that are compared, with their measures, the run's own first.
+        stages: losses and seconds of the stages.
+        display: simulates the fields.
     """
     with rc_context(STYLE):
-        figures = draw(run, history, display)
+        figures = draw(run, stages.losses, display)
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
     moving = films(run, display, folder / "figures")
     headings, rows = table(run, run[0].field.dim)
@@ -55,10 +66,10 @@ def write_report(
         noise=SAMPLING_NOISE,
         headings=headings,
         rows=rows,
-        seconds=", ".join(f"{stage} {number(value)}" for stage, value in seconds.items()),
+        seconds=", ".join(f"{stage} {number(value)}" for stage, value in stages.seconds.items()),
         chaos=chaos.table(run),
         crossed=crossed(run),
-        pictures={name: _embedded(path) for name, path in paths.items()},
+        figures={name: _embedded(path) for name, path in paths.items()},
         further={name: draw_figure.__doc__ for name, draw_figure in FURTHER_FIGURES.items()},
         films={name: _embedded(path) for name, path in moving.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
@@ -67,6 +78,7 @@ def write_report(
 
 
 def _embedded(path: Path) -> str:
+    """The bytes of a file as text, for a ``data:`` address."""
     return b64encode(path.read_bytes()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Picture of how alike fields of several kinds are: a table, a histogram and a map."""
+"""Figure of the similarity of fields of several kinds: a table, a histogram and a map."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,23 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import Kinds, embedding
 from eqflow.fields import FAMILIES
-from eqflow.report.style import TRUTH, sheet
+from eqflow.report.style import TRUTH, new_figure
 
 SHADES = "Blues"
+"""Colour map of the table."""
 
 
-def pairs(found: Kinds, numbers: Mapping[str, float]) -> Figure:
-    """Mean ``|cos|`` of pairs of kinds, all values for the first one, and a plane of fields."""
-    figure = sheet(11.0, 3.6)
+def pairs(fields: Kinds, numbers: Mapping[str, float]) -> Figure:
+    """Similarity ``|cos|`` of pairs of fields.
+
+    Left: its mean for pairs of kinds, ``pairs/<kind>/<kind>`` of ``numbers``. Middle: histograms
+    of the similarity to fields of the first kind. Right: fields in a plane, similar ones close.
+    """
+    figure = new_figure(11.0, 3.6)
     table, histogram, plane = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
-    _table(table, list(found), numbers)
-    _histogram(histogram, found)
-    _plane(plane, found)
+    _table(table, list(fields), numbers)
+    _histogram(histogram, fields)
+    _plane(plane, fields)
     return figure
 
 
@@ -46,10 +51,10 @@ def _table(axes: Axes, names: list[str], numbers: Mapping[str, float]) -> None:
     axes.grid(visible=False)
 
 
-def _histogram(axes: Axes, found: Kinds) -> None:
-    first, *others = found
-    for kind in [first, *others]:
-        cosines = (found[first] @ found[kind].T).abs()
+def _histogram(axes: Axes, fields: Kinds) -> None:
+    first = next(iter(fields))
+    for kind, velocities in fields.items():
+        cosines = (fields[first] @ velocities.T).abs()
         if kind == first:
             cosines = cosines[torch.ones_like(cosines).triu(1).bool()]
         shown = cosines.flatten().clamp_max(1).cpu().numpy()
@@ -57,12 +62,14 @@ def _histogram(axes: Axes, found: Kinds) -> None:
     axes.set(xlabel=f"|cos| to the {_named(first)}", ylabel="density", yscale="log")
 
 
-def _plane(axes: Axes, found: Kinds) -> None:
-    rows = torch.cat([*found.values()])
+def _plane(axes: Axes, fields: Kinds) -> None:
+    rows = torch.cat([*fields.values()])
     places, method = embedding(rows @ rows.T)
-    for kind, at in zip(found, places.split([len(v) for v in found.values()]), strict=True):
-        x, y = at.T.cpu().numpy()
-        size, marker = 60 if len(at) == 1 else 14, "*" if kind == "truth" else FAMILIES[kind].marker
+    kinds = zip(fields, places.split([len(v) for v in fields.values()]), strict=True)
+    for kind, place in kinds:
+        x, y = place.T.cpu().numpy()
+        size = 60 if len(place) == 1 else 14
+        marker = "*" if kind == "truth" else FAMILIES[kind].marker
         axes.scatter(x, y, size, marker=marker, color=_colour(kind), alpha=0.8, label=_named(kind))
     axes.set(title=f"alike fields lie close ({method})", xticks=[], yticks=[])
     axes.set_aspect("equal", "datalim")

@@ -1,34 +1,30 @@
-"""Pictures in state space, in raw units: streamlines, trajectories, distributions.
+"""Figures of state space in raw units: streamlines, trajectories, distributions.
 
-Arrays of states are ``(..., n, d)``; only the first three coordinates are drawn.
+States are arrays ``(..., n, dim)``, of which the first three coordinates are drawn.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField
-from eqflow.report.style import DATA, number, percent, sheet
-
-ORBIT, RUNS = 30.0, 3
-"""Length in transit times and number of the trajectories that are drawn."""
-
+from eqflow.report.display import Display
+from eqflow.report.style import DATA, new_figure, number, percent
 
 Array = np.ndarray
 
-
-Frame = Sequence[tuple[float, float]]
+Limits = Sequence[tuple[float, float]]
 """Lower and upper limit of each coordinate."""
 
 
-def frame(states: Float[Array, "n dim"], margin: float = 0.12) -> Frame:
-    """Limits that hold nearly all ``states``: no outlier decides the scale."""
+def limits_of(states: Float[Array, "n dim"], margin: float = 0.12) -> Limits:
+    """Limits of axes that hold all ``states`` but outliers, which would stretch the scale."""
     low, high = np.quantile(states, [0.002, 0.998], axis=0)
     return list(zip(low - margin * (high - low), high + margin * (high - low), strict=True))
 
@@ -38,54 +34,42 @@ def coordinates(dim: int) -> list[str]:
     return list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
 
 
-def streamlines(
-    run: Sequence[ComparedField],
-    velocity: Callable[[ComparedField, Float[Array, "n 2"]], Float[Array, "n 2"]],
-    states: Callable[[float], Float[Array, "n 2"]],
-) -> Figure:
-    """Streamlines of fields in the plane over the states they must keep, on the same limits.
-
-    ``velocity(compared, x)`` is that of a field, ``states(sigma)`` raw states at a noise level.
-    """
-    columns, limits = 3, frame(states(run[0].sigma))
+def streamlines(run: Sequence[ComparedField], display: Display) -> Figure:
+    """Streamlines of two-dimensional fields over held-out states, one panel for each field."""
+    columns, limits = 3, limits_of(display.states(run[0].sigma))
     rows = -(-len(run) // columns)
-    figure = sheet(9.6, 3.5 * rows)
+    figure = new_figure(9.6, 3.5 * rows)
     for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
-        points(axes, states(compared.sigma))
-        flow_lines(axes, partial(velocity, compared), limits, compared.look["color"])
+        dots(axes, display.states(compared.sigma))
+        flow_lines(axes, compared, display, limits)
         axes.set_title(f"{compared.name}\nMMD² / floor95 = {number(compared.ratio)}")
     return figure
 
 
-def flow_lines(
-    axes: Axes,
-    velocity: Callable[[Float[Array, "n 2"]], Float[Array, "n 2"]],
-    limits: Frame,
-    colour: str,
-) -> None:
-    """Streamlines of one field in the plane."""
+def flow_lines(axes: Axes, compared: ComparedField, display: Display, limits: Limits) -> None:
+    """Draw the streamlines of a two-dimensional field."""
     grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
-    v = velocity(grid.reshape(-1, 2)).reshape(grid.shape)
+    v = display.velocity(compared, grid.reshape(-1, 2)).reshape(grid.shape)
     (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
-    axes.streamplot(x, y, vx, vy, color=colour, linewidth=0.9, arrowsize=0.8)
+    axes.streamplot(x, y, vx, vy, color=compared.look["color"], linewidth=0.9, arrowsize=0.8)
 
 
-def points(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
-    """The data, behind everything else."""
+def dots(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:
+    """Draw held-out states as grey dots."""
     x, y = states.T
     axes.scatter(x, y, s=size, color=DATA, alpha=0.5, linewidths=0)
 
 
-def panel(axes: Axes, limits: Frame, names: Sequence[str]) -> Axes:
-    """``axes`` with the limits and the names of two coordinates."""
+def panel(axes: Axes, limits: Limits, names: Sequence[str]) -> Axes:
+    """Set the limits and names of two coordinates; returns ``axes``."""
     axes.set(xlim=limits[0], ylim=limits[1], xlabel=names[0], ylabel=names[1])
     axes.grid(False)
     return axes
 
 
-class Row(NamedTuple):
-    """States and trajectories over them, if any."""
+class Portrait(NamedTuple):
+    """Held-out states and, unless ``path`` is None, trajectories over them."""
 
     title: str
     states: Float[Array, "n dim"]
@@ -93,68 +77,61 @@ class Row(NamedTuple):
     colour: str = DATA
 
 
-def projections(rows: Sequence[Row]) -> Figure:
-    """Three plane projections of each row, all in the limits of the first."""
-    limits, names = frame(rows[0].states), coordinates(rows[0].states.shape[1])
-    figure = sheet(8.4, 2.5 * len(rows))
-    blocks = figure.subfigures(len(rows), 1, squeeze=False).flat
-    for block, row in zip(blocks, rows, strict=True):
-        block.suptitle(row.title, fontsize=10)
+def projections(portraits: Sequence[Portrait]) -> Figure:
+    """Projections of each portrait onto the three coordinate planes, on the limits of the first."""
+    states = portraits[0].states
+    limits, names = limits_of(states), coordinates(states.shape[1])
+    figure = new_figure(8.4, 2.5 * len(portraits))
+    rows = figure.subfigures(len(portraits), 1, squeeze=False).flat
+    for row, portrait in zip(rows, portraits, strict=True):
+        row.suptitle(portrait.title, fontsize=10)
         for place, pair in enumerate(combinations(range(3), 2), start=1):
-            axes = block.add_subplot(1, 3, place)
+            axes = row.add_subplot(1, 3, place)
             panel(axes, [limits[i] for i in pair], [names[i] for i in pair])
-            points(axes, row.states[:, pair], size=3)
-            if row.path is not None:
-                orbits(axes, row.path[..., pair], row.colour)
+            dots(axes, portrait.states[:, pair], size=3)
+            if portrait.path is not None:
+                orbits(axes, portrait.path[..., pair], portrait.colour)
     return figure
 
 
 def orbits(axes: Axes, path: Float[Array, "times runs 2"], colour: str) -> None:
-    """Trajectories, their starts as dots."""
+    """Draw trajectories, with dots at their starts."""
     x, y = np.moveaxis(path, -1, 0)
     axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.8)
     axes.plot(x[0], y[0], "o", color=colour, markersize=4)
 
 
-def distributions(
-    before: Float[Array, "n dim"],
-    after: Float[Array, "m dim"],
-    compared: ComparedField,
-    horizon: float,
-) -> Figure:
-    """Held-out states, those simulated for ``horizon`` transit times, and the marginals of both."""
-    limits, names = frame(before), coordinates(before.shape[1])
-    figure, colour = sheet(7.6, 5.6), compared.look["color"]
+def distributions(compared: ComparedField, display: Display) -> Figure:
+    """Held-out states, states after the last horizon of a field, and marginals of both."""
+    horizon, colour = max(compared.ratios), compared.look["color"]
+    before = display.states(compared.sigma)
+    after = display.path(compared, torch.tensor([0.0, horizon]))[-1]
+    limits, names = limits_of(before), coordinates(before.shape[1])
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
+    figure, ends = new_figure(7.6, 5.6), [0, len(names) - 1]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
-    ends = [0, len(names) - 1]
     for place in ("before", "after"):
         panel(axes[place], [limits[i] for i in ends], [names[i] for i in ends])
-        points(axes[place], before[:, ends])
-    axes["after"].scatter(*after[:, ends].T, s=8, color=colour, alpha=0.7, linewidths=0)
+        dots(axes[place], before[:, ends])
+    x, y = after[:, ends].T
+    axes["after"].scatter(x, y, s=8, color=colour, alpha=0.7, linewidths=0)
     axes["before"].set_title("held-out\n")
     escaped = percent(compared.escaped(horizon))
     axes["after"].set_title(f"{compared.name} after {horizon:g} transit times\nescaped: {escaped}")
+    outline = {"facecolor": (colour, 0.15), "edgecolor": colour, "linewidth": 1.4}
     for i, name in enumerate(names):
         axes[name].set(xlabel=name, xlim=limits[i], yticks=[])
-        _marginals(axes[name], before[:, i], after[:, i], limits[i], colour)
+        peak = _marginal(axes[name], before[:, i], limits[i], facecolor=(DATA, 0.5))
+        top = _marginal(axes[name], after[:, i], limits[i], **outline)
+        # a distribution that collapsed leaves the panel instead of flattening the other one
+        axes[name].set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
     return figure
 
 
-def _marginals(
-    axes: Axes,
-    before: Float[Array, " n"],
-    after: Float[Array, " m"],
-    limit: tuple[float, float],
-    colour: str,
-) -> None:
-    # each state counts 1 / n, so that those outside the frame are missing and not made up for
-    def draw(values: Array, **style: Any) -> float:
-        share = np.full(len(values), 1 / len(values))
-        style |= {"bins": 40, "range": limit, "weights": share, "histtype": "stepfilled"}
-        return np.max(axes.hist(values, **style)[0])
-
-    peak = draw(before, facecolor=(DATA, 0.5))
-    top = draw(after, facecolor=(colour, 0.15), edgecolor=colour, linewidth=1.4)
-    # a law that collapsed runs out of the picture instead of flattening the other
-    axes.set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
+def _marginal(
+    axes: Axes, values: Float[Array, " n"], limit: tuple[float, float], **style: Any
+) -> float:
+    """Draw a histogram; returns the height of its highest bin."""
+    # each state counts 1 / n, so that states outside the limits lower the histogram
+    style |= {"bins": 40, "range": limit, "weights": np.full(len(values), 1 / len(values))}
+    return np.max(axes.hist(values, histtype="stepfilled", **style)[0])

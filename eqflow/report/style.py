@@ -1,4 +1,4 @@
-"""How figures look and how numbers are written, the same in every figure and table."""
+"""Style of figures and format of numbers, shared by all figures, tables and sentences."""
 
 from collections.abc import Sequence
 from math import floor, log10
@@ -9,16 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 TRUTH, DATA = "#222222", "#9AA1AA"
-"""Colours of the true system and of the snapshots; families have colours of their own."""
-
+"""Colours of the true system and of the snapshots. Those of fields are in ``eqflow.fields``."""
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
-"""How the noise level is written."""
-
+"""Symbol of the noise level."""
 
 BAND = "#DDEFE4"
-"""Colour of what sampling noise alone reaches."""
-
+"""Colour of the range of sampling noise."""
 
 STYLE: Any = {
     "font.size": 9,
@@ -32,16 +29,16 @@ STYLE: Any = {
     "savefig.dpi": 140,
     "savefig.bbox": "tight",
 }
-"""Settings of matplotlib under which figures are made and saved."""
+"""Matplotlib settings (``rcParams``) under which figures are drawn and saved."""
 
 
-def sheet(width: float, height: float) -> Figure:
-    """An empty figure that belongs to no global state; inches."""
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of ``width`` by ``height`` inches, outside of pyplot's global state."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def logarithmic(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic vertical scale with plain numbers at ticks that ``values`` > 0 are between."""
+    """Set a logarithmic vertical scale for ``values`` > 0, with plain numbers at its ticks."""
     axes.set_yscale("log")
     wide = max(values) > 10 * min(values)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
@@ -49,15 +46,22 @@ def logarithmic(axes: Axes, values: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
-ROUNDING = 1e-12
-"""Nearer to 1 a number is 1: what it lacks is rounding."""
+ROUNDING_ERROR = 1e-12
+"""Distance from 1 below which a number is written as 1, as rounding alone makes it."""
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
-    """A measure with three significant digits, nines before 1 not counted; a dash for none."""
+    """A number with ``digits`` significant digits; a dash for ``None``.
+
+    Just below 1 leading nines do not count as significant, and signs are true minus signs.
+
+    Example:
+        >>> number(0.123456), number(0.999873), number(1304.8)
+        ('0.123', '0.99987', '1,300')
+    """
     if value is None:
         return "\N{EN DASH}"
-    if 0 < 1 - abs(value) < ROUNDING:
+    if 0 < 1 - abs(value) < ROUNDING_ERROR:
         value = round(value)
     if 0.99 < abs(value) < 1:
         digits = max(digits, 1 - floor(log10(1 - abs(value))))
@@ -67,10 +71,10 @@ def number(value: float | int | None, digits: int = 3) -> str:
 
 
 def chance(p: float | int) -> str:
-    """A p-value; how far below one in ten thousand it is says nothing."""
+    """A p-value, written as ``<0.0001`` where it is smaller than that."""
     return "<0.0001" if p < 1e-4 else number(p)
 
 
 def percent(fraction: float | int | None) -> str:
-    """A fraction in percent; a dash where it was not taken."""
+    """A fraction in percent, with a dash for ``None``."""
     return number(None if fraction is None else 100 * fraction) + " %"

@@ -1,4 +1,4 @@
-"""Pictures of what images look like on the whole: structure factor and one-point histogram."""
+"""Figure of the textures of simulated and held-out images: structure factor and histogram."""
 
 import numpy as np
 import torch
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from eqflow.evaluation import ComparedField
 from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
-from eqflow.report.style import BAND, DATA, sheet
+from eqflow.report.style import BAND, DATA, new_figure
 
-DRAWS = 200
-"""Resamples of the held-out images behind the band."""
+RESAMPLES = 200
+"""Bootstrap samples of the held-out images that the band is taken from."""
 
 
 def textures(
@@ -21,59 +21,57 @@ def textures(
     compared: ComparedField,
     time: float,
 ) -> Figure:
-    """Held-out images and those simulated for ``time`` transit times, standardised units.
+    """Structure factor and one-point histogram, one row for each channel, standardised units.
 
-    The band holds 95 % of the means of as many held-out images as were simulated.
+    Of held-out images and of images ``after`` the given transit times of a field, those that
+    escaped left out. The band holds 95 % of the means of as many resampled held-out images.
     """
     channels = held_out.shape[1]
-    figure = sheet(8.4, 0.3 + 2.6 * channels)
+    figure = new_figure(8.4, 0.3 + 2.6 * channels)
     axes = figure.subplots(channels, 2, squeeze=False)
     after = after[after.flatten(1).isfinite().all(1)]
     for c, (left, right) in enumerate(axes):
-        one = slice(c, c + 1)
-        _structure(
-            left, structure_factor(held_out[:, one]), structure_factor(after[:, one]), compared
-        )
-        _values(right, histogram(held_out[:, one]), histogram(after[:, one]), compared)
+        channel = held_out[:, c : c + 1], after[:, c : c + 1]
+        _structure(left, channel, compared)
+        _values(right, channel, compared)
         left.set_ylabel(f"channel {c + 1}: power")
         right.set_ylabel("density of the pixels")
     axes[-1, 0].set_xlabel("waves per side")
     axes[-1, 1].set_xlabel("value, standardised")
-    left, right = axes[0]
-    left.set_title("Structure factor")
-    right.set_title(f"One-point histogram, after {time:g} transit times")
-    right.legend()
+    axes[0, 0].set_title("Structure factor")
+    axes[0, 1].set_title(f"One-point histogram, after {time:g} transit times")
+    axes[0, 1].legend()
     return figure
 
 
-def _structure(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField) -> None:
-    waves = np.arange(1.0, held.shape[2])
-    _band(axes, waves, held[:, 0, 1:], after[:, 0, 1:], compared)
-    mean = held[:, 0, 1:].mean(0)
-    axes.set(xscale="log", yscale="log", ylim=(float(mean.max()) * 1e-6, float(mean.max()) * 3))
+def _structure(axes: Axes, channel: tuple[Tensor, Tensor], compared: ComparedField) -> None:
+    held_out, after = (structure_factor(images)[:, 0, 1:] for images in channel)
+    _band(axes, np.arange(1.0, held_out.shape[1] + 1), held_out, after, compared)
+    peak = float(held_out.mean(0).max())
+    axes.set(xscale="log", yscale="log", ylim=(peak * 1e-6, peak * 3))
 
 
-def _values(axes: Axes, held: Tensor, after: Tensor, compared: ComparedField) -> None:
+def _values(axes: Axes, channel: tuple[Tensor, Tensor], compared: ComparedField) -> None:
+    held_out, after = (histogram(images)[:, 0] for images in channel)
     centres = np.arange(-HISTOGRAM_EXTENT, HISTOGRAM_EXTENT, BIN_WIDTH) + BIN_WIDTH / 2
-    _band(axes, centres, held[:, 0] / BIN_WIDTH, after[:, 0] / BIN_WIDTH, compared)
-    seen = centres[held[:, 0].mean(0).numpy() > 1e-4]
+    _band(axes, centres, held_out / BIN_WIDTH, after / BIN_WIDTH, compared)
+    seen = centres[held_out.mean(0).numpy() > 1e-4]
     axes.set(yscale="log", ylim=(1e-3, None), xlim=(seen[0] - 0.5, seen[-1] + 0.5))
 
 
 def _band(
     axes: Axes,
     x: Float[np.ndarray, " places"],
-    held: Float[Tensor, "n places"],
+    held_out: Float[Tensor, "n places"],
     after: Float[Tensor, "m places"],
     compared: ComparedField,
 ) -> None:
-    """The mean of the simulated over that of the held-out ones and what resampling makes of it."""
+    """Draw the mean over simulated images, that over held-out ones and the band of resamples."""
     draw = torch.Generator().manual_seed(0)
-    index = torch.randint(len(held), (DRAWS, max(len(after), 1)), generator=draw)
-    low, high = held[index].mean(1).quantile(torch.tensor([0.025, 0.975]).double(), dim=0)
+    index = torch.randint(len(held_out), (RESAMPLES, max(len(after), 1)), generator=draw)
+    low, high = held_out[index].mean(1).quantile(torch.tensor([0.025, 0.975]).double(), dim=0)
     axes.fill_between(x, low, high, color=BAND, label="resampled", zorder=0)
-    axes.plot(x, held.mean(0), color=DATA, linewidth=2.5, label="held-out")
+    axes.plot(x, held_out.mean(0), color=DATA, linewidth=2.5, label="held-out")
     if len(after):
-        axes.plot(
-            x, after.mean(0), color=compared.look["color"], linewidth=1.2, label=compared.name
-        )
+        colour = compared.look["color"]
+        axes.plot(x, after.mean(0), color=colour, linewidth=1.2, label=compared.name)

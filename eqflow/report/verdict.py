@@ -1,4 +1,4 @@
-"""What the numbers say: one sentence, and the table."""
+"""Verdict on a run in words, and the tables of its numbers."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,20 @@ from eqflow.evaluation.comparison import (
     RATIO,
     spread_of,
 )
-from eqflow.report.alignment import aligned, kept_textures
+from eqflow.report.alignment import alignment, kept_textures
 from eqflow.report.equations import fitted_equations
-from eqflow.report.style import ROUNDING, SIGMA, chance, number, percent
+from eqflow.report.style import ROUNDING_ERROR, SIGMA, chance, number, percent
 
 SAMPLING_NOISE = 1.5
-"""Up to this ``MMD^2 / floor95`` a difference is not told from sampling noise."""
-
+"""Largest ``MMD^2 / floor95`` that is taken for sampling noise."""
 
 TABLE_HORIZONS = (1.0, 10.0, 100.0)
-"""Transit times whose ratio the table shows."""
+"""Transit times after which the table shows ``MMD^2 / floor95``."""
 
 CROSS_SIMILARITY, P_VALUE = "truth/cross/", "stationarity/p_value"
-"""Measures: similarity to one of several systems, which follows, and the stationarity test."""
+"""Measures: ``|cos|`` to a system, whose name follows, and p-value of the stationarity test."""
 
-COLUMNS = {
+TABLE_COLUMNS = {
     "sliced W₂": "preservation/sw2",
     "Sinkhorn": "preservation/sinkhorn",
     "escaped": "preservation/escaped",
@@ -54,20 +53,22 @@ FLOOR_MEASURES = {
     "preservation/sinkhorn": "preservation/sinkhorn_floor95",
     "residual/relative": "residual/relative_floor",
 }
+"""Measure in the table -> its noise floor, in the last rows."""
 
 
 def verdict(run: Sequence[ComparedField]) -> str:
-    """Was a law recovered, is the distribution preserved; of images, are they like the truth?"""
-    sentences = [
-        *(fitted.verdict for fitted in fitted_equations(run[:1])),
-        aligned(run),
-        _preserved(run),
-    ]
-    return " ".join(filter(None, [*sentences, kept_textures(run)]))
+    """A run in a few sentences.
+
+    Whether equations were recovered, images are aligned with the truth, the distribution is
+    preserved, and the textures of images are.
+    """
+    equations = (fitted.verdict for fitted in fitted_equations(run[:1]))
+    sentences = [*equations, alignment(run), _preserved(run), kept_textures(run)]
+    return " ".join(filter(None, sentences))
 
 
 def _preserved(run: Sequence[ComparedField]) -> str:
-    """One sentence: is the distribution preserved, and do the nulls do worse?"""
+    """Whether the run's own field preserves the distribution, and the nulls: one sentence."""
     own = run[0]
     if not own.ratios:
         return "Whether the distribution is preserved was not measured."
@@ -85,25 +86,26 @@ def _kept(own: ComparedField, horizon: float) -> str:
 
 def _against_nulls(run: Sequence[ComparedField]) -> str:
     horizon = run[0].headline
-    rated = {e.ratios[horizon]: e.name for e in run if e.null and horizon in e.ratios}
-    ends = dict.fromkeys((min(rated), max(rated))) if rated else {}
-    reading = " to ".join(f"{number(ratio)} ({rated[ratio]})" for ratio in ends)
-    return f"; after {horizon:g} the nulls read {reading}" if rated else ""
+    nulls = {e.ratios[horizon]: e.name for e in run if e.null and horizon in e.ratios}
+    if not nulls:
+        return ""
+    ends = dict.fromkeys((min(nulls), max(nulls)))
+    reading = " to ".join(f"{number(ratio)} ({nulls[ratio]})" for ratio in ends)
+    return f"; after {horizon:g} the nulls read {reading}"
 
 
 def levels(run: Sequence[ComparedField]) -> dict[float, ComparedField]:
-    """The noise levels that the fields live at, each with the first field there."""
-    first: dict[float, ComparedField] = {}
-    for compared in run:
-        first.setdefault(compared.sigma, compared)
-    return first
+    """Noise levels of the fields, each with the first field at it."""
+    sigmas = dict.fromkeys(compared.sigma for compared in run)
+    return {sigma: next(e for e in run if e.sigma == sigma) for sigma in sigmas}
 
 
 def table(run: Sequence[ComparedField], dim: int) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of written numbers: one row per field, the noise floors last.
+    """Headings and cells: one row for each field, then the noise floors of each noise level.
 
-    Above three dimensions ``MMD^2`` is that of the median bandwidth. Columns without a number are
-    left out. Fields at different noise levels have a column that says so, and floors of their own.
+    ``MMD^2`` is that with bandwidth 0.5 up to three dimensions, with the median distance beyond.
+    The noise level has a column if it is not the same for all fields. Columns without a number are
+    left out.
     """
     columns = _columns(run, dim)
     rows = [[e.name, *(_cell(e.numbers, key) for key in columns.values())] for e in run]
@@ -114,36 +116,35 @@ def table(run: Sequence[ComparedField], dim: int) -> tuple[list[str], list[list[
 
 
 def crossed(run: Sequence[ComparedField]) -> tuple[list[str], list[list[str]]] | None:
-    """Headings and rows: |cos| of every field to the systems that the snapshots might be of."""
-    names = list(dict.fromkeys(n for e in run for n in e.numbers if _is_cross(n)))
+    """Headings and cells: ``|cos|`` of each field to several systems, one of them the true one.
+
+    None where it was not measured.
+    """
+    measures = dict.fromkeys(n for e in run for n in e.numbers if n.startswith(CROSS_SIMILARITY))
+    names = [name for name in measures if not name.endswith("_std")]
     if not names:
         return None
     rows = [[e.name, *(_cell(e.numbers, n) for n in names)] for e in run if names[0] in e.numbers]
     return ["field", *(n.removeprefix(CROSS_SIMILARITY) for n in names)], rows
 
 
-def _is_cross(name: str) -> bool:
-    return name.startswith(CROSS_SIMILARITY) and not name.endswith("_std")
-
-
 def _columns(run: Sequence[ComparedField], dim: int) -> dict[str, str]:
-    """Heading -> name of the measure."""
+    """Heading -> name of the measure, for those that were measured."""
     columns = {SIGMA: NOISE_LEVEL} if len(levels(run)) > 1 else {}
-    columns |= {
-        f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}": f"{RATIO}{h:g}" for h in TABLE_HORIZONS
-    }
+    for h in TABLE_HORIZONS:
+        columns[f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}"] = f"{RATIO}{h:g}"
     columns["MMD²"] = "preservation/mmd2_rbf05" if dim <= 3 else "preservation/mmd2_median"
-    columns |= COLUMNS
+    columns |= TABLE_COLUMNS
     return {h: key for h, key in columns.items() if any(key in e.numbers for e in run)}
 
 
 def _cell(numbers: Numbers, key: str) -> str:
+    """A measure with its spread, if it has one."""
     if key == P_VALUE and key in numbers:
         return chance(numbers[key])
     spread = spread_of(numbers, key) or 0.0
-    return number(numbers.get(key)) + (
-        f" ± {float(f'{spread:.1g}'):g}" if spread > ROUNDING else ""
-    )
+    written = f" ± {float(f'{spread:.1g}'):g}" if spread > ROUNDING_ERROR else ""
+    return number(numbers.get(key)) + written
 
 
 def _floor(numbers: Numbers, key: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eqflow.evaluation import Bands, Identifiability
 from eqflow.fields import FAMILIES
-from eqflow.report.style import STYLE, TRUTH, number, sheet
+from eqflow.report.style import STYLE, TRUTH, new_figure, number
 from eqflow.runtime import replacing, write_json
 
 ALL_COLOUR, WITHIN_COLOUR = FAMILIES["network"].colour, FAMILIES["skew"].colour
@@ -98,8 +98,8 @@ def text(identifiability: Identifiability) -> str:
 
 
 def figure(identifiability: Identifiability) -> Figure:
-    """Shares, cosines and bands above; the states, coloured by their spread, below."""
-    drawn = sheet(11.0, 6.4)
+    """Shares, cosines and bands above, the states and their spread below."""
+    drawn = new_figure(11.0, 6.4)
     parts: Any = drawn.subfigures(2, 1, height_ratios=(1, 1.25))
     above, below = parts
     shares, cosines, bands = above.subplots(1, 3, width_ratios=(1.1, 1, 1.2))

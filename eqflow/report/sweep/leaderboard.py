@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from eqflow.fields import FAMILIES
-from eqflow.report.style import STYLE, number, sheet
+from eqflow.report.style import STYLE, new_figure, number
 from eqflow.runtime import replacing, write_json
 
 COSINE_LEVELS = (0.95, 0.99, 0.999)
@@ -91,7 +91,7 @@ def _label(row: Row) -> str:
 def _figure(rows: Sequence[Row]) -> Figure:
     """``1 - |cos|`` of every system, best first, and whether it was recovered."""
     ranked = sorted(rows, key=lambda row: -(row["cos"] or 0))
-    figure = sheet(8, 0.16 * len(rows) + 1)
+    figure = new_figure(8, 0.16 * len(rows) + 1)
     axes = figure.subplots()
     for mark, recovered in (("o", True), ("x", False)):
         places = [k for k, row in enumerate(ranked) if (not row["reason"]) == recovered]
