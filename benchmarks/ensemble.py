@@ -29,11 +29,11 @@ from eqflow.data import Snapshots
 from eqflow.evaluation import (
     Protocol,
     Reference,
-    mean_and_spread,
     member_chaos,
-    similarity,
     true_chaos,
 )
+from eqflow.evaluation.members import mean_and_spread
+from eqflow.evaluation.similarity import similarity
 from eqflow.fields import Ensemble, build_field
 from eqflow.score import MLPScore, Score
 from eqflow.simulate import RK4

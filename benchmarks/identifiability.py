@@ -26,7 +26,7 @@ from data_modules import Ring
 from eqflow.data import Snapshots, split
 from eqflow.evaluation import identifiability
 from eqflow.fields import Ensemble, build_ensemble
-from eqflow.metrics import band, resampled
+from eqflow.metrics import band, bootstrapped
 from eqflow.score import Score
 
 DRIFT = torch.tensor([[-1.0, 2.0], [-0.5, -1.0]]).double()
@@ -103,7 +103,7 @@ def compare(name: str, seeds: int, steps: int) -> None:
     cosines = (report.fields @ report.truth).abs().sort().values
     print("|cos| to the truth: " + ", ".join(f"{cosine:.2f}" for cosine in cosines.tolist()))
     for functional, bands in report.bands().items():
-        values = resampled(functional, x, report.fields.view(-1, *x.shape))
+        values = bootstrapped(functional, x, report.fields.view(-1, *x.shape))
         print(f"{functional}, truth {bands.truth:.3f}")
         show("diverse", bands.diverse, bands.truth)
         show("seeds alone, all kinds", bands.seeds, bands.truth)

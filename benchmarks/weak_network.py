@@ -21,7 +21,8 @@ from omegaconf import OmegaConf
 
 from data_modules import Lorenz
 from eqflow.data import Snapshots
-from eqflow.evaluation import Protocol, escape_radius, stationarity
+from eqflow.evaluation import Protocol, Reference
+from eqflow.evaluation.residuals import stationarity
 from eqflow.fields import VelocityField, build_field
 from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, within_radius
@@ -58,7 +59,7 @@ def lost(field: VelocityField, snapshots: Snapshots) -> float:
     """Share of trajectories that leave the data within the horizon, simulated alone."""
     times = torch.arange(HORIZON + 1).double()
     path = RK4()(field, snapshots.test[:1000], times)
-    radius = escape_radius(snapshots, 0.0)
+    radius = Reference(snapshots, 0.0, Protocol()).radius
     stays = torch.stack([within_radius(x, radius) for x in path]).all(0)
     return 1 - stays.double().mean().item()
 
@@ -68,6 +69,7 @@ def measure(flow: Any, seed: int) -> Row:
     snapshots = harness.prepared(Lorenz(n=STATES, seed=seed))
     module, seconds = harness.timed(partial(trained, snapshots, flow, seed))
     field, x = module.field, snapshots.test
+    tested = stationarity(field, Reference(snapshots, 0.0, Protocol(seed=seed)))
     *_, speed, roughness = module.moments(Batch(x, len(x)), step=0)
     v, divergence = field.value_and_divergence(x)
     signed = harness.cosine(v, snapshots.velocity(x))
@@ -76,7 +78,7 @@ def measure(flow: Any, seed: int) -> Row:
         signed=signed,
         divergence=divergence.mean().item(),
         roughness=(roughness / speed).item(),
-        effect=stationarity(field, snapshots, 0.0, Protocol(seed=seed))["stationarity/effect_size"],
+        effect=tested["stationarity/effect_size"],
         lost=lost(field, snapshots),
         seconds=seconds,
     )

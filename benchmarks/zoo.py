@@ -23,7 +23,9 @@ from torch import Tensor
 from data_modules import Dysts
 from eqflow.data import Snapshots
 from eqflow.discovery import Discovery
-from eqflow.evaluation import Protocol, Reference, preservation, similarity, stationarity
+from eqflow.evaluation import Protocol, Reference, preservation
+from eqflow.evaluation.residuals import stationarity
+from eqflow.evaluation.similarity import similarity
 from eqflow.fields import Library, VelocityField
 from eqflow.report.sweep.leaderboard import table, write_leaderboard
 from eqflow.score import EmpiricalScore
@@ -58,19 +60,20 @@ def fitted(system: str, seed: int, horizon: float) -> dict[str, Any]:
 @torch.no_grad()
 def measured(snapshots: Snapshots, seed: int, horizon: float) -> dict[str, Any]:
     """A row of the leaderboard."""
-    field, protocol = Library(snapshots.shape), Protocol(seed=seed)
+    field = Library(snapshots.shape)
+    reference = Reference(snapshots, 0.0, Protocol(seed=seed))
     data = (snapshots.train, snapshots.standardiser, snapshots.train_groups)
     fit = Discovery(field, *data, seed=seed)
     findings, seconds = harness.timed(fit.run, time.perf_counter)
-    numbers = similarity(field, snapshots, 0.0, protocol) | findings.numbers()
-    tests = stationarity(field, snapshots, 0.0, protocol)
+    numbers = similarity(field, reference) | findings.numbers()
+    truth = stationarity(snapshots.velocity, reference)
     own = ("degree", "gap", "dimension", "p_value", "direction", "escaped", "divergence")
     own += ("divergence_error", "degrees", "reason")
     row = {name: getattr(findings, name) for name in own} | {
         "cos": numbers["truth/cos"],
         "cos_signed": numbers["truth/cos_signed"],
         "terms": numbers["selection/terms"],
-        "truth_p_value": tests["truth/stationarity/p_value"],
+        "truth_p_value": truth["stationarity/p_value"],
         "oriented": int(findings.oriented),
         "spectrum": findings.spectrum[:5],
         "seconds": seconds,

@@ -34,7 +34,7 @@ TOPICS = {
     "eqflow/metrics/growth.py": "lyapunov",
     "eqflow/metrics/lyapunov.py": "kaplan-yorke",
     "eqflow/metrics/preservation.py": "preservation",
-    "eqflow/metrics/spread.py": "agreement",
+    "eqflow/metrics/alignment.py": "agreement",
     "eqflow/metrics/ratios.py": "relative residual",
     "eqflow/score/empirical.py": "empirical",
     "eqflow/score/mlp.py": "conservative",
