@@ -18,7 +18,7 @@ from eqflow.fields import build_ensemble
 from eqflow.runtime import replacing, write_json
 from eqflow.score import build_score
 
-FORMAT = 1
+FORMAT = 2
 
 
 class FlowModel(nn.Module):
@@ -99,9 +99,9 @@ class FlowModel(nn.Module):
             model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
             load_model(model, str(folder / "model.safetensors"))
             model.speed = speed
-            found = folder / "findings.json"
-            if found.is_file():
-                model.findings = Findings(**json.loads(found.read_text()))
+            findings = folder / "findings.json"
+            if findings.is_file():
+                model.findings = Findings(**json.loads(findings.read_text()))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(
                 f"{folder}: not a saved flow ({error}); expected config.json and model.safetensors"

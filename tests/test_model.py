@@ -115,7 +115,7 @@ TAMPERED = {
     "unknown score": {"score": {"name": "os.system"}},
     "target of hydra": {"field": {"_target_": "os.system"}},
     "unknown argument": {"extra": 1},
-    "other format": {"format": 2},
+    "other format": {"format": 99},
     "other width": {"field": {"width": 9}},
     "other shape": {"shape": [4]},
     "negative shape": {"shape": [-3]},
