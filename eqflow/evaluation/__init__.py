@@ -1,8 +1,9 @@
-"""The only road to a number: one field, one reference, one flat dictionary.
+"""Measures of a velocity field, taken against one reference and returned as a flat dictionary.
 
-Callbacks pass a light protocol, the evaluate stage the full one, nulls go through the same call.
-Names and definitions: docs/measures.md. Everything is in standardised units, times in transit
-times. A measure is a class in ``eqflow.metrics``; here it gets its states and its name.
+Callbacks pass a light protocol, the evaluate stage the full one; nulls that are simulated go
+through the same call. Names and definitions: docs/measures.md. Everything is in standardised units,
+times in transit times. A measure is a class in ``eqflow.metrics``; here it gets its states and its
+name.
 """
 
 from eqflow.evaluation.chaos import (

@@ -19,7 +19,7 @@ from eqflow.simulate import Integrator
 Measure = Callable[[VelocityField, Score, Reference, Integrator], dict[str, float]]
 
 FURTHER_MEASURES: list[Measure] = []
-"""Measures from outside the package that are taken of every field, beside its own."""
+"""Measures from outside the package, taken of every field that is simulated."""
 
 
 @torch.no_grad()

@@ -27,9 +27,9 @@ class Family:
     ``build(shape, score, sigma, seed, **arguments)`` makes a field; ``label``, ``colour`` and
     ``marker`` stand for it in tables and figures. A field with ``needs_score`` is a function of the
     score; the parameters of a ``trained`` one are learned; one of a ``closed_form`` family is
-    fitted to the snapshots themselves and lives there. ``random_of`` names the family of which a
-    null is a random draw, and ``similarity_draws`` how many draws of it are measured, by their mean
-    similarity to the truth, instead of one.
+    fitted to the snapshots directly, at noise level 0. ``random_of`` names the family of which a
+    null is a random draw. A null with ``similarity_draws`` is not simulated: the mean similarity to
+    the truth of that many draws is reported instead.
     """
 
     name: str
