@@ -27,7 +27,7 @@ def seed():
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of few pixels and short trajectories, unless a test asks for longer ones."""
-    from eqflow.report import Display
+    from eqflow.report.display import Display
     from eqflow.report.style import STYLE
 
     monkeypatch.setitem(STYLE, "savefig.dpi", 40)

@@ -14,7 +14,9 @@ from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import Display, StageRecord, frames, write_report
+from eqflow.report import frames
+from eqflow.report.display import Display
+from eqflow.report.page import StageRecord, write_report
 from eqflow.report.verdict import verdict
 from eqflow.simulate import HeunSDE
 

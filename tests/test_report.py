@@ -13,9 +13,11 @@ from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import Library, VelocityField, build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import Display, StageRecord, chaos, overview, portraits, write_report
+from eqflow.report import chaos, overview, portraits
+from eqflow.report.display import Display
 from eqflow.report.equations import FittedEquations
-from eqflow.report.style import SIGMA, chance, number, percent
+from eqflow.report.page import StageRecord, write_report
+from eqflow.report.text import SIGMA, chance, number, percent
 from eqflow.report.verdict import verdict
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE

@@ -309,7 +309,7 @@ WRONG = {
     "velocities of shape \\(2, 3\\)": (np.ones((3, 3)), np.ones((2, 3))),
     "1 of 3 velocities hold NaN": (np.ones((3, 3)), np.array([[1.0] * 3, [np.nan] * 3, [1.0] * 3])),
     "all velocities are zero": (np.ones((3, 3)), np.zeros((3, 3))),
-    "label 1 has 99 in feature 2": (np.diag([1.0, 99.0, 1.0])[:, [0, 2, 1]], np.ones((3, 3))),
+    "state 1 has 99 in feature 2": (np.diag([1.0, 99.0, 1.0])[:, [0, 2, 1]], np.ones((3, 3))),
     "shape \\(0, 3\\)": (np.ones((0, 3)), np.ones((0, 3))),
 }
 
@@ -368,8 +368,8 @@ def test_a_known_system_gives_velocities_of_training_states_at_random(lorenz):
     assert all((snapshots.train == row).all(1).any() for row in velocities.x)
     fewer, other = copy.copy(lorenz), copy.copy(lorenz)
     fewer.velocities, other.seed = 3, 1
-    torch.testing.assert_close(fewer._velocities(snapshots).x, velocities.x[:3])
-    assert not torch.equal(other._velocities(snapshots).x, velocities.x)
+    torch.testing.assert_close(fewer.load().known_velocities.x, velocities.x[:3])
+    assert not torch.equal(other.load().known_velocities.x, velocities.x)
 
 
 @pytest.mark.parametrize(

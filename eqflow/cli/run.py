@@ -30,7 +30,8 @@ from eqflow.cli.parts import (
 from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
-from eqflow.report import Display, StageRecord, write_report
+from eqflow.report.display import Display
+from eqflow.report.page import StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.stationarity import Sums
 from eqflow.training import (

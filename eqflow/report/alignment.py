@@ -5,7 +5,7 @@ from math import hypot
 
 from eqflow.evaluation import ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, ODD_COSINE, spread_of
-from eqflow.report.style import number
+from eqflow.report.text import number
 
 STANDARD_ERRORS = 2.0
 """Standard errors by which a cosine must exceed zero, and that of a null, to differ from it."""

@@ -13,7 +13,8 @@ from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_g
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
 from eqflow.report.portraits import coordinates
-from eqflow.report.style import TRUTH, new_figure, number, percent
+from eqflow.report.style import TRUTH, new_figure
+from eqflow.report.text import number, percent
 
 LARGEST_EXPONENT = "chaos/lyapunov_max"
 """Measure: the largest Lyapunov exponent."""

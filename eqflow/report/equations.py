@@ -9,7 +9,7 @@ import torch
 from eqflow.discovery import ACCEPTANCE_LEVEL, Coefficient, Equations, Findings
 from eqflow.evaluation import ComparedField
 from eqflow.fields import Library
-from eqflow.report.style import chance, number, percent
+from eqflow.report.text import chance, number, percent
 
 
 class FittedEquations:

@@ -15,7 +15,8 @@ from eqflow.report.equations import FittedEquations, fitted_equations
 from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Portrait
-from eqflow.report.style import SIGMA, TRUTH, number
+from eqflow.report.style import TRUTH
+from eqflow.report.text import SIGMA, number
 from eqflow.terms import variable_names
 
 STREAMLINE_NULLS = ("random", "score")

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from eqflow.report.style import number
+from eqflow.report.text import number
 from eqflow.runtime import replacing
 from eqflow.version import __version__
 

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.evaluation import Numbers
 from eqflow.report.equations import FittedEquations
-from eqflow.report.style import BAND, TRUTH, chance, logarithmic, new_figure, number
+from eqflow.report.style import BAND, TRUTH, logarithmic, new_figure
+from eqflow.report.text import chance, number
 
 Array = np.ndarray
 

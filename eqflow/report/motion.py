@@ -13,7 +13,7 @@ from eqflow.evaluation import ComparedField
 from eqflow.report import frames
 from eqflow.report.display import Display
 from eqflow.report.frames import ImageSequence
-from eqflow.report.style import SIGMA, number
+from eqflow.report.text import SIGMA, number
 from eqflow.report.textures import textures
 
 FRAME_TIMES = (0.0, 1.0, 2.0, 5.0, 10.0)

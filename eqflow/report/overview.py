@@ -18,7 +18,8 @@ from scipy.spatial import KDTree
 from eqflow.evaluation import ComparedField, step
 from eqflow.report.display import Display
 from eqflow.report.portraits import Limits, coordinates, dots, flow_lines, limits_of, orbits, panel
-from eqflow.report.style import SIGMA, TRUTH, new_figure, number
+from eqflow.report.style import TRUTH, new_figure
+from eqflow.report.text import SIGMA, number
 from eqflow.simulate import RK4, HeunSDE
 
 SDE_STEP, SDE_PATHS = 0.1, 2

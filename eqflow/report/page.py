@@ -17,7 +17,8 @@ from eqflow.report.display import Display
 from eqflow.report.equations import fitted_equations
 from eqflow.report.gallery import FURTHER_FIGURES, draw, films
 from eqflow.report.html import write_page
-from eqflow.report.style import STYLE, number
+from eqflow.report.style import STYLE
+from eqflow.report.text import number
 from eqflow.report.verdict import SAMPLING_NOISE, crossed, levels, table, verdict
 from eqflow.runtime import replacing
 

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField
 from eqflow.report.display import Display
-from eqflow.report.style import DATA, new_figure, number, percent
+from eqflow.report.style import DATA, new_figure
+from eqflow.report.text import number, percent
 
 Array = np.ndarray
 

@@ -13,7 +13,7 @@ from eqflow.evaluation.comparison import (
 )
 from eqflow.report.alignment import alignment, kept_textures
 from eqflow.report.equations import fitted_equations
-from eqflow.report.style import ROUNDING_ERROR, SIGMA, chance, number, percent
+from eqflow.report.text import ROUNDING_ERROR, SIGMA, chance, number, percent
 
 SAMPLING_NOISE = 1.5
 """Largest ``MMD^2 / floor95`` that is taken for sampling noise."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 
-from eqflow.report.style import number
+from eqflow.report.text import number
 
 STATUSES = ("finished", "failed", "pruned", "unfinished")
 """How a job can have ended; unfinished jobs still run, or were cut off."""

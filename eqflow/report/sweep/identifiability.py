@@ -12,7 +12,8 @@ from torch import Tensor
 
 from eqflow.evaluation import Bands, Identifiability
 from eqflow.fields import FAMILIES
-from eqflow.report.style import STYLE, TRUTH, new_figure, number
+from eqflow.report.style import STYLE, TRUTH, new_figure
+from eqflow.report.text import number
 from eqflow.runtime import replacing, write_json
 
 ALL_COLOUR, WITHIN_COLOUR = FAMILIES["network"].colour, FAMILIES["skew"].colour

@@ -8,7 +8,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from eqflow.fields import FAMILIES
-from eqflow.report.style import STYLE, new_figure, number
+from eqflow.report.style import STYLE, new_figure
+from eqflow.report.text import number
 from eqflow.runtime import replacing, write_json
 
 COSINE_LEVELS = (0.95, 0.99, 0.999)
