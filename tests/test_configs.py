@@ -114,6 +114,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides.remove("score.training.steps=2")
     if not choice.startswith("experiment"):  # those have fields beside their own, and all nulls
         overrides += ["beside=[]", "nulls=[minus_x]"]
+    if not choice.startswith(("experiment", "data", "score=conv", "score=unet")):
+        overrides += ["data=ring"]  # made in no time, where Lorenz-63 has to be integrated
     if not choice.startswith(("logger", "experiment")):
         overrides += ["logger=none"]
     return overrides
