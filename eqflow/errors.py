@@ -1,4 +1,4 @@
-"""What ends a run and is no bug."""
+"""Exceptions that are no bugs: a wrong input, and a job that its search gave up."""
 
 
 class InputError(ValueError):

@@ -28,8 +28,8 @@ TINY = [
     "beside=[]",
     "nulls=[minus_x]",
 ]
-LAW = [option for option in TINY if "training" not in option]
-LAW += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
+LIBRARY = [option for option in TINY if "training" not in option]
+LIBRARY += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
 
 
 def call(monkeypatch, *overrides: str) -> int:
@@ -94,7 +94,7 @@ def wandb_records(path: Path):
 
 
 def coefficients(folder: Path) -> torch.Tensor:
-    """Those of the law that a run found."""
+    """Coefficients of the equations of a run."""
     path = folder / "checkpoints" / "flow.ckpt"
     return torch.load(path, weights_only=True)["state_dict"]["coefficients"]
 

@@ -49,7 +49,7 @@ class GaussianScore(Score):
 
 
 class Turn(VelocityField):
-    """Turns the channels into each other: keeps every law in which they are alike."""
+    """Turns the channels into each other: keeps every distribution in which they are alike."""
 
     def __init__(self, speed=1.0):
         super().__init__((2, SIDE, SIDE))
@@ -271,7 +271,7 @@ def test_where_all_images_escaped_there_is_no_structure_to_show():
 
 
 def test_stationarity_is_tested_on_images_with_the_truth_beside_it():
-    """A shift keeps the law of independent pixels, a growth does not."""
+    """A shift keeps the distribution of independent pixels, a growth does not."""
     images = split(torch.randn(200, 2, 8, 8), val=20, test=100)
     images = replace(images, velocity=lambda x: x.roll(1, -1) - x.roll(-1, -1))
     found = stationarity(MinusX((2, 8, 8)), Reference(images, 0.0, Protocol()))

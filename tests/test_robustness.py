@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import LAW, ROOT, TINY, call, coefficients, metrics, spawn, stage_and_step, wandb_records
+from runs import (
+    LIBRARY,
+    ROOT,
+    TINY,
+    call,
+    coefficients,
+    metrics,
+    spawn,
+    stage_and_step,
+    wandb_records,
+)
 
 from benchmarks import kills
 from eqflow.cli.processes import launch, rank
@@ -107,7 +117,7 @@ def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
         return sums(self, z)
 
-    options = [*LAW, "data.n=10000", f"cache_dir={tmp_path}/cache"]
+    options = [*LIBRARY, "data.n=10000", f"cache_dir={tmp_path}/cache"]
     assert call(monkeypatch, *options, f"run_dir={tmp_path}/whole") == 0
     monkeypatch.setattr(Discovery, "sums", signalling)
     assert call(monkeypatch, *options, f"run_dir={tmp_path}/cut") == SIGTERM
@@ -177,7 +187,7 @@ def test_a_pass_cut_short_goes_on_from_its_sums(tmp_path, monkeypatch, capfd):
         return sums(self, z)
 
     monkeypatch.setattr(Discovery, "sums", counted)
-    options = [*LAW, "data.n=10001", f"cache_dir={tmp_path}/cache"]
+    options = [*LIBRARY, "data.n=10001", f"cache_dir={tmp_path}/cache"]
     assert call(monkeypatch, *options, f"run_dir={tmp_path}/whole") == 0
     assert sum(seen) == 7001  # those that are not held out
     seen, most = [], 7

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from runs import LAW, call, coefficients, forked
+from runs import LIBRARY, call, coefficients, forked
 
 from eqflow.cli.processes import launch
 from eqflow.data import Standardiser
@@ -14,7 +14,7 @@ from eqflow.discovery.sample import ImageSample
 from eqflow.fields import Library
 from eqflow.training import LibraryModule, batches, library, val_loader
 
-PATTERNS = [option for option in LAW if not option.startswith(("experiment", "data"))]
+PATTERNS = [option for option in LIBRARY if not option.startswith(("experiment", "data"))]
 PATTERNS += ["data=gray_scott", "data.preset=gamma", "data.grid=16", "data.settle=100"]
 PATTERNS += ["data.val=4", "data.test=20", "integrator=stable"]
 
@@ -34,7 +34,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "size"),
     [
-        ([*LAW, "data.n=10001"], 500),  # 7001 to fit: the last batch leaves a process without
+        ([*LIBRARY, "data.n=10001"], 500),  # 7001 to fit: the last batch leaves a process without
         ([*PATTERNS, "data.n=89"], 8),  # 65 to fit, likewise
     ],
     ids=["vectors", "images"],

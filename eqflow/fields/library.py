@@ -1,4 +1,4 @@
-"""Fields that are sums of named terms: the family whose law can be written down."""
+"""Fields that are sums of named terms, so that their equations can be written down."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -97,7 +97,7 @@ class Library(VelocityField):
         ]
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
-        terms, coefficients = self._law()
+        terms, coefficients = self._in_use()
         values = terms(self.standardiser.raw(x.double()))
         if x.ndim == 2:
             velocity = values @ coefficients
@@ -105,7 +105,7 @@ class Library(VelocityField):
             velocity = (coefficients.T @ values.flatten(2)).view_as(x)
         return (velocity / self.standardiser.std).to(x.dtype)
 
-    def _law(self) -> tuple[Terms, Tensor]:
+    def _in_use(self) -> tuple[Terms, Tensor]:
         """The smallest library that holds all terms in use, and its coefficients."""
         version = self.coefficients._version
         if self._used is None or self._used[0] != version:

@@ -133,7 +133,7 @@ class KernelMap(LinearInScore):
         """Upper bound of the rates of all linear modes, in radians per transit time.
 
         ``scale max_k |K(k)| / sigma^2`` with the spectral norm, over all wave vectors: the score of
-        a smoothed law falls with a slope of at most ``1 / sigma^2``.
+        a smoothed density falls with a slope of at most ``1 / sigma^2``.
         """
         sides = (SPECTRUM_RESOLUTION * (self.radius + 1),) * 2
         spectrum = torch.fft.rfft2(self.kernel.double(), sides).movedim((0, 1), (-2, -1))

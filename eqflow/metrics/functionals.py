@@ -1,4 +1,4 @@
-"""Numbers of a planar motion that a reader knows the meaning of, and their confidence bands."""
+"""Functionals of a planar motion, such as its circulation, and their confidence bands."""
 
 import torch
 from jaxtyping import Float, Int

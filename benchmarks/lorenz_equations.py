@@ -1,7 +1,7 @@
 """The equations of Lorenz-63 from few, many and noisy snapshots: what of them is recovered?
 
-    python benchmarks/lorenz_law.py                       # every row, seeds 0 to 3
-    python benchmarks/lorenz_law.py --rows few --seeds 0 1 2 3 4 5 6 7 8 9
+    python benchmarks/lorenz_equations.py                       # every row, seeds 0 to 3
+    python benchmarks/lorenz_equations.py --rows few --seeds 0 1 2 3 4 5 6 7 8 9
 
 A row a case, through the public estimator: |cos| to the true velocity at 3,000 clean states of
 other runs (median and range over seeds), how many seeds found exactly the seven true terms, the
