@@ -105,7 +105,7 @@ def test_a_field_that_blows_up_to_not_a_number_still_gives_numbers(gaussian):
     assert math.isfinite(numbers["preservation/mmd2_ratio"])
 
 
-def test_the_floor_is_that_of_two_samples_of_one_law(gaussian):
+def test_the_floor_is_that_of_two_samples_of_one_distribution(gaussian):
     floor = Reference(gaussian, SIGMA, LIGHT).floor
     fresh = [torch.randn(2, 400, 2) * (1 + SIGMA**2) ** 0.5 for _ in range(200)]
     draws = torch.stack([mmd2(x, y, 0.5) for x, y in fresh])

@@ -229,7 +229,7 @@ def test_law_beside_lives_at_its_own_level(tmp_path):
         ),
     ],
 )
-def test_verdict_on_a_law(changed, sentence):
+def test_verdict_on_equations(changed, sentence):
     field, findings = law_of()
     own = compared("own", "library", field, {}, replace(findings, **changed))
     assert sentence in verdict([own])
