@@ -40,6 +40,8 @@ SLOW = {
     "score=unet",
     "score=conv",
     *(f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations")),
+    "experiment=zoo",
+    "experiment=lorenz_uniqueness",
 }
 TINY = [
     "threads=1",

@@ -237,9 +237,9 @@ def one_sentence(text: str) -> str:
 @pytest.mark.parametrize(
     ("size", "logger", "file"),
     [
-        ("4k", "none", ""),  # not even Hydra's files
+        pytest.param("4k", "none", "", marks=pytest.mark.slow),  # not even Hydra's files
         ("64k", "csv", "/checkpoints/last.ckpt"),
-        ("24k", "wandb", "/wandb/id"),
+        pytest.param("24k", "wandb", "/wandb/id", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_is_one_sentence_and_freed_the_run_goes_on(
@@ -394,6 +394,7 @@ def test_two_processes_train_a_score_once(tmp_path):
     assert len(list((tmp_path / "cache" / "score").glob("*.ckpt"))) == 1
 
 
+@pytest.mark.slow
 def test_the_death_of_who_trains_the_score_lets_the_other_go_on(tmp_path):
     first = started(tmp_path, "first", "score.training.steps=100000")
     wait_until(first, lambda: (tmp_path / "first/checkpoints/last.ckpt").exists())
