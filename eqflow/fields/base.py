@@ -5,6 +5,7 @@ The stationarity condition is homogeneous, so speed is a convention: ``E v = 0``
 unit of time.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from math import inf, prod
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from eqflow.data import channelwise
 
 
-class VelocityField(nn.Module):
+class VelocityField(nn.Module, ABC):
     """Velocity field ``v(x) = scale * (unscaled(x) - mean)`` of standardised states.
 
     ``mean`` (per feature or per channel) and ``scale`` are buffers that :meth:`normalise_` fixes;
@@ -60,9 +61,9 @@ class VelocityField(nn.Module):
         """Arguments that a random field of the same size needs and this field has derived."""
         return {}
 
+    @abstractmethod
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """The family's own formula, before mean and scale."""
-        raise NotImplementedError
 
     def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         return self.scale * (self.unscaled(x) - self.mean)

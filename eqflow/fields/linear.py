@@ -5,6 +5,7 @@ score is a gradient: it preserves ``p_sigma`` (the paper's training-free flow). 
 it also conserves ``n . x`` for the null vector ``n`` of ``A``, hence is never chaotic.
 """
 
+from abc import abstractmethod
 from math import inf
 
 import torch
@@ -27,9 +28,9 @@ class LinearInScore(VelocityField):
         super().__init__(shape)
         self.score, self.sigma = score, sigma
 
+    @abstractmethod
     def map(self, s: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         """``L s``."""
-        raise NotImplementedError
 
     def unscaled(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
         return self.map(self.score(x, self.sigma))

@@ -20,7 +20,8 @@ class Score(nn.Module):
     """Score ``s(x, sigma) = grad log p_sigma(x)`` of a smoothed distribution.
 
     ``p_sigma = p * N(0, sigma^2 I)`` is the distribution of states with noise ``sigma``. States and
-    score are in standardised units, ``(batch, *shape)`` each.
+    score are in standardised units, ``(batch, *shape)`` each. The base class itself stands for a
+    score that does not exist, as of fields that need none: to evaluate it is an error.
     """
 
     any_canvas = True
