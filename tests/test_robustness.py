@@ -3,10 +3,12 @@
 import errno
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,14 +27,17 @@ from runs import (
 )
 
 from benchmarks import kills
+from eqflow.cli import evaluation
 from eqflow.cli.processes import launch, rank
 from eqflow.cli.resume import RESOLVED_CONFIG
+from eqflow.cli.status import read_status
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError, Pruned
+from eqflow.signals import ENDING
 from eqflow.training import FlowModule, ScoreModule, batches, library
 
-SIGTERM = 128 + signal.SIGTERM
-"""Exit code of a run that was told to end."""
+SIGTERM, CTRL_C = 128 + signal.SIGTERM, 128 + signal.SIGINT
+"""Exit codes of a run that was told to end."""
 
 CURVED = [o for o in TINY if "steps" not in o]
 CURVED += ["score.training.steps=8", "flow.training.steps=8", "epoch_steps=3"]
@@ -52,40 +57,44 @@ def whole(tmp_path_factory) -> Path:
     return folder / "run"
 
 
-def told_at(monkeypatch, module: type, step: int) -> None:
-    """Send this process SIGTERM in the loss of ``step``; validation counts from ``2**31``."""
+def told_at(monkeypatch, module: type, step: int, number: int = signal.SIGTERM) -> None:
+    """Send this process a signal in the loss of ``step``; validation counts from ``2**31``."""
     loss, left = module.loss, [step]
 
     def signalling(self, batch, step):
         if step in left:
             left.remove(step)
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return loss(self, batch, step)
 
     monkeypatch.setattr(module, "loss", signalling)
 
 
 @pytest.mark.parametrize(
-    ("module", "told", "saved"),
+    ("module", "told", "number", "saved"),
     [
-        (ScoreModule, 1, ("score", 2)),
-        (FlowModule, 0, ("flow", 1)),
-        (FlowModule, 4, ("flow", 5)),
-        (FlowModule, 2, ("flow", 4)),  # an epoch's end: validated, and a step of the next
-        (FlowModule, 2**31, ("flow", 4)),
-        (FlowModule, 7, ("flow", 8)),
+        (ScoreModule, 1, signal.SIGINT, ("score", 2)),
+        (FlowModule, 0, signal.SIGTERM, ("flow", 1)),
+        (FlowModule, 4, signal.SIGINT, ("flow", 5)),
+        # an epoch's end: validated, and a step of the next
+        (FlowModule, 2, signal.SIGTERM, ("flow", 4)),
+        (FlowModule, 2**31, signal.SIGINT, ("flow", 4)),
+        (FlowModule, 7, signal.SIGTERM, ("flow", 8)),
     ],
 )
-def test_sigterm_saves_the_step_and_resume_goes_on_from_it(
-    module, told, saved, whole, tmp_path, monkeypatch
+def test_a_signal_saves_the_step_and_resume_goes_on_from_it(
+    module, told, number, saved, whole, tmp_path, monkeypatch, capfd
 ):
-    told_at(monkeypatch, module, told)
-    before = signal.getsignal(signal.SIGTERM)
+    told_at(monkeypatch, module, told, number)
+    before = [signal.getsignal(each) for each in ENDING]
     folder, options = tmp_path / "cut", [*CURVED, "logger=none", f"cache_dir={tmp_path}/cache"]
-    assert call(monkeypatch, *options, f"run_dir={folder}") == SIGTERM
+    assert call(monkeypatch, *options, f"run_dir={folder}") == 128 + number
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1] == f"interrupted; to go on: run_dir={folder} resume=true"
+    assert read_status(folder).status == "interrupted"
     assert stage_and_step(folder / "checkpoints" / "last.ckpt") == saved
     assert not (folder / "checkpoints" / "flow.ckpt").exists()
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(each) for each in ENDING] == before
     assert call(monkeypatch, f"run_dir={folder}", "resume=true") == 0
     assert metrics(folder) == metrics(whole)
     assert history(folder, "score") == history(whole, "score")
@@ -96,6 +105,41 @@ def history(folder: Path, stage: str) -> list[dict[str, float]]:
     """The curve of a stage's training."""
     path = folder / "checkpoints" / f"{stage}.ckpt"
     return torch.load(path, weights_only=True)["history"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path, monkeypatch):
+    def impatient(self, batch, step):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("the step went on")
+
+    monkeypatch.setattr(ScoreModule, "loss", impatient)
+    options = [*TINY, "logger=none", f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
+    assert call(monkeypatch, *options) == CTRL_C
+    assert read_status(tmp_path / "run").status == "interrupted"
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_ctrl_c_does_not_wait_for_fields_that_are_being_measured(whole, tmp_path, monkeypatch):
+    """Their threads cannot be stopped: the process ends without them."""
+    told, ended = threading.Event(), []
+
+    def measured(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert told.wait(60)
+        raise RuntimeError("nobody waits for this")
+
+    def leave(code):
+        ended.append(code)
+        told.set()
+
+    monkeypatch.setattr(evaluation, "evaluate", measured)
+    monkeypatch.setattr(os, "_exit", leave)
+    run = shutil.copytree(whole, tmp_path / "run")
+    again = [f"run_dir={run}", "resume=true", "stages=[evaluate]"]
+    assert call(monkeypatch, *again) == CTRL_C
+    assert ended == [CTRL_C]
+    assert read_status(run).status == "interrupted"
 
 
 def test_sigterm_ends_wandb_as_failed(tmp_path, monkeypatch):
@@ -129,15 +173,18 @@ def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sigterm_reaches_both_processes(tmp_path, monkeypatch):
+def test_ctrl_c_reaches_both_processes(tmp_path, monkeypatch):
+    """A terminal sends it to the whole process group."""
     longer = [*TINY[:5], "flow.training.steps=600", "epoch_steps=100", *TINY[7:], "logger=none"]
     longer += ["trainer=ddp_cpu", f"cache_dir={tmp_path}/cache"]
-    process = spawn(*longer, f"run_dir={tmp_path}/cut")
+    process = spawn(*longer, f"run_dir={tmp_path}/cut", start_new_session=True)
     last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     wait_until(process, lambda: stage_and_step(last) >= ("flow", 100))
     time.sleep(0.3)
-    process.terminate()
-    assert process.wait(60) == SIGTERM
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert process.returncode == CTRL_C
+    assert said == f"interrupted; to go on: run_dir={tmp_path}/cut resume=true"
     stage, step = stage_and_step(last)
     assert stage == "flow"
     assert step % 100

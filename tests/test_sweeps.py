@@ -226,7 +226,7 @@ def test_a_search_without_any_value_fails(jobs, tmp_path, monkeypatch, capfd):
 
 
 def test_a_search_that_was_stopped_goes_on_in_the_folder_of_the_trial_it_was_at(
-    jobs, tmp_path, monkeypatch
+    jobs, tmp_path, monkeypatch, capfd
 ):
     """The trial that was running is run again with its own parameters, and counted once."""
 
@@ -236,8 +236,9 @@ def test_a_search_that_was_stopped_goes_on_in_the_folder_of_the_trial_it_was_at(
         return 1.0
 
     jobs.becomes = killed
-    with pytest.raises(KeyboardInterrupt):
-        call(monkeypatch, *SEARCH, f"sweep_dir={tmp_path}/s")
+    assert call(monkeypatch, *SEARCH, f"sweep_dir={tmp_path}/s") == 130
+    go_on = f"interrupted; to go on: sweep_dir={tmp_path}/s resume=true"
+    assert capfd.readouterr().err.splitlines()[-1] == go_on
     (left,) = [t for t in study(tmp_path / "s").trials if t.state is TrialState.RUNNING]
     # as if it had been another process, which is gone
     storage = study(tmp_path / "s")._storage
@@ -364,9 +365,10 @@ def test_a_status_tells_how_a_job_ended(tmp_path):
         with pytest.raises(type(error)), recorded(tmp_path):
             raise error
         assert read_status(tmp_path).status == status
-    with pytest.raises(KeyboardInterrupt), recorded(tmp_path):
-        raise KeyboardInterrupt
-    assert read_status(tmp_path).status == "running"
+    for stop in (KeyboardInterrupt(), SystemExit(143)):
+        with pytest.raises(type(stop)), recorded(tmp_path):
+            raise stop
+        assert read_status(tmp_path).status == "interrupted"
     (tmp_path / "status.json").write_text('{"status": "fin')
     assert read_status(tmp_path) == Status()
 

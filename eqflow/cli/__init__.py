@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from eqflow.cli.exits import exit_codes
+from eqflow.cli.exits import exit_codes, interruptible
 from eqflow.cli.resume import with_stored_overrides
 
 _HERE = Path(__file__).resolve()
@@ -46,7 +46,7 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of exiting with 1
     # threads that spin while waiting make small layers tens of times slower on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with exit_codes():
+    with interruptible(), exit_codes():
         for argument in sys.argv[1:]:
             if argument.startswith("report="):
                 return _rebuild(Path(argument.removeprefix("report=")))

@@ -9,6 +9,7 @@ from typing import cast
 
 from omegaconf import DictConfig
 
+from eqflow.cli.exits import EVALUATION_THREADS
 from eqflow.cli.parts import build_discovery, build_other, random_arguments
 from eqflow.data import Snapshots
 from eqflow.discovery import Findings
@@ -49,8 +50,11 @@ class Evaluation:
         """All fields with their numbers."""
         # several processes must meet in the same order; one fills its cores with fields
         alone = rank_and_world()[1] == 1 and self.snapshots.train.device.type == "cpu"
-        with ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1) as pool:
+        pool = ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1, EVALUATION_THREADS)
+        try:
             return list(pool.map(self._measured, self.fields))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted waits for nothing
 
     def _measured(self, field: ComparedField) -> ComparedField:
         parts = (self.model.score, field.reference, self.integrator)

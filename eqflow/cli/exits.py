@@ -1,25 +1,33 @@
 """Exit codes of the command line, and the sentences that it ends with.
 
 A mistake of the user, or a disk that refuses to be written, ends the program with one sentence and
-code 2; a bug with a traceback and code 1; SIGTERM, after open files are closed, with code 143.
+code 2; a bug with a traceback and code 1; Ctrl-C and SIGTERM, after open files are closed, with the
+line that resumes and code 130 or 143.
 """
 
+import atexit
 import errno
+import os
+import shlex
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from eqflow.cli.resume import RESOLVED_CONFIG
+from eqflow.cli.resume import RESOLVED_CONFIG, SWEEP_CONFIG
 from eqflow.errors import InputError
+from eqflow.signals import ENDING, end, on_signals
+
+EVALUATION_THREADS = "evaluation"
+"""What the names of threads begin with that measure fields: nothing ends them but the process."""
 
 
 @contextmanager
@@ -49,18 +57,20 @@ def _folder() -> Path | None:
 
 
 @contextmanager
-def on_sigterm(handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
-    """Context in which SIGTERM calls ``handler``."""
-    before = signal.signal(signal.SIGTERM, handler)
+def interruptible() -> Iterator[None]:
+    """Context that Ctrl-C and SIGTERM end, with a line that says how to go on."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def stop(*_: Any) -> NoReturn:
-    """Handler of SIGTERM: raise ``SystemExit`` with code 143, so that open files are closed."""
-    sys.exit(128 + signal.SIGTERM)
+        with on_signals(end):
+            yield
+    except (SystemExit, KeyboardInterrupt) as stop:
+        code = 128 + signal.SIGINT if isinstance(stop, KeyboardInterrupt) else stop.code
+        if code not in [128 + number for number in ENDING]:
+            raise
+        print(f"interrupted; to go on: {_again(_folder())}", file=sys.stderr, flush=True)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # it is ending already
+        if any(thread.name.startswith(EVALUATION_THREADS) for thread in threading.enumerate()):
+            os._exit(code)
+        sys.exit(code)
 
 
 def sentence(error: Exception) -> str:
@@ -111,6 +121,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _again(folder: Path | None) -> str:
+    """Options that continue the run in ``folder``, or the sweep that Hydra runs."""
     if folder and (folder / RESOLVED_CONFIG).is_file():
-        return f"run_dir={folder} resume=true"
+        return shlex.join([f"run_dir={folder}", "resume=true"])
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        sweep = HydraConfig.get().sweep.dir
+        if (Path(sweep) / SWEEP_CONFIG).is_file():
+            return shlex.join([f"sweep_dir={sweep}", "resume=true"])
     return "give the same command again"

@@ -12,7 +12,11 @@ RESOLVED_CONFIG = Path(".hydra") / "resolved.yaml"
 It is the first file that a run writes, after those of Hydra; without it a folder holds no run."""
 
 
-OVERRIDES_FILES = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": "multirun.yaml"}
+SWEEP_CONFIG = "multirun.yaml"
+"""Config of a sweep, in its folder; the first file that a sweep writes."""
+
+
+OVERRIDES_FILES = {"run_dir": ".hydra/overrides.yaml", "sweep_dir": SWEEP_CONFIG}
 """File with the overrides that a folder was created with, by the option that names the folder."""
 
 

@@ -17,7 +17,6 @@ from torch import distributed, nn
 from callbacks import History, Preemption, finish, log_result
 from eqflow.cli.checks import STAGES
 from eqflow.cli.evaluation import Evaluation
-from eqflow.cli.exits import on_sigterm
 from eqflow.cli.parts import (
     build,
     build_all,
@@ -33,6 +32,7 @@ from eqflow.errors import InputError, Pruned
 from eqflow.report.display import Display
 from eqflow.report.page import StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
+from eqflow.signals import on_signals
 from eqflow.stationarity import Sums
 from eqflow.training import (
     AtomicCheckpoints,
@@ -80,7 +80,7 @@ class Run:
             failed = False
             raise
         finally:
-            with on_sigterm(signal.SIG_IGN):  # some send it twice
+            with on_signals(signal.SIG_IGN, signal.SIGTERM):  # some send it twice
                 finish(self.loggers, failed)
 
     def _prepare(self) -> None:

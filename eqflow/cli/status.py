@@ -1,6 +1,7 @@
 """Status of a job, kept in its folder for its sweep and for whoever looks at it."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from eqflow.cli.exits import sentence
 from eqflow.cli.processes.nodes import node_rank
 from eqflow.errors import Pruned
 from eqflow.runtime import write_json
+from eqflow.signals import on_signals
 
 STATUS_FILE = "status.json"
 """File of a job's folder that holds its status."""
@@ -26,8 +28,8 @@ class Status:
     """Status of a job.
 
     Attributes:
-        status: ``running``, ``finished``, ``failed`` or ``pruned``; a job whose process was killed
-            still says ``running``.
+        status: ``running``, ``finished``, ``failed``, ``interrupted`` (by Ctrl-C or SIGTERM) or
+            ``pruned``; a job whose process was killed still says ``running``.
         error: Message of the exception that ended the job.
         started: Time at which the job was last started (UTC, ISO 8601).
         seconds: Duration since then.
@@ -61,9 +63,13 @@ def recorded(folder: Path) -> Iterator[Status]:
     except Exception as error:
         state.status, state.error = "failed", _message(error)
         raise
+    except (SystemExit, KeyboardInterrupt):
+        state.status = "interrupted"
+        raise
     finally:
         state.seconds = time.time() - started
-        with suppress(OSError):  # a full disk is reported by the block
+        # a full disk is reported by the block
+        with suppress(OSError), on_signals(signal.SIG_IGN):
             write_json(folder / STATUS_FILE, asdict(state))
 
 

@@ -10,6 +10,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
 from eqflow.cli.checks import check, claim
+from eqflow.cli.resume import SWEEP_CONFIG
 from eqflow.errors import InputError
 
 
@@ -19,6 +20,7 @@ def pin_folder(config: DictConfig) -> None:
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.sweep.dir = folder
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+    HydraConfig.instance().set_config(config)
 
 
 def check_jobs(context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
@@ -48,7 +50,7 @@ def create_folder(config: DictConfig) -> Path:
     """Create the sweep's folder, which no other sweep can then take, and store its config."""
     folder = Path(config.hydra.sweep.dir)
     claim(folder, config.resume, "sweep_dir")
-    OmegaConf.save(config, folder / "multirun.yaml")
+    OmegaConf.save(config, folder / SWEEP_CONFIG)
     return folder
 
 

@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.checks import keep_caches_in
-from eqflow.cli.exits import on_sigterm, stop
 from eqflow.cli.processes.nodes import node_rank, rendezvous
 from eqflow.cli.resume import RESOLVED_CONFIG, user_files
 from eqflow.cli.status import Value
 from eqflow.errors import InputError, Pruned
+from eqflow.signals import end, on_signals
 
 DEFAULT_METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
 """Metrics of which a job returns the first that was measured, if none is configured."""
@@ -92,7 +92,7 @@ def work(cfg: DictConfig) -> None:
     """Run the stages in this process."""
     from eqflow.cli.run import Run
 
-    with on_sigterm(stop):
+    with on_signals(end):
         Run(cfg, Path(cfg.run_dir)).execute()
 
 
@@ -111,9 +111,12 @@ def _spawn(folder: Path, trainer: DictConfig) -> None:
 
 
 def _waited(arguments: list[str], environment: dict[str, str]) -> int:
-    ranks = subprocess.Popen(arguments, env=environment, preexec_fn=_end_with_parent)
+    # in a session of its own: of Ctrl-C it hears from here alone, as of SIGTERM
+    ranks = subprocess.Popen(
+        arguments, env=environment, preexec_fn=_end_with_parent, start_new_session=True
+    )
     try:
-        with on_sigterm(stop):
+        with on_signals(end):
             return ranks.wait()
     finally:
         ranks.terminate()

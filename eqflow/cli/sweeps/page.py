@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from eqflow.cli.processes.launch import DEFAULT_METRICS
-from eqflow.cli.resume import RESOLVED_CONFIG
+from eqflow.cli.resume import RESOLVED_CONFIG, SWEEP_CONFIG
 from eqflow.cli.status import read_status
 from eqflow.cli.sweeps.job import RUN_OPTIONS
 from eqflow.errors import InputError
@@ -37,7 +37,7 @@ def rebuild(folder: Path) -> None:
             f"report={folder}: found no jobs of a sweep; "
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
-    stored = (folder / "multirun.yaml", *(folder / job.name / RESOLVED_CONFIG for job in listed))
+    stored = (folder / SWEEP_CONFIG, *(folder / job.name / RESOLVED_CONFIG for job in listed))
     config: Any = next(filter(None, map(_yaml, stored)), {})
     _write(folder, listed, OmegaConf.create(config))
 
