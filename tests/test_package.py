@@ -6,11 +6,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
+from runs import call
 
+import hydra_plugins
 from eqflow import __version__
 
 ROOT = Path(__file__).parents[1]
+SWEEPERS = ("grid.GridSweeper", "search.OptunaSweeper")
 HEAVY = ("torch", "pytorch_lightning", "wandb", "ot", "torchmetrics", "matplotlib")
 
 
@@ -47,7 +52,22 @@ def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path
     assert {str(p.relative_to(target)) for p in target.rglob("*.py")} == modules
     (entry,) = target.glob("*.dist-info/entry_points.txt")
     assert "eqflow = eqflow.cli:main" in entry.read_text()
-    code = "from eqflow.cli import main; main()"
-    printed = run("-c", code, "--cfg", "job", cwd=tmp_path, env={"PYTHONPATH": str(target)})
+    printed = run("-m", "eqflow", "--cfg", "job", cwd=tmp_path, env={"PYTHONPATH": str(target)})
     assert "experiment" not in printed
     assert "_target_: data_modules.Lorenz" in printed
+
+
+def test_hydra_finds_the_sweepers_where_an_install_hides_their_folder(monkeypatch, capsys):
+    """As an editable one does: it lists no folders of the namespace ``hydra_plugins``."""
+    monkeypatch.setattr(hydra_plugins, "__path__", [])
+    blind = Plugins()
+    monkeypatch.setitem(Singleton._instances, Plugins, blind)
+    sweepers = {f"hydra_plugins.eqflow_sweepers.{n}" for n in SWEEPERS}
+    assert not sweepers & blind.class_name_to_class.keys()
+    assert call(monkeypatch, "--cfg", "job") == 0
+    assert sweepers <= blind.class_name_to_class.keys()
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"eqflow {__version__}\n"

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.exits import exit_codes, interruptible
 from eqflow.cli.resume import with_stored_overrides
+from eqflow.version import __version__
 
 _HERE = Path(__file__).resolve()
 CONF = next(
@@ -46,12 +47,27 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of exiting with 1
     # threads that spin while waiting make small layers tens of times slower on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "--version" in sys.argv[1:]:
+        return print(f"eqflow {__version__}")
     with interruptible(), exit_codes():
         for argument in sys.argv[1:]:
             if argument.startswith("report="):
                 return _rebuild(Path(argument.removeprefix("report=")))
         sys.argv[1:] = with_stored_overrides(sys.argv[1:])
+        _register_sweepers()
         job()
+
+
+def _register_sweepers() -> None:
+    """Tell Hydra of the sweepers, which it does not see among plugins in an editable install."""
+    from hydra.core.plugins import Plugins
+
+    plugins = Plugins.instance()  # before the import: its search executes modules again
+    from hydra_plugins.eqflow_sweepers.grid import GridSweeper
+    from hydra_plugins.eqflow_sweepers.search import OptunaSweeper
+
+    for sweeper in (GridSweeper, OptunaSweeper):
+        plugins.register(sweeper)
 
 
 def _rebuild(folder: Path) -> None:
