@@ -82,6 +82,7 @@ class Evaluation:
         states = self.snapshots.train
         field, findings = build_other(self.cfg, self.model, family).to(states.device), None
         if isinstance(field, Library):
+            field.names = self.snapshots.names
             findings = build_discovery(self.cfg, field, self.snapshots).run()
         field.normalise_(noised_batches(states, field.sigma))
         return self._compared(role, family, field, findings)

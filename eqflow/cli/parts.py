@@ -1,5 +1,6 @@
 """From a composed config to the parts of a run; their constructors refuse wrong options."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,8 +45,11 @@ def field_level(cfg: DictConfig) -> float:
     return noise_level(cfg.flow.family, cfg.flow.sigma, cfg.flow.get("condition", "strong"))
 
 
-def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
-    """Untrained score and field for standardised training snapshots ``points``, ``(N, *shape)``."""
+def build_model(cfg: DictConfig, points: Tensor, names: Sequence[str] | None = None) -> FlowModel:
+    """Untrained score and field for standardised training snapshots ``points``, ``(N, *shape)``.
+
+    ``names`` are those of their features.
+    """
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
     if not field_level(cfg):
@@ -53,7 +57,8 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     shape = tuple(points.shape[1:])
     drawn = {"ensemble": flow.get("ensemble", 1), "field_seed": flow.get("seed")}
     arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
-    return FlowModel(shape, points, *arguments, **drawn, field_sigma=field_level(cfg))
+    level = field_level(cfg)
+    return FlowModel(shape, points, *arguments, **drawn, field_sigma=level, names=names)
 
 
 def score_options(cfg: DictConfig) -> dict[str, Any]:

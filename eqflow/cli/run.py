@@ -88,8 +88,9 @@ class Run:
         self.data = build(self.cfg.data)
         self.data.setup()
         self.metrics["time/data_s"] = time.perf_counter() - started
-        self.model = build_model(self.cfg, self.data.snapshots.train)
-        self.model.standardiser = self.data.snapshots.standardiser
+        snapshots = self.data.snapshots
+        self.model = build_model(self.cfg, snapshots.train, snapshots.names)
+        self.model.standardiser = snapshots.standardiser
         self.warm = warm_start(self.cfg, self.model)
 
     def _checkpoint(self, stage: str) -> Path:

@@ -29,6 +29,11 @@ def number(value: float | int | None, digits: int = 3) -> str:
     return text.replace("-", "\N{MINUS SIGN}")  # a hyphen would let a table break the line
 
 
+def as_label(name: str) -> str:
+    """A name as a label in a figure, where dollar signs would begin a formula."""
+    return name.replace("$", r"\$")
+
+
 def chance(p: float | int) -> str:
     """A p-value, written as ``<0.0001`` where it is smaller than that."""
     return "<0.0001" if p < 1e-4 else number(p)
