@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from eqflow.cli.logs import unheard
 from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
@@ -112,6 +113,7 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
     return content["stage"]
 
 
+@unheard()
 def check_parts(cfg: DictConfig) -> None:
     """Build every part once, on no data; writes nothing."""
     data = build(cfg.data)

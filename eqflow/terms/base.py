@@ -108,7 +108,7 @@ def typeset(name: str) -> str:
     r"""LaTeX of a variable's name: a symbol with its indices, or escaped text.
 
     >>> typeset("x1"), typeset("flux (W/m^2)")
-    ('x_{1}', '\\\\text{flux (W/m\\\\textasciicircum{}2)}')
+    ('x_{1}', '\\text{flux (W/m\\textasciicircum{}2)}')
     """
     import sympy
 

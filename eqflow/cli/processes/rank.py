@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from eqflow.cli.exits import disk_refusal
+from eqflow.cli.logs import speak_as_rank
 from eqflow.cli.processes.launch import work
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError, Pruned
@@ -28,6 +29,7 @@ def main(folder: Path, delay: float = FAILURE_DELAY) -> None:
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    speak_as_rank(folder, int(os.environ["RANK"]))
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
     try:
         work(cfg)
