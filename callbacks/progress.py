@@ -60,7 +60,6 @@ class Progress(TQDMProgressBar):
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """What the bar shows: the losses, without the number of the logger's version."""
+        """What the bar shows: the losses of the stage that it names, no number of a version."""
         shown = super().get_metrics(trainer, pl_module)
-        shown.pop("v_num", None)
-        return shown
+        return {n.rpartition("/")[2]: value for n, value in shown.items() if n != "v_num"}

@@ -59,10 +59,8 @@ class Evaluation:
             started = time.monotonic()
             measuring = [pool.submit(self._measured, field) for field in self.fields]
             while left := wait(measuring, INTERVAL).not_done:
-                names = [f.name for f, m in zip(self.fields, measuring, strict=True) if m in left]
                 done = f"{len(measuring) - len(left)} of {len(measuring)} fields measured"
-                taken = duration(time.monotonic() - started)
-                progress.info("evaluate: %s in %s, left: %s", done, taken, ", ".join(names))
+                progress.info("evaluate: %s in %s", done, duration(time.monotonic() - started))
             return [field.result() for field in measuring]
 
     def _tell_of_shorter_steps(self) -> None:

@@ -79,13 +79,14 @@ def speak_as_rank(folder: Path, rank: int) -> None:
     """Log in the first rank as the process that launched it does, and in no other."""
     import pytorch_lightning  # noqa: F401 - which sets the level of its log
 
+    chosen = folder / ".hydra" / "hydra.yaml"
     if rank:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
-        return
-    stored: Any = OmegaConf.load(folder / ".hydra" / "hydra.yaml")
-    chosen: Any = OmegaConf.to_container(stored.hydra.job_logging, resolve=True)
-    logging.config.dictConfig(chosen)
+    elif chosen.is_file():
+        stored: Any = OmegaConf.load(chosen)
+        handlers: Any = OmegaConf.to_container(stored.hydra.job_logging, resolve=True)
+        logging.config.dictConfig(handlers)
 
 
 def quieten() -> None:

@@ -67,7 +67,7 @@ def _equations(fit: FittedEquations, width: int) -> str:
     intervals = [
         [r.equation, r.term, f"{r.value:#.4g}", f"{r.low:#.4g} to {r.high:#.4g}"] for r in rows
     ]
-    headings = ["equation", "term", "coefficient", "95 % interval"]
+    headings = ["equation", "term", "value", "95 % interval"]
     return "\n".join([*lines, "", _text(_table(headings, intervals), width)])
 
 

@@ -15,6 +15,7 @@ from eqflow.cli.logs import speak_as_rank
 from eqflow.cli.processes.launch import work
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError, Pruned
+from eqflow.runtime import rank_and_world
 
 FAILURE_DELAY = 5.0
 """Seconds that a rank waits before it fails with a bug.
@@ -29,8 +30,8 @@ def main(folder: Path, delay: float = FAILURE_DELAY) -> None:
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    speak_as_rank(folder, int(os.environ["RANK"]))
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
+    speak_as_rank(folder, rank_and_world()[0])
     try:
         work(cfg)
     except (InputError, Pruned):
