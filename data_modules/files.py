@@ -11,6 +11,7 @@ from torch import Tensor
 
 from data_modules.base import SnapshotsModule
 from data_modules.images import as_images, read_folder
+from data_modules.tables import Table, read_table
 from eqflow.data import (
     KnownVelocities,
     Snapshots,
@@ -33,10 +34,10 @@ class SnapshotsFile(SnapshotsModule):
     """Snapshots from a file of vectors or images, or from a folder of images.
 
     Args:
-        path: Vectors in a ``.npy`` of shape ``(N, d)`` or a ``.csv`` with one state a line; images
-            in a ``.npy`` of ``(N, C, H, W)`` or ``(N, H, W)``, or a folder of PNG, JPEG or TIFF
-            files of one size. Images of integers 0..255 are scaled to 0..1, and a warning is
-            logged if they are not periodic.
+        path: Vectors in a ``.npy`` of shape ``(N, d)`` or a ``.csv`` with one state a line, whose
+            first line may name the features; images in a ``.npy`` of ``(N, C, H, W)`` or
+            ``(N, H, W)``, or a folder of PNG, JPEG or TIFF files of one size. Images of integers
+            0..255 are scaled to 0..1, and a warning is logged if they are not periodic.
         groups: A ``.npy`` or ``.csv`` with the group of each snapshot, a number or a word, where
             several snapshots of one run are correlated.
         velocities: Raw states and velocities, in a ``.csv`` or ``.npy`` of shape ``(n, 2 d)``, or
@@ -65,8 +66,8 @@ class SnapshotsFile(SnapshotsModule):
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
-        self.path, self.states = path, read_states(Path(path))
-        Standardiser.of(self.states)
+        self.path, (self.states, self.names) = path, read_states(Path(path))
+        Standardiser.of(self.states, names=self.names)
         self.groups = read_groups(Path(groups), len(self.states)) if groups else None
         self.velocities = read_velocities(Path(velocities), self.states) if velocities else None
         self.shape = tuple(self.states.shape[1:])
@@ -79,21 +80,30 @@ class SnapshotsFile(SnapshotsModule):
         snapshots = split(self.states, self.val, self.test, self.seed, groups=self.groups)
         units = snapshots.standardiser
         known = self.velocities and self.velocities.standardised(units.mean, units.std)
-        return replace(snapshots, known_velocities=known)
+        return replace(snapshots, known_velocities=known, names=self.names)
 
 
-def read_states(path: Path) -> Tensor:
-    """Raw states of a file or folder: vectors in float64, images in float32."""
+def read_states(path: Path) -> tuple[Tensor, tuple[str, ...] | None]:
+    """Raw states of a file or folder: vectors in float64, images in float32.
+
+    Also the names of the features, where a ``.csv`` gives them.
+    """
+    names = None
     if path.is_dir():
         states = read_folder(path)
     else:
-        array = _read(path, "data.path")
+        array, names = _read(path, "data.path")
         images = array.ndim in (3, 4)
         states = as_images(array, path) if images else torch.from_numpy(array.astype(np.float64))
+    if names and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            f"data.path={path}: two columns are named {twice!r}; expected different names"
+        )
     if not len(states):
         raise InputError(f"data.path={path}: no snapshots found; expected one state a row")
     check_states(states, f"data.path={path}")
-    return states
+    return states, names
 
 
 def read_groups(path: Path, n: int) -> Int[Tensor, " n"]:
@@ -116,7 +126,7 @@ def _names(path: Path) -> np.ndarray:
     if path.suffix == ".csv" and path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines()
         return np.array([line.strip() for line in lines if line.strip()])
-    return _read(path, "data.groups", "iufU").flatten()
+    return _read(path, "data.groups", "iufU").numbers.flatten()
 
 
 def read_velocities(path: Path, states: Tensor) -> KnownVelocities:
@@ -125,7 +135,7 @@ def read_velocities(path: Path, states: Tensor) -> KnownVelocities:
     if path.suffix == ".npz":
         x, v = _read_pair(path)
     else:
-        array = torch.from_numpy(_read(path, "data.velocities").astype(np.float64))
+        array = torch.from_numpy(_read(path, "data.velocities").numbers.astype(np.float64))
         if array.ndim != 2 or array.shape[1] % 2:
             raise InputError(
                 f"{option}: an array of shape {tuple(array.shape)} found; expected (n, 2 d), a "
@@ -146,35 +156,26 @@ def _read_pair(path: Path) -> tuple[Tensor, Tensor]:
     return x, v
 
 
-def _read(path: Path, option: str, kinds: str = "iuf") -> np.ndarray:
+def _read(path: Path, option: str, kinds: str = "iuf") -> Table:
     """Array of a file, of numpy's ``kinds``; a ``.npy`` is mapped, and read when it is used."""
     if not path.is_file():
         raise InputError(f"{option}={path}: no such file; expected a .npy or .csv file")
     try:
         match path.suffix:
             case ".npy":
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                table = Table(np.load(path, mmap_mode="r", allow_pickle=False), None)
             case ".csv":
-                skip = int(_is_header(path))
-                array = np.genfromtxt(path, delimiter=",", ndmin=2, skip_header=skip)
+                table = read_table(path, option)
             case _:
                 raise ValueError(f"suffix {path.suffix}")
-        if array.dtype.kind not in kinds:
-            raise ValueError(f"numbers of type {array.dtype}")
+        if table.numbers.dtype.kind not in kinds:
+            raise ValueError(f"numbers of type {table.numbers.dtype}")
+    except InputError:
+        raise
     except (ValueError, TypeError, OSError) as error:
         raise InputError(
             f"{option}={path}: {error}; expected a .npy or .csv file of numbers"
         ) from error
-    check_memory((8 if array.ndim > 2 else 12) * array.size, f"{option}={path}: the set")
-    return array
-
-
-def _is_header(path: Path) -> bool:
-    """Whether the first line of a ``.csv`` holds a cell that is not a number."""
-    with path.open() as file:
-        cells = file.readline().split(",")
-    try:
-        [float(cell) for cell in cells]
-    except ValueError:
-        return True
-    return False
+    size = (8 if table.numbers.ndim > 2 else 12) * table.numbers.size
+    check_memory(size, f"{option}={path}: the set")
+    return table

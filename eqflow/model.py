@@ -1,6 +1,7 @@
 """A score, a velocity field on it and the units of the data: what a run ends with and saves."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from eqflow.data import Standardiser, channelwise
 from eqflow.discovery import Findings
 from eqflow.errors import InputError
-from eqflow.fields import build_ensemble
+from eqflow.fields import Library, build_ensemble
 from eqflow.runtime import replacing, write_json
 from eqflow.score import build_score
 
@@ -27,8 +28,9 @@ class FlowModel(nn.Module):
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
     is not ``seed``; ``points`` are the training snapshots, standardised, which the empirical score
-    keeps; ``findings`` are those of a fitted library and ``speed`` that of known
-    velocities, in units of the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    keeps; ``names`` are those of the features, if they have any; ``findings`` are those of a fitted
+    library and ``speed`` that of known velocities, in units of the field's. Raises ``InputError``
+    for ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class FlowModel(nn.Module):
         ensemble: int = 1,
         field_seed: int | None = None,
         field_sigma: float | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if not sigma > 0:
@@ -58,6 +61,7 @@ class FlowModel(nn.Module):
             "ensemble": ensemble,
             "field_seed": field_seed,
             "field_sigma": field_sigma,
+            "names": list(names) if names else None,
         }
         self.score = build_score(shape=self.shape, points=points, seed=seed, **score)
         self.score.check_level(sigma)
@@ -65,6 +69,8 @@ class FlowModel(nn.Module):
         drawn = seed if field_seed is None else field_seed
         parts = (family, self.shape, self.score, level, drawn)
         self.field = build_ensemble(ensemble, *parts, **field)
+        if isinstance(self.field, Library):
+            self.field.names = names
         self.findings: Findings | None = None
         self.speed: float | None = None
         units = channelwise(self.shape)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import ROOT, TINY, call, metrics
+from runs import LIBRARY, ROOT, TINY, call, metrics
 
 import eqflow
 
@@ -192,6 +192,48 @@ def test_the_folder_holds_what_the_contract_names(done):
     assert list((done / "figures").glob("*.png"))
 
 
+def test_the_log_tells_what_was_run_and_found_each_line_once(done):
+    lines = [line.partition(" ")[2] for line in (done / "run.log").read_text().splitlines()]
+    told = [line for line in lines if line]
+    assert len(set(told)) == len(told)
+    assert any(line.startswith("choices: ") and " data=ring" in line for line in told)
+    assert any(line.startswith("overrides: experiment=ring data.n=300") for line in told)
+    for stage in ("score", "flow"):
+        assert f"{stage}: 4 steps" in told
+        assert any(line.startswith(f"{stage}: done in ") for line in told)
+    assert any(line.startswith("The distribution is ") for line in told)
+    assert any(line.startswith("network ") for line in told)  # the row of the table
+    assert told[-1] == f"page: {done / 'report.html'}"
+
+
+def test_names_of_columns_reach_terminal_log_page_and_saved_model(tmp_path, monkeypatch, capfd):
+    x = np.random.default_rng(0).normal(size=(900, 2)) @ [[1, 0.5], [0, 2]]
+    header = "temp, flux (W/m^2)"
+    np.savetxt(tmp_path / "t.csv", x, delimiter=",", header=header, comments="")
+    folders = [f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
+    options = [option for option in LIBRARY if not option.startswith(("experiment", "data"))]
+    data = ["data=snapshots", f"data.path={tmp_path}/t.csv"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(monkeypatch, *options, *data, *folders) == 0
+    shown, run = capfd.readouterr().out, tmp_path / "run"
+    rates = ["dtemp/dt           = ", "d[flux (W/m^2)]/dt = "]
+    texts = [shown, (run / "run.log").read_text(), (run / "report.html").read_text()]
+    for text in (*texts, eqflow.load(run).equations().text()):
+        assert all(rate in text for rate in rates)
+    assert "95 % interval" in shown
+    assert "page: " in shown
+    assert "choices: " not in shown
+
+
+def test_a_run_without_evaluation_says_what_it_trained(done, tmp_path, monkeypatch, capfd):
+    options = [*LIBRARY, f"run_dir={tmp_path}/run", f"cache_dir={done.parent}/cache"]
+    assert call(monkeypatch, *options, "stages=[score,flow]") == 0
+    shown = capfd.readouterr().out
+    assert "dx/dt = " in shown
+    assert f"field: in {tmp_path}/run/flow" in shown
+    assert f"run_dir={tmp_path}/run resume=true 'stages=[evaluate]'" in shown
+
+
 def test_checkpoints_hold_plain_containers_and_their_stage(done):
     stages = {"score": "score", "flow": "flow", "last": "flow"}
     for name, stage in stages.items():
@@ -277,3 +319,5 @@ def test_one_process_and_two_give_the_same_numbers(tmp_path, monkeypatch):
         folder = [f"run_dir={tmp_path}/{name}", f"cache_dir={tmp_path}/{name}_cache"]
         assert call(monkeypatch, *uneven, f"trainer={trainer}", *folder) == 0
     assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), rel=1e-5)
+    one, two = ((tmp_path / name / "run.log").read_text() for name in ("one", "two"))
+    assert len(two.splitlines()) == len(one.splitlines())  # a single process speaks

@@ -1,5 +1,7 @@
 """Vectors read from a user's file, and what is refused by name."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,7 @@ def test_complex_numbers_are_refused(tmp_path):
 
 def test_a_first_row_without_numbers_is_data_and_refused(tmp_path):
     (tmp_path / "x.csv").write_text("nan,nan\n" + "1,2\n3,5\n" * 10)
-    with pytest.raises(InputError, match="1 of 21 snapshots hold NaN"):
+    with pytest.raises(InputError, match="line 1, column 1, holds 'nan'"):
         SnapshotsFile(str(tmp_path / "x.csv"))
 
 
@@ -97,7 +99,7 @@ def spoiled(table):
     ("name", "content", "says"),
     [
         ("nan.npy", spoiled, "1 of 50 snapshots hold NaN"),
-        ("nan.csv", spoiled, "1 of 50 snapshots hold NaN"),
+        ("nan.csv", spoiled, "line 5, column 2, holds 'nan'"),
         ("pickle.npy", lambda t: np.array([{"a": 1}, None], dtype=object), "Python objects"),
         ("flat.npy", lambda t: t[:, 0], r"\(N, d\)"),
         ("text.npy", lambda t: t.astype(str)[:, :1].astype("<U3") + "x", "numbers"),
@@ -139,6 +141,42 @@ def test_unreadable_files_are_refused_by_name(tmp_path, name, text):
         path.write_text(text)
     with pytest.raises(InputError, match=f"data.path={path}"):
         SnapshotsFile(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("temp,flux\nK,W\n1,2\n3,5\n", "line 2, column 1 (temp), holds 'K'"),
+        ("temp,flux\n1,2\n\n# a remark\n3,\n", "line 5, column 2 (flux), holds ''"),
+        ("1,2\n3,inf\n", "line 2, column 2, holds 'inf'"),
+        ("temp,flux,mass\n1,2\n3,5\n", "line 2 holds 2 columns, the first line 3"),
+        ("1,2\n3,5,7\n", "line 2 holds 3 columns, the first line 2"),
+        ("temp,temp\n1,2\n3,5\n", "two columns are named 'temp'"),
+        ("temp,flux,mass\n1,2,7\n3,5,7\n", "feature mass is constant"),
+        ("1,2,7\n3,5,7\n", "feature 3 of 3 is constant"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named_by_line_and_column(tmp_path, text, says):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=re.escape(says)):
+        SnapshotsFile(str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("temp, flux (W/m^2), mass", ("temp", "flux (W/m^2)", "mass")),
+        ('temp,"flux, net",mass', ("temp", "flux, net", "mass")),
+        ("\ufefftemp,flux,mass", ("temp", "flux", "mass")),
+        ("# temp,flux,mass", ("temp", "flux", "mass")),
+        (",flux,", ("x1", "flux", "x3")),
+        (None, None),
+    ],
+)
+def test_the_first_line_names_the_features(tmp_path, table, header, names):
+    data = SnapshotsFile(write(tmp_path / "t.csv", table, header))
+    data.setup()
+    assert data.snapshots.names == names
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_files_of_several_pictures_are_refused(tmp_path):
 
 def test_a_constant_channel_is_refused_by_its_number(tmp_path):
     np.save(tmp_path / "x.npy", np.stack([waves(), np.ones((40, 16, 16))], 1))
-    with pytest.raises(InputError, match="channel 1 is constant"):
+    with pytest.raises(InputError, match="channel 2 of 2 is constant"):
         SnapshotsFile(str(tmp_path / "x.npy"))
 
 

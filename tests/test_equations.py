@@ -51,6 +51,26 @@ def values(sides, x):
 # text
 
 
+def test_names_that_are_no_words_stand_in_brackets_and_are_escaped_in_latex():
+    names = ["temp", "flux (W/m^2)", "a*b_%"]
+    terms = Polynomial(3, 2)
+    coefficients = torch.zeros(10, 3)
+    coefficients[7, 0], coefficients[8, 1], coefficients[1, 2] = 2.0, -1.0, 0.5
+    given = Equations(terms, coefficients, names)
+    assert given.text().splitlines()[:3] == [
+        "dtemp/dt           = 2.000 [flux (W/m^2)]^2",
+        "d[flux (W/m^2)]/dt = -1.000 [flux (W/m^2)] [a*b_%]",
+        "d[a*b_%]/dt        = 0.5000 temp",
+    ]
+    assert [row.equation for row in given.rows()] == given.rates
+    latex = given.latex()
+    assert r"2.000 \, \text{flux (W/m\textasciicircum{}2)}^{2}" in latex
+    assert r"\text{a*b\_\%}" in latex
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(values(given.right_hand_sides(), x), field(given)(x))
+    assert "flux (W/m^2)" in str(given.sympy()[0])
+
+
 def test_lorenz_reads_as_its_seven_terms():
     assert lorenz().text().splitlines() == [
         "dx/dt = -10.00 x + 10.00 y",

@@ -178,8 +178,8 @@ def test_unknown_names_and_values_are_refused_on_fit(arguments, says):
     ("states", "says"),
     [
         (np.where(np.arange(600)[:, None] == 4, np.nan, STATES), "1 of 600"),
-        (STATES * [1, 0], "feature 1 is constant"),
-        (STATES[:1], "feature 0 is constant"),
+        (STATES * [1, 0], "feature 2 of 2 is constant"),
+        (STATES[:1], "feature 1 of 2 is constant"),
         (STATES[:, 0], r"\(N, d\)"),
         (STATES[:, :1], "one dimension"),
     ],

@@ -54,6 +54,16 @@ def test_a_field_may_have_a_seed_of_its_own(tmp_path):
     assert FlowModel.load(tmp_path).config == mixed.config
 
 
+def test_names_of_features_are_saved_and_older_files_have_none(tmp_path):
+    points, names = torch.randn(40, 2), ("temp", "flux (W/m^2)")
+    FlowModel((2,), points, "library", names=names).save(tmp_path)
+    assert FlowModel.load(tmp_path).field.variables == list(names)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("names") == list(names)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert FlowModel.load(tmp_path).field.variables == ["x", "y"]
+
+
 def test_a_saved_flow_comes_back_the_same(model, tmp_path):
     model.save(tmp_path)
     torch.manual_seed(99)

@@ -97,10 +97,10 @@ def test_values_that_are_not_finite_are_refused_and_counted(bad):
 
 
 @pytest.mark.parametrize("value", [0.0, 1e6, -0.3])
-def test_a_constant_feature_is_refused_by_its_index(value):
+def test_a_constant_feature_is_refused_by_its_place(value):
     x = raw()
     x[:, 1] = value
-    with pytest.raises(InputError, match="feature 1 is constant"):
+    with pytest.raises(InputError, match="feature 2 of 3 is constant"):
         split(x, 40, 80)
 
 

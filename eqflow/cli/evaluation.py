@@ -1,8 +1,10 @@
 """The evaluate stage: the run's field, those beside it and the nulls, all by the same calls."""
 
+import logging
 import os
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import cache
 from typing import cast
@@ -26,8 +28,11 @@ from eqflow.evaluation.comparison import Role
 from eqflow.fields import Ensemble, Library, VelocityField, family_of
 from eqflow.model import FlowModel
 from eqflow.runtime import rank_and_world
+from eqflow.runtime.progress import INTERVAL, doing, duration
 from eqflow.simulate import Integrator
 from eqflow.training import noised_batches
+
+log, progress = logging.getLogger("eqflow"), logging.getLogger("eqflow.progress")
 
 
 class Evaluation:
@@ -48,13 +53,28 @@ class Evaluation:
 
     def measured(self) -> list[ComparedField]:
         """All fields with their numbers."""
+        self._tell_of_shorter_steps()
         # several processes must meet in the same order; one fills its cores with fields
         alone = rank_and_world()[1] == 1 and self.snapshots.train.device.type == "cpu"
         pool = ThreadPoolExecutor((os.cpu_count() or 1) if alone else 1, EVALUATION_THREADS)
         try:
-            return list(pool.map(self._measured, self.fields))
+            started = time.monotonic()
+            measuring = [pool.submit(self._measured, field) for field in self.fields]
+            while left := wait(measuring, INTERVAL).not_done:
+                done = f"{len(measuring) - len(left)} of {len(measuring)} fields measured"
+                progress.info("evaluate: %s in %s", done, duration(time.monotonic() - started))
+            return [field.result() for field in measuring]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted waits for nothing
+
+    def _tell_of_shorter_steps(self) -> None:
+        """Log for which fields the integrator's time step is too long, and what is taken."""
+        used = self.integrator
+        limited = {f.name: used.limited(f.field.longest_step) for f in self.fields}
+        shorter = [f"{name} ({i.dt:.3g})" for name, i in limited.items() if i is not used]
+        if shorter:
+            found = f"integrator.dt={used.dt:g} is too long for {', '.join(shorter)}"
+            log.info("evaluate: %s; shorter steps are taken", found)
 
     def _measured(self, field: ComparedField) -> ComparedField:
         parts = (self.model.score, field.reference, self.integrator)
@@ -86,7 +106,9 @@ class Evaluation:
         states = self.snapshots.train
         field, findings = build_other(self.cfg, self.model, family).to(states.device), None
         if isinstance(field, Library):
-            findings = build_discovery(self.cfg, field, self.snapshots).run()
+            field.names = self.snapshots.names
+            with doing(f"evaluate: {family}"):
+                findings = build_discovery(self.cfg, field, self.snapshots).run()
         field.normalise_(noised_batches(states, field.sigma))
         return self._compared(role, family, field, findings)
 

@@ -1,5 +1,6 @@
 """From a composed config to the parts of a run; their constructors refuse wrong options."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from eqflow.cli.logs import unheard
 from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
@@ -44,8 +46,11 @@ def field_level(cfg: DictConfig) -> float:
     return noise_level(cfg.flow.family, cfg.flow.sigma, cfg.flow.get("condition", "strong"))
 
 
-def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
-    """Untrained score and field for standardised training snapshots ``points``, ``(N, *shape)``."""
+def build_model(cfg: DictConfig, points: Tensor, names: Sequence[str] | None = None) -> FlowModel:
+    """Untrained score and field for standardised training snapshots ``points``, ``(N, *shape)``.
+
+    ``names`` are those of their features.
+    """
     score = {name: value for name, value in plain(cfg.score).items() if name != "training"}
     flow = cfg.flow
     if not field_level(cfg):
@@ -53,7 +58,8 @@ def build_model(cfg: DictConfig, points: Tensor) -> FlowModel:
     shape = tuple(points.shape[1:])
     drawn = {"ensemble": flow.get("ensemble", 1), "field_seed": flow.get("seed")}
     arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
-    return FlowModel(shape, points, *arguments, **drawn, field_sigma=field_level(cfg))
+    level = field_level(cfg)
+    return FlowModel(shape, points, *arguments, **drawn, field_sigma=level, names=names)
 
 
 def score_options(cfg: DictConfig) -> dict[str, Any]:
@@ -107,6 +113,7 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
     return content["stage"]
 
 
+@unheard()
 def check_parts(cfg: DictConfig) -> None:
     """Build every part once, on no data; writes nothing."""
     data = build(cfg.data)

@@ -4,7 +4,6 @@ import logging
 import shutil
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -14,9 +13,11 @@ import torch
 from omegaconf import DictConfig
 from torch import distributed, nn
 
-from callbacks import History, Preemption, finish, log_result
+from callbacks import History, Preemption, Progress, finish, log_result
 from eqflow.cli.checks import STAGES
+from eqflow.cli.closing import tell_findings, tell_trained
 from eqflow.cli.evaluation import Evaluation
+from eqflow.cli.logs import quieten
 from eqflow.cli.parts import (
     build,
     build_all,
@@ -29,9 +30,11 @@ from eqflow.cli.parts import (
 from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
+from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.report.display import Display
 from eqflow.report.page import StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
+from eqflow.runtime.progress import doing, duration
 from eqflow.signals import on_signals
 from eqflow.stationarity import Sums
 from eqflow.training import (
@@ -61,7 +64,7 @@ class Run:
         """Run the configured stages and close the loggers with the status of success or failure."""
         torch.set_num_threads(self.cfg.threads)
         torch.manual_seed(self.cfg.seed)
-        _quieten()
+        quieten()
         self.loggers = build_all(self.cfg.logger)
         failed = True
         try:
@@ -73,8 +76,8 @@ class Run:
             match_speed(self.model, self.data.snapshots.known_velocities)
             if "evaluate" in self.cfg.stages:
                 self._evaluate()
-            elif "flow" in self.cfg.stages and rank_and_world()[0] == 0:
-                self.model.save(self.folder / "flow")
+            elif rank_and_world()[0] == 0:
+                self._leave()
             failed = False
         except Pruned:
             failed = False
@@ -88,9 +91,12 @@ class Run:
         self.data = build(self.cfg.data)
         self.data.setup()
         self.metrics["time/data_s"] = time.perf_counter() - started
-        self.model = build_model(self.cfg, self.data.snapshots.train)
-        self.model.standardiser = self.data.snapshots.standardiser
+        snapshots = self.data.snapshots
+        self.model = build_model(self.cfg, snapshots.train, snapshots.names)
+        self.model.standardiser = snapshots.standardiser
         self.warm = warm_start(self.cfg, self.model)
+        sizes = f"{len(snapshots.train)} snapshots to train, {len(snapshots.test)} held out"
+        log.info("data: %s, in %s", sizes, duration(self.metrics["time/data_s"]))
 
     def _checkpoint(self, stage: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.ckpt"
@@ -107,6 +113,8 @@ class Run:
         if _agreed(not path.is_file()):
             train(path)
             _barrier()
+        else:
+            log.info("%s: was done before", stage)
         content = store.load_stage(path, "stages")
         store.fill(part, content["state_dict"], f"{path}")
         self.history[stage] = content["history"]
@@ -136,7 +144,9 @@ class Run:
         data, options = self.data.snapshots, flow_options(self.cfg)
         with self._saved("flow", self.model.field, path):
             if self.cfg.flow.family == "library":
-                discover(self.model, data, self._passed, **options)
+                log.info("flow: looking for equations, by a library")
+                with doing("flow"):
+                    discover(self.model, data, self._passed, **options)
             else:
                 train_field(self.model, data, self._fit, **options)
 
@@ -146,11 +156,14 @@ class Run:
         started = time.perf_counter()
         self.curves: list[dict[str, float]] = []
         yield
+        seconds = time.perf_counter() - started
         if rank_and_world()[0] == 0:
             content = {"state_dict": part.state_dict(), "history": self.curves}
             if stage == "flow" and self.model.findings:
                 content["findings"] = asdict(self.model.findings)
-            store.save_stage(path, stage, content | {"seconds": time.perf_counter() - started})
+            store.save_stage(path, stage, content | {"seconds": seconds})
+        if self.curves or stage == "flow":  # a score of closed form is not trained
+            log.info("%s: done in %s", stage, duration(seconds))
 
     def _fit(self, module: StageModule) -> None:
         """Train a module under the configured trainer, from ``last.ckpt`` where it was stopped."""
@@ -164,7 +177,9 @@ class Run:
             plugins=AtomicCheckpoints(),
             default_root_dir=str(self.folder),
         )
-        trainer.fit(module, datamodule=self.data, ckpt_path=self._last(module.stage))
+        last = self._last(module.stage)
+        log.info("%s: %s steps%s", module.stage, steps, ", continued" if last else "")
+        trainer.fit(module, datamodule=self.data, ckpt_path=last)
         if trainer.global_step != steps:
             raise RuntimeError(f"{module.stage} ended at step {trainer.global_step} of {steps}")
         self.curves = next(c.rows for c in callbacks if isinstance(c, History))
@@ -173,7 +188,9 @@ class Run:
         """Sums of a library's moments over all snapshots that it is fitted to."""
         module = LibraryModule(discovery, self._checkpoint("last"))
         seen = module.resume() if self._last("flow") else 0
-        trainer = build(self.cfg.trainer, logger=False, callbacks=[Preemption(module.last)])
+        bars = [c for c in build_all(self.cfg.callbacks) if isinstance(c, Progress)]
+        callbacks = [*bars, Preemption(module.last)]
+        trainer = build(self.cfg.trainer, logger=False, callbacks=callbacks)
         states = self.data.snapshots.train[seen : discovery.fitted]
         trainer.test(module, val_loader(states, pass_size(discovery.field.shape)), verbose=False)
         return module.total
@@ -187,6 +204,7 @@ class Run:
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
+        log.info("evaluate: up to %g transit times", max(self.cfg.protocol.horizons))
         trainer = build(self.cfg.trainer, logger=False, enable_checkpointing=False)
         device = trainer.strategy.root_device
         snapshots, model = self.data.snapshots.to(device), self.model.eval().to(device)
@@ -194,6 +212,7 @@ class Run:
         fields = Evaluation(self.cfg, model, snapshots, integrator).measured()
         self.metrics |= {f"{f.prefix}{name}": v for f in fields for name, v in f.numbers.items()}
         self.metrics["time/evaluate_s"] = time.perf_counter() - started
+        log.info("evaluate: done in %s", duration(self.metrics["time/evaluate_s"]))
         if rank_and_world()[0] == 0:
             store.write_json(self.folder / "metrics.json", self.metrics)
             model.save(self.folder / "flow")
@@ -202,20 +221,23 @@ class Run:
                 for n, v in self.metrics.items()
                 if n.startswith("time/")
             }
+            log.info("page: drawing figures")
             display = Display(model, snapshots, integrator, self.cfg.seed)
             config = plain(self.cfg)
             write_report(self.folder, config, fields, StageRecord(self.history, times), display)
             log_result(self.loggers, self.metrics, self.folder)
-            log.info("report: %s", self.folder / "report.html")
+            tell_findings(fields)
+            log.info("page: %s", self.folder / "report.html")
 
-
-def _quieten() -> None:
-    """Silence the framework's advertisements and its advice against choices made on purpose."""
-    logging.raiseExceptions = False  # a line that a full disk does not take is not worth a page
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
+    def _leave(self) -> None:
+        """Save the field of a run that is not evaluated, and say what was trained."""
+        field = None
+        if "flow" in self.history:
+            self.model.save(self.folder / "flow")
+            parts = (self.cfg.flow.family, self.model.field)
+            reference = Reference(self.data.snapshots, self.model.field.sigma, Protocol())
+            field = ComparedField("own", *parts, reference, findings=self.model.findings)
+        tell_trained(self.folder, field)
 
 
 def _agreed(mine: bool) -> bool:

@@ -31,6 +31,7 @@ class Snapshots:
         test_groups: The same of the test split.
         alternatives: Velocities of other systems, by name, that a field is compared with.
         known_velocities: Standardised states whose velocity is given, or None.
+        names: Names of the features, or None where the data have none.
     """
 
     train: Tensor
@@ -42,6 +43,7 @@ class Snapshots:
     test_groups: Tensor | None = None
     alternatives: dict[str, Velocity] | None = None
     known_velocities: KnownVelocities | None = None
+    names: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Standardised coordinates ``z = (x - mean) / std`` of states and velocities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -34,12 +34,15 @@ class Standardiser(nn.Module):
 
     @classmethod
     def of(
-        cls, x: Float[Tensor, "batch *shape"], rows: Int[Tensor, " n"] | None = None
+        cls,
+        x: Float[Tensor, "batch *shape"],
+        rows: Int[Tensor, " n"] | None = None,
+        names: Sequence[str] | None = None,
     ) -> "Standardiser":
         """Standardiser with the statistics of raw states, or of ``rows`` of them.
 
         Sums are taken a chunk at a time, in float64. Raises ``InputError`` for a feature or channel
-        that does not vary.
+        that does not vary, by its name or counted from 1.
         """
         rows = torch.arange(len(x)) if rows is None else rows
         units, total = channelwise(tuple(x.shape[1:])), len(rows) * x[0, 0].numel()
@@ -53,9 +56,10 @@ class Standardiser(nn.Module):
         std = (square / (total - 1)).sqrt()
         constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
         if constant:
-            name = "channel" if x.ndim > 2 else "feature"
+            kind, first = "channel" if x.ndim > 2 else "feature", constant[0]
+            found = names[first] if names else f"{first + 1} of {len(std)}"
             raise InputError(
-                f"data: {name} {constant[0]} is constant; expected {name}s that vary, remove it"
+                f"data: {kind} {found} is constant; expected {kind}s that vary, remove it"
             )
         return cls(mean.view(units), std.view(units))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
 from eqflow.discovery.subsets import Quadratic
+from eqflow.runtime.progress import doing
 from eqflow.stationarity import Form
 
 MIN_IMPROVEMENT = 0.1
@@ -70,8 +71,9 @@ def eliminate(
     The unknowns ``pivots`` are zero and remain so. If no refit confirms what a search expects, the
     supports along the :func:`path` are refitted, and removals undone by halves.
     """
-    for _ in range(rounds):
-        better = _searched(form, minimum, pivots) or _shortened(form, minimum)
+    for number in range(rounds):
+        with doing(f"elimination, round {number + 1} of at most {rounds}"):
+            better = _searched(form, minimum, pivots) or _shortened(form, minimum)
         if better is None:
             break
         minimum = better
@@ -81,7 +83,10 @@ def eliminate(
 def _searched(form: Form, minimum: Minimum, pivots: Tensor | None) -> Minimum | None:
     """The best refit to the supports that searches end at; None if it does not improve."""
     model, price = Quadratic.around(form, minimum, pivots), log(form.effective_size)
-    supports = {tuple(model.search(kept, price).tolist()) for kept in _masks(minimum)}
+    starts, supports = _masks(minimum), set()
+    for number, kept in enumerate(starts, start=1):
+        with doing(f"search {number} of {len(starts)}"):
+            supports.add(tuple(model.search(kept, price).tolist()))
     masks = [torch.tensor(support, device=minimum.xi.device) for support in supports]
     masks = sorted(masks, key=lambda kept: model.rise(~kept) + price * int(kept.sum()))
     refits = [

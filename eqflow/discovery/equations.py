@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.terms import Terms, bracketed, real_symbols
+from eqflow.terms import Terms, bracketed, placeholders, real_symbols, typeset, written
 
 if TYPE_CHECKING:
     import sympy
@@ -70,23 +71,28 @@ class Equations:
     def __repr__(self) -> str:
         return self.text()
 
+    @property
+    def rates(self) -> list[str]:
+        """Left-hand sides as text, such as ``dx/dt``."""
+        return [f"d{written(variable)}/dt" for variable in self.variables]
+
     def text(self) -> str:
         """A line for each variable, with four digits, then the unit of time and the note."""
         terms = self.terms.names(self.variables)
         right = [_sum(column, terms, " ") for column in self._columns()]
-        left = [f"d{variable}/dt" for variable in self.variables]
-        width = max(map(len, left))
-        lines = [f"{rate:<{width}} = {side}" for rate, side in zip(left, right, strict=True)]
+        width = max(map(len, self.rates))
+        lines = [f"{rate:<{width}} = {side}" for rate, side in zip(self.rates, right, strict=True)]
         return "\n".join([*lines, self._time(), *filter(None, [self.note])])
 
     def latex(self) -> str:
         """The equations as an ``aligned`` environment, for a displayed formula."""
         import sympy
 
-        symbols = real_symbols(self.variables)
-        terms = [bracketed(term, sympy.latex) for term in self.terms.expressions(symbols)]
-        right = [_typeset(_sum(column, terms, r" \, ")) for column in self._columns()]
-        left = [rf"\frac{{d {sympy.latex(symbol)}}}{{d t}}" for symbol in symbols]
+        names = dict(zip(placeholders(self.terms.dim), map(typeset, self.variables), strict=True))
+        printer = partial(sympy.latex, symbol_names=names)
+        terms = [bracketed(term, printer) for term in self.terms.expressions(list(names))]
+        right = [_powers_of_ten(_sum(column, terms, r" \, ")) for column in self._columns()]
+        left = [rf"\frac{{d {name}}}{{d t}}" for name in names.values()]
         lines = [f"{rate} &= {side}" for rate, side in zip(left, right, strict=True)]
         return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
@@ -117,7 +123,7 @@ class Equations:
         terms = self.terms.names(self.variables)
         numbers = (self.coefficients, *(self.intervals or ()))
         return [
-            Coefficient(f"d{self.variables[j]}/dt", terms[a], *(v[a, j].item() for v in numbers))
+            Coefficient(self.rates[j], terms[a], *(v[a, j].item() for v in numbers))
             for j, a in self.coefficients.T.nonzero().tolist()
         ]
 
@@ -169,5 +175,5 @@ def _decimal(value: float) -> str:
     return f"{abs(value):#.4g}".rstrip(".")
 
 
-def _typeset(text: str) -> str:
+def _powers_of_ten(text: str) -> str:
     return re.sub(r"(?<=\d)e([+-]\d+)", lambda m: rf" \cdot 10^{{{int(m[1])}}}", text)

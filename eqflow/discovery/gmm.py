@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eqflow.runtime.progress import tell
 from eqflow.stationarity import Form
 
 COVARIANCE_RIDGE = 1e-2
@@ -85,7 +86,8 @@ def minimise(
     support = torch.arange(len(xi), device=xi.device) if support is None else support
     here, damping = _at(form, xi, ridge), 1e-3
     free = None if orthogonal_to is None else complement((form.metric @ orthogonal_to)[support])
-    for _ in range(steps):
+    for step in range(steps):
+        tell("fit of %d unknowns, step %d of at most %d", len(support), step + 1, steps)
         hessian, gradient, _ = _expansion(form, here, support)
         for _ in range(6):
             damped = fixed_speed(form, here.xi, support, hessian, damping)

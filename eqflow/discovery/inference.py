@@ -20,6 +20,7 @@ from eqflow.discovery.spectrum import spectrum
 from eqflow.discovery.symmetries import directions, not_orthogonal, orthogonal
 from eqflow.fields import Library
 from eqflow.runtime import Draws, generator
+from eqflow.runtime.progress import doing
 from eqflow.simulate import RK4, Integrator, Stable, bounding_radius, within_radius
 from eqflow.stationarity import Orientation, orientation, rademacher
 
@@ -57,7 +58,8 @@ def infer(
     one last; ``symmetries`` are the names of those that keep the distribution.
     """
     full, candidate = pairs[-1]
-    fields, accepted = spectrum(fitter, candidate), candidate.accepted
+    with doing("identifiability spectrum"):
+        fields, accepted = spectrum(fitter, candidate), candidate.accepted
     if accepted:
         candidate = fitter.refit_on_all(candidate)
     form, minimum = candidate.form, candidate.minimum

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.discovery.gmm import Minimum, complement, minimise
+from eqflow.runtime.progress import tell
 from eqflow.stationarity import Form
 
 SMOOTHING_RIDGE = 0.1
@@ -46,6 +47,7 @@ def initial_fields(
     weights are first those of an isotropic velocity, under which the ``count`` lowest fields are
     taken, then those of each field itself. With ``orthogonal_to``, fields orthogonal to these.
     """
+    tell("initial fields of %d unknowns", form.jacobian.shape[1])
     eye = torch.eye(form.jacobian.shape[0]).to(form.jacobian)
     fields = eigenfields(form, eye, orthogonal_to)[1][:, :count]
     return [_reweighted(form, xi, orthogonal_to) for xi in fields.T]
@@ -53,6 +55,7 @@ def initial_fields(
 
 def _reweighted(form: Form, xi: Tensor, orthogonal_to: Tensor | None) -> Tensor:
     for ridge in (1.0, 0.1):
+        tell("initial fields of %d unknowns", len(xi))
         covariance = form.covariance(form.normalised(xi))[0]
         variances, axes = torch.linalg.eigh(covariance)
         root = axes * (variances.clamp_min(0) + ridge).rsqrt()

@@ -8,6 +8,7 @@ from torch import Tensor
 from eqflow.discovery.candidates import Candidate, CandidateFitter
 from eqflow.discovery.elimination import information_criterion
 from eqflow.discovery.gmm import minimise
+from eqflow.runtime.progress import doing
 
 Pair = tuple[Candidate, Candidate]
 """The full candidate of a library and the sparse one left of it."""
@@ -27,8 +28,9 @@ def select(fitter: CandidateFitter, libraries: Sequence[Tensor]) -> list[Pair]:
     """
     pairs: list[Pair] = []
     for columns in libraries:
-        full = fitter.fit(columns)
-        pairs.append((full, full if full.hopeless else fitter.eliminate(full)))
+        with doing(f"library of {len(columns)} terms"):
+            full = fitter.fit(columns)
+            pairs.append((full, full if full.hopeless else fitter.eliminate(full)))
         if pairs[-1][1].accepted and not fitter.few_observations:
             return pairs
     sparse = [candidate for _, candidate in pairs]

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
+from eqflow.runtime.progress import tell
 from eqflow.stationarity import Form
 
 
@@ -61,6 +62,7 @@ class Quadratic:
         put one back or to exchange two.
         """
         for _ in range(4 * len(kept)):
+            tell("%d of %d unknowns kept", kept.sum(), len(kept))
             gains = self._moves(kept, price)
             best = int(gains.argmin())
             if gains.flatten()[best] > -1e-6:

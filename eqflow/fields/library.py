@@ -40,6 +40,8 @@ class Library(VelocityField):
     """
 
     coefficients: Tensor
+    names: Sequence[str] | None = None
+    """Names of the features, where the data have any."""
     centred = False
 
     def __init__(
@@ -84,6 +86,8 @@ class Library(VelocityField):
     @property
     def variables(self) -> list[str]:
         """Names of the features of a vector, or of the channels of an image."""
+        if self.names:
+            return list(self.names)
         name = variable_names if len(self.shape) == 1 else channel_names
         return name(self.channels)
 

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_growth
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
-from eqflow.report.portraits import coordinates
 from eqflow.report.style import TRUTH, new_figure
 from eqflow.report.text import number, percent
 
@@ -80,7 +79,7 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
     dynamics = _dynamics(run, display)
     if not dynamics:
         return None
-    figure, coordinate = new_figure(8.6, 6.4), coordinates(run[0].field.dim)[-1]
+    figure, coordinate = new_figure(8.6, 6.4), display.coordinates[-1]
     upper, lower = figure.subplots(2, 2)
     _largest(upper[0], dynamics)
     _spectrum(upper[1], dynamics)
@@ -94,7 +93,7 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
 def _dynamics(run: Sequence[ComparedField], display: Display) -> list[Dynamics]:
     """Those whose exponents were measured: their growth is remembered, not computed again."""
     dt, times = step(display.integrator), torch.arange(0, SERIES_TIME, SERIES_STEP)
-    last = len(coordinates(run[0].field.dim)) - 1
+    last = len(display.coordinates) - 1
     dynamics = []
     for compared in run:
         if (compared.own or compared.findings) and LARGEST_EXPONENT in compared.numbers:

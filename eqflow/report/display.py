@@ -11,6 +11,7 @@ from torch import Tensor
 from eqflow.data import Snapshots
 from eqflow.evaluation import ComparedField, Protocol, Reference, true_path
 from eqflow.model import FlowModel
+from eqflow.report.text import as_label
 from eqflow.runtime import Draws, normal_batch
 from eqflow.simulate import Integrator, Noise
 
@@ -53,6 +54,13 @@ class Display:
     def __post_init__(self) -> None:
         protocol = Protocol(starts=SHOWN_STATES, seed=self.seed)
         self.reference = cache(lambda sigma: Reference(self.snapshots, sigma, protocol))
+
+    @property
+    def coordinates(self) -> list[str]:
+        """Names of the coordinates that figures of state space show, at most three."""
+        dim = self.snapshots.shape[0]
+        standard = list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
+        return [as_label(name) for name in self.snapshots.names or standard][:3]
 
     def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
         """Raw held-out states, noised at ``sigma`` and denoised, as simulated states are."""

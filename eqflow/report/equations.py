@@ -104,7 +104,7 @@ class FittedEquations:
         """Headings of the equations, and a row for each term with its coefficient in each."""
         rows, equations = self.equations.rows(), self.equations
         by_place = {(row.term, row.equation): row for row in rows}
-        headings = [f"d{variable}/dt" for variable in equations.variables]
+        headings = equations.rates
         kept = {row.term for row in rows}
         terms = [term for term in equations.terms.names(equations.variables) if term in kept]
         return headings, [(term, [by_place.get((term, h)) for h in headings]) for term in terms]

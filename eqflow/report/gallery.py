@@ -17,7 +17,6 @@ from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Portrait
 from eqflow.report.style import TRUTH
 from eqflow.report.text import SIGMA, number
-from eqflow.terms import variable_names
 
 STREAMLINE_NULLS = ("random", "score")
 """Nulls whose streamlines are drawn beside those of the fitted fields."""
@@ -75,7 +74,7 @@ def _trajectories(run: Sequence[ComparedField], display: Display) -> Figure:
     if truth is not None:
         title = "the true system, as many and as long"
         rows.append(Portrait(title, display.states(), truth, TRUTH))
-    return portraits.projections(rows)
+    return portraits.projections(rows, display.coordinates)
 
 
 def _pairs(run: Sequence[ComparedField], display: Display) -> Figure | None:
@@ -106,4 +105,4 @@ def _predicted(fitted: FittedEquations, display: Display) -> Figure | None:
         return None
     if dim > inference.MAX_PREDICTED_DIM:
         return None
-    return inference.predicted(fitted, *velocities, variable_names(dim))
+    return inference.predicted(fitted, *velocities)

@@ -13,7 +13,7 @@ from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.evaluation import Numbers
 from eqflow.report.equations import FittedEquations
 from eqflow.report.style import BAND, TRUTH, logarithmic, new_figure
-from eqflow.report.text import chance, number
+from eqflow.report.text import as_label, chance, number
 
 Array = np.ndarray
 
@@ -106,19 +106,17 @@ def _elimination(axes: Axes, fitted: FittedEquations) -> None:
 
 
 def predicted(
-    fitted: FittedEquations,
-    velocity: Float[Array, "n dim"],
-    truth: Float[Array, "n dim"],
-    names: Sequence[str],
+    fitted: FittedEquations, velocity: Float[Array, "n dim"], truth: Float[Array, "n dim"]
 ) -> Figure:
     """Predicted against true standardised velocity, with a panel for each coordinate."""
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
+    rates = fitted.equations.rates
+    columns = min(len(rates), 3)
+    rows = -(-len(rates) // columns)
     figure = new_figure(2.8 * columns, 0.4 + 2.7 * rows)
     cosine = number(fitted.compared.numbers["truth/cos"])
     figure.suptitle(f"{fitted.compared.name} against the truth, |cos| = {cosine}", fontsize=10)
-    for j, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, j + 1, title=f"d{name}/dt", aspect="equal")
+    for j, rate in enumerate(rates):
+        axes = figure.add_subplot(rows, columns, j + 1, title=as_label(rate), aspect="equal")
         axes.axline((0, 0), slope=1, color=TRUTH, linewidth=0.8, zorder=1)
         axes.scatter(
             truth[:, j], velocity[:, j], s=7, color=fitted.compared.look["color"], linewidths=0

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 
 from eqflow.evaluation import ComparedField, step
 from eqflow.report.display import Display
-from eqflow.report.portraits import Limits, coordinates, dots, flow_lines, limits_of, orbits, panel
+from eqflow.report.portraits import Limits, dots, flow_lines, limits_of, orbits, panel
 from eqflow.report.style import TRUTH, new_figure
 from eqflow.report.text import SIGMA, number
 from eqflow.simulate import RK4, HeunSDE
@@ -44,7 +44,7 @@ class ScoreArrows(NamedTuple):
 
 def overview(own: ComparedField, display: Display) -> Figure:
     """Score, dynamics and SDE of a run's own field, side by side."""
-    names = coordinates(own.field.dim)
+    names = display.coordinates
     ends = [0, len(names) - 1]
     states = display.states(display.model.sigma)[:, ends]
     limits = limits_of(states)

@@ -30,18 +30,13 @@ def limits_of(states: Float[Array, "n dim"], margin: float = 0.12) -> Limits:
     return list(zip(low - margin * (high - low), high + margin * (high - low), strict=True))
 
 
-def coordinates(dim: int) -> list[str]:
-    """Names of the coordinates that are drawn."""
-    return list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
-
-
 def streamlines(run: Sequence[ComparedField], display: Display) -> Figure:
     """Streamlines of two-dimensional fields over held-out states, one panel for each field."""
     columns, limits = 3, limits_of(display.states(run[0].sigma))
     rows = -(-len(run) // columns)
     figure = new_figure(9.6, 3.5 * rows)
     for place, compared in enumerate(run, start=1):
-        axes = panel(figure.add_subplot(rows, columns, place), limits, "xy")
+        axes = panel(figure.add_subplot(rows, columns, place), limits, display.coordinates)
         dots(axes, display.states(compared.sigma))
         flow_lines(axes, compared, display, limits)
         axes.set_title(f"{compared.name}\nMMD² / floor95 = {number(compared.ratio)}")
@@ -78,10 +73,9 @@ class Portrait(NamedTuple):
     colour: str = DATA
 
 
-def projections(portraits: Sequence[Portrait]) -> Figure:
+def projections(portraits: Sequence[Portrait], names: Sequence[str]) -> Figure:
     """Projections of each portrait onto the three coordinate planes, on the limits of the first."""
-    states = portraits[0].states
-    limits, names = limits_of(states), coordinates(states.shape[1])
+    limits = limits_of(portraits[0].states)
     figure = new_figure(8.4, 2.5 * len(portraits))
     rows = figure.subfigures(len(portraits), 1, squeeze=False).flat
     for row, portrait in zip(rows, portraits, strict=True):
@@ -107,8 +101,9 @@ def distributions(compared: ComparedField, display: Display) -> Figure:
     horizon, colour = max(compared.ratios), compared.look["color"]
     before = display.states(compared.sigma)
     after = display.path(compared, torch.tensor([0.0, horizon]))[-1]
-    limits, names = limits_of(before), coordinates(before.shape[1])
-    layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(names, 6 // len(names)))]
+    limits, names = limits_of(before), display.coordinates
+    places = [f"{i}" for i in range(len(names))]
+    layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(places, 6 // len(names)))]
     figure, ends = new_figure(7.6, 5.6), [0, len(names) - 1]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
     for place in ("before", "after"):
@@ -120,12 +115,12 @@ def distributions(compared: ComparedField, display: Display) -> Figure:
     escaped = percent(compared.escaped(horizon))
     axes["after"].set_title(f"{compared.name} after {horizon:g} transit times\nescaped: {escaped}")
     outline = {"facecolor": (colour, 0.15), "edgecolor": colour, "linewidth": 1.4}
-    for i, name in enumerate(names):
-        axes[name].set(xlabel=name, xlim=limits[i], yticks=[])
-        peak = _marginal(axes[name], before[:, i], limits[i], facecolor=(DATA, 0.5))
-        top = _marginal(axes[name], after[:, i], limits[i], **outline)
+    for i, place in enumerate(places):
+        axes[place].set(xlabel=names[i], xlim=limits[i], yticks=[])
+        peak = _marginal(axes[place], before[:, i], limits[i], facecolor=(DATA, 0.5))
+        top = _marginal(axes[place], after[:, i], limits[i], **outline)
         # a distribution that collapsed leaves the panel instead of flattening the other one
-        axes[name].set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
+        axes[place].set_ylim(0, min(1.1 * max(peak, top), 4 * peak))
     return figure
 
 

@@ -1,5 +1,6 @@
 """Numbers and symbols as tables, figures and sentences write them. Nothing here draws."""
 
+import unicodedata
 from math import floor, log10
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
@@ -27,6 +28,32 @@ def number(value: float | int | None, digits: int = 3) -> str:
     rounded = float(f"{value:.{digits}g}")
     text = f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e6 else f"{value:.{digits}g}"
     return text.replace("-", "\N{MINUS SIGN}")  # a hyphen would let a table break the line
+
+
+def in_ascii(text: str) -> str:
+    """Text for an output that shows nothing but ASCII.
+
+    >>> in_ascii("MMD² ± 0.1, σ ≥ 2 für é")
+    'MMD^2 +- 0.1, sigma >= 2 fur e'
+    """
+    decomposed = unicodedata.normalize("NFKD", text.translate(IN_ASCII))
+    known = (c for c in decomposed if not unicodedata.combining(c))
+    return "".join(known).encode("ascii", "replace").decode()
+
+
+IN_ASCII = {
+    **{ord(c): f"^{n}" for n, c in zip("123", "¹²³", strict=True)},
+    **{0x2080 + n: f"_{n}" for n in range(10)},
+    **{ord(c): "-" for c in "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}"},
+    **{ord(c): name for c, name in {SIGMA: "sigma", "η": "eta", "λ": "lambda"}.items()},
+    **{ord(c): sign for c, sign in {"±": "+-", "≥": ">=", "≤": "<=", "→": "->"}.items()},
+}
+"""Characters of reports -> how they are written in ASCII; letters lose their accents."""
+
+
+def as_label(name: str) -> str:
+    """A name as a label in a figure, where dollar signs would begin a formula."""
+    return name.replace("$", r"\$")
 
 
 def chance(p: float | int) -> str:

@@ -1,6 +1,5 @@
 """Interface of integrators, and the radius beyond which a simulated state has escaped."""
 
-import logging
 from collections.abc import Callable
 from copy import copy
 from itertools import pairwise
@@ -11,9 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-
-log = logging.getLogger("eqflow")
-
 
 Velocity = Callable[[Tensor], Tensor]
 """Map of states ``(batch, *shape)`` to vectors of that shape: a velocity or a score."""
@@ -114,7 +110,6 @@ class FixedStep(Integrator):
     def limited(self, longest: float) -> "FixedStep":
         if self.dt <= longest:
             return self
-        log.info("integrator.dt=%g is too long for this field: steps of %.3g", self.dt, longest)
         shorter = copy(self)
         shorter.dt = longest
         return shorter

@@ -5,8 +5,11 @@ from eqflow.terms.base import (
     Terms,
     bracketed,
     channel_names,
+    placeholders,
     real_symbols,
+    typeset,
     variable_names,
+    written,
 )
 from eqflow.terms.expressions import Expressions
 from eqflow.terms.operators import OPERATORS, Operators, laplacian
@@ -23,6 +26,9 @@ __all__ = [
     "bracketed",
     "channel_names",
     "laplacian",
+    "placeholders",
     "real_symbols",
+    "typeset",
     "variable_names",
+    "written",
 ]

@@ -1,5 +1,6 @@
 """Sets of terms of a library: their values, formulas and names."""
 
+import re
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,11 @@ class Terms:
 
     def names(self, variables: Sequence[str]) -> list[str]:
         """Formulas as text, such as ``1``, ``x``, ``x y``, ``x^2`` and ``sin(x)``."""
-        return [bracketed(term, plain) for term in self.expressions(real_symbols(variables))]
+        symbols = placeholders(self.dim)
+        pairs = zip(symbols, variables, strict=True)
+        names = {ord(symbol.name): written(variable) for symbol, variable in pairs}
+        formulas = (bracketed(term, plain) for term in self.expressions(symbols))
+        return [formula.translate(names) for formula in formulas]
 
     def check_finite(self, x: Float[Tensor, "batch dim *grid"]) -> None:
         """Raise ``InputError`` if a term is infinite or undefined at one of the states."""
@@ -83,6 +88,40 @@ def real_symbols(names: Sequence[str]) -> list["sympy.Symbol"]:
     import sympy
 
     return [sympy.Symbol(name, real=True) for name in names]
+
+
+def placeholders(dim: int) -> list["sympy.Symbol"]:
+    """Real symbols of one character that no text holds: formulas sort and print by them."""
+    return real_symbols([chr(0xE000 + j) for j in range(dim)])
+
+
+def written(name: str) -> str:
+    """A variable's name in a formula: in brackets unless it is a word.
+
+    >>> written("temp"), written("flux (W/m^2)")
+    ('temp', '[flux (W/m^2)]')
+    """
+    return name if name.isidentifier() else f"[{name}]"
+
+
+def typeset(name: str) -> str:
+    r"""LaTeX of a variable's name: a symbol with its indices, or escaped text.
+
+    >>> typeset("x1"), typeset("flux (W/m^2)")
+    ('x_{1}', '\\text{flux (W/m\\textasciicircum{}2)}')
+    """
+    import sympy
+
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)?", name):
+        return sympy.latex(sympy.Symbol(name))
+    return rf"\text{{{name.translate(LATEX_ESCAPES)}}}"
+
+
+LATEX_ESCAPES = str.maketrans(
+    {character: f"\\{character}" for character in "{}$%&#_"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
+"""Characters that LaTeX would read as commands -> how its text writes them."""
 
 
 def plain(expression: "sympy.Expr") -> str:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.checks import keep_caches_in
+from eqflow.cli.logs import introduce
 from eqflow.cli.processes.nodes import node_rank, rendezvous
 from eqflow.cli.resume import RESOLVED_CONFIG, user_files
 from eqflow.cli.status import Value
@@ -43,6 +44,7 @@ def launch(cfg: DictConfig) -> Value:
         stored = OmegaConf.create(OmegaConf.to_container(cfg))
         with replacing(folder / RESOLVED_CONFIG) as temporary:
             OmegaConf.save(OmegaConf.merge(stored, {"files": user_files(cfg)}), temporary)
+        introduce(cfg)
         if cfg.print_config:
             show(cfg)
     keep_caches_in(Path(cfg.cache_dir).resolve())

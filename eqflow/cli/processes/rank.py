@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from eqflow.cli.exits import disk_refusal
+from eqflow.cli.logs import speak_as_rank
 from eqflow.cli.processes.launch import work
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.errors import InputError, Pruned
+from eqflow.runtime import rank_and_world
 
 FAILURE_DELAY = 5.0
 """Seconds that a rank waits before it fails with a bug.
@@ -29,6 +31,7 @@ def main(folder: Path, delay: float = FAILURE_DELAY) -> None:
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(days=1))
+    speak_as_rank(folder, rank_and_world()[0])
     try:
         work(cfg)
     except (InputError, Pruned):
