@@ -31,8 +31,15 @@ def sliced_w2_splits(
 
     ``first`` marks the first half of each split in a column; halves are of equal size.
     """
-    shadows = _projected(states, projections, seed)
-    return torch.stack([_gap(shadows[:, half], shadows[:, ~half]) for half in first.T])
+    # sorted once: a mask keeps the order of what it takes
+    shadows, order = _projected(states, projections, seed).sort()
+    rows = (len(shadows), -1)
+    gaps = []
+    for half in first.T:
+        mine = half[order]
+        gap = shadows[mine].view(rows) - shadows[~mine].view(rows)
+        gaps.append(gap.square().mean().sqrt())
+    return torch.stack(gaps)
 
 
 def _projected(x: Tensor, projections: int, seed: int) -> Float[Tensor, "projections n"]:
