@@ -225,8 +225,8 @@ def test_names_of_columns_reach_terminal_log_page_and_saved_model(tmp_path, monk
     assert "choices: " not in shown
 
 
-def test_a_run_without_evaluation_says_what_it_trained(done, tmp_path, monkeypatch, capfd):
-    options = [*LIBRARY, f"run_dir={tmp_path}/run", f"cache_dir={done.parent}/cache"]
+def test_a_run_without_evaluation_says_what_it_trained(tmp_path, monkeypatch, capfd):
+    options = [*LIBRARY, f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
     assert call(monkeypatch, *options, "stages=[score,flow]") == 0
     shown = capfd.readouterr().out
     assert "dx/dt = " in shown

@@ -6,16 +6,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 from runs import call
 
-import hydra_plugins
 from eqflow import __version__
 
 ROOT = Path(__file__).parents[1]
-SWEEPERS = ("grid.GridSweeper", "search.OptunaSweeper")
+SWEEPERS = {
+    "hydra_plugins.eqflow_sweepers.grid.GridSweeper",
+    "hydra_plugins.eqflow_sweepers.search.OptunaSweeper",
+}
 HEAVY = ("torch", "pytorch_lightning", "wandb", "ot", "torchmetrics", "matplotlib")
 
 
@@ -57,15 +57,20 @@ def test_the_wheel_holds_the_packages_the_configuration_and_the_command(tmp_path
     assert "_target_: data_modules.Lorenz" in printed
 
 
-def test_hydra_finds_the_sweepers_where_an_install_hides_their_folder(monkeypatch, capsys):
+def test_hydra_finds_the_sweepers_where_an_install_hides_their_folder(tmp_path):
     """As an editable one does: it lists no folders of the namespace ``hydra_plugins``."""
-    monkeypatch.setattr(hydra_plugins, "__path__", [])
-    blind = Plugins()
-    monkeypatch.setitem(Singleton._instances, Plugins, blind)
-    sweepers = {f"hydra_plugins.eqflow_sweepers.{n}" for n in SWEEPERS}
-    assert not sweepers & blind.class_name_to_class.keys()
-    assert call(monkeypatch, "--cfg", "job") == 0
-    assert sweepers <= blind.class_name_to_class.keys()
+    code = f"""
+import hydra_plugins.eqflow_sweepers.grid, hydra_plugins.eqflow_sweepers.search, sys
+hydra_plugins.__path__ = []
+from hydra.core.plugins import Plugins
+sweepers, found = {SWEEPERS}, Plugins.instance().class_name_to_class
+assert not sweepers & found.keys()
+sys.argv = ["eqflow", "--cfg", "job"]
+from eqflow.cli import main
+main()
+assert sweepers <= found.keys()
+"""
+    run("-c", code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):
