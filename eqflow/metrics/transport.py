@@ -18,7 +18,8 @@ def sliced_w2(
     ``min(n, m)`` states are compared.
     """
     size = min(len(x), len(y))
-    return _gap(*(_projected(sample[:size], projections, seed) for sample in (x, y)))
+    shadows = (_projected(sample[:size], projections, seed) for sample in (x, y))
+    return _gap(*(shadow.sort().values for shadow in shadows))
 
 
 def sliced_w2_splits(
@@ -33,13 +34,12 @@ def sliced_w2_splits(
     """
     # sorted once: a mask keeps the order of what it takes
     shadows, order = _projected(states, projections, seed).sort()
-    rows = (len(shadows), -1)
-    gaps = []
-    for half in first.T:
-        mine = half[order]
-        gap = shadows[mine].view(rows) - shadows[~mine].view(rows)
-        gaps.append(gap.square().mean().sqrt())
-    return torch.stack(gaps)
+    marks = (half[order] for half in first.T)
+    halves = (
+        (shadows[mine].view(projections, -1), shadows[~mine].view(projections, -1))
+        for mine in marks
+    )
+    return torch.stack([_gap(x, y) for x, y in halves])
 
 
 def _projected(x: Tensor, projections: int, seed: int) -> Float[Tensor, "projections n"]:
@@ -52,7 +52,8 @@ def _projected(x: Tensor, projections: int, seed: int) -> Float[Tensor, "project
 
 
 def _gap(x: Float[Tensor, "projections n"], y: Float[Tensor, "projections n"]) -> Float[Tensor, ""]:
-    return (x.sort().values - y.sort().values).square().mean().sqrt()
+    """Root mean square distance of two samples, each sorted along every projection."""
+    return (x - y).square().mean().sqrt()
 
 
 def sinkhorn_divergence(
