@@ -42,6 +42,18 @@ def coarse(monkeypatch):
     monkeypatch.setattr(Display, "__init__", short)
 
 
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Folder of a run that nothing interrupts."""
+    from runs import CURVED, call
+
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        options = [*CURVED, "logger=none", f"run_dir={folder}/run", f"cache_dir={folder}/cache"]
+        assert call(patch, *options) == 0
+    return folder / "run"
+
+
 @pytest.fixture
 def double():
     """Float64 wherever the code does not say otherwise."""

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -28,6 +29,11 @@ TINY = [
     "beside=[]",
     "nulls=[minus_x]",
 ]
+CURVED = [option for option in TINY if "steps" not in option]
+CURVED += ["score.training.steps=8", "flow.training.steps=8", "epoch_steps=3"]
+CURVED += ["trainer.log_every_n_steps=2"]
+"""Runs with several rows of losses."""
+
 LIBRARY = [option for option in TINY if "training" not in option]
 LIBRARY += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
 
@@ -106,3 +112,10 @@ def stage_and_step(path: Path) -> tuple[str, int]:
     except (OSError, RuntimeError, EOFError):
         return "", 0
     return content["stage"], content["global_step"]
+
+
+def wait_until(process: subprocess.Popen, reached) -> None:
+    """Return once ``reached()`` while the process runs."""
+    while process.poll() is None and not reached():
+        time.sleep(0.02)
+    assert process.poll() is None, process.stderr.read()
