@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 
 from eqflow.evaluation import Protocol, Reference, preservation
 from eqflow.fields import VelocityField
-from eqflow.score import Score
 from eqflow.simulate import RK4
 from eqflow.training import noised_batches
 
@@ -35,7 +34,6 @@ class Preservation(pl.Callback):
             self.reference = Reference(validation, trained.sigma, self.protocol)
         states = noised_batches(self.reference.snapshots.val, trained.sigma)
         field = copy.deepcopy(trained).normalise_(states)
-        # an ODE asks for no score
-        numbers = preservation(field, Score(), self.reference, RK4())
+        numbers = preservation(field, None, self.reference, RK4())
         for name in ("mmd2_ratio", "escaped"):
             pl_module.log(f"flow/preservation/{name}", numbers[f"preservation/{name}"])

@@ -1,5 +1,6 @@
 """Base classes of data sets: snapshots, and the loaders of the trainer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from eqflow.systems import Sample
 from eqflow.training import Batch, train_loader, val_loader
 
 
-class SnapshotsModule(pl.LightningDataModule):
+class SnapshotsModule(pl.LightningDataModule, ABC):
     """Data module of snapshots, which :meth:`setup` loads once.
 
     A subclass sets ``shape``, the shape of a state, in its constructor and implements :meth:`load`.
@@ -39,9 +40,9 @@ class SnapshotsModule(pl.LightningDataModule):
                 raise InputError(f"{name}={number}: expected an integer >= 1")
         self.seed, self.batch_size, self.epoch_steps = seed, batch_size, epoch_steps
 
+    @abstractmethod
     def load(self) -> Snapshots:
         """Generate or read the snapshots, split and standardised."""
-        raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "snapshots"):
@@ -92,9 +93,9 @@ class SyntheticModule(SnapshotsModule):
                 "data=lorenz or dysts, vectors whose true velocity is known"
             )
 
+    @abstractmethod
     def sample(self, n: int) -> Sample:
         """``n`` raw states as a function of the seed."""
-        raise NotImplementedError
 
     def load(self) -> Snapshots:
         x, groups = self.sample(self.n + self.val + self.test)

@@ -3,6 +3,7 @@
 They are those of Zhang & Levin (method section 9); no true velocity is known.
 """
 
+from abc import abstractmethod
 from math import pi
 
 import torch
@@ -23,9 +24,9 @@ class Planar(SyntheticModule):
         return Sample(self.draw(n, generator(self.seed, Draws.SNAPSHOTS)))
 
     @staticmethod
+    @abstractmethod
     def draw(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
         """``n`` independent raw states."""
-        raise NotImplementedError
 
 
 class TwoPeaks(Planar):

@@ -14,7 +14,7 @@ from eqflow.fields import build_field
 from eqflow.report.terminal import judged, summary
 from eqflow.runtime import progress
 from eqflow.runtime.progress import Clock, doing, tell
-from eqflow.score import MLPScore, Score
+from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.training import ScoreModule, quiet_trainer, train_loader
 
 MEASURES = {
@@ -32,7 +32,7 @@ MEASURES = {
 @pytest.fixture
 def run():
     reference = Reference(split(torch.randn(60, 3), 5, 10), 0.0, Protocol())
-    field = build_field("minus_x", (3,), Score(), 0.2)
+    field = build_field("minus_x", (3,), EmpiricalScore(torch.randn(9, 3)), 0.2)
     own = ComparedField("own", "network", field, reference, numbers=MEASURES)
     null = {"preservation/mmd2_ratio_h10": 123.4}
     return [own, ComparedField("null", "minus_x", field, reference, numbers=null)]

@@ -22,9 +22,12 @@ Path = dict[float, Tensor]
 
 
 def simulated(
-    field: VelocityField, score: Score, reference: Reference, integrator: Integrator
+    field: VelocityField, score: Score | None, reference: Reference, integrator: Integrator
 ) -> Path:
-    """States after every horizon of the protocol, this process's rows of them."""
+    """States after every horizon of the protocol, this process's rows of them.
+
+    An ODE needs no ``score``.
+    """
     initial, protocol = reference.initial, reference.protocol
     mine = initial[rows(len(initial))]
     times = torch.tensor([0.0, *protocol.horizons], device=initial.device)
@@ -33,12 +36,13 @@ def simulated(
         return normal(mine, len(initial), protocol.seed, Draws.SIMULATION, step)
 
     used = integrator.limited(field.longest_step)
-    path = used(field, mine, times, partial(score, sigma=reference.sigma), noise)
+    restoring = None if score is None else partial(score, sigma=reference.sigma)
+    path = used(field, mine, times, restoring, noise)
     return dict(zip(protocol.horizons, path[1:], strict=True))
 
 
 def preservation(
-    field: VelocityField, score: Score, reference: Reference, integrator: Integrator
+    field: VelocityField, score: Score | None, reference: Reference, integrator: Integrator
 ) -> dict[str, float]:
     """Distance of simulated from held-out states at every horizon, beside the resampling floor."""
     return distances(simulated(field, score, reference, integrator), reference) | shortened(

@@ -1,5 +1,6 @@
 """Interface of score estimators, and how far a score is from a gradient."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -16,12 +17,11 @@ def column(sigma: Sigma, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "#ba
     return sigma.reshape(-1, *(1,) * (x.ndim - 1))
 
 
-class Score(nn.Module):
+class Score(nn.Module, ABC):
     """Score ``s(x, sigma) = grad log p_sigma(x)`` of a smoothed distribution.
 
     ``p_sigma = p * N(0, sigma^2 I)`` is the distribution of states with noise ``sigma``. States and
-    score are in standardised units, ``(batch, *shape)`` each. The base class itself stands for a
-    score that does not exist, as of fields that need none: to evaluate it is an error.
+    score are in standardised units, ``(batch, *shape)`` each.
     """
 
     any_canvas = True
@@ -34,10 +34,11 @@ class Score(nn.Module):
         """A score for states of ``shape``; ``points`` are the standardised training snapshots."""
         return cls(shape, **arguments)
 
+    @abstractmethod
     def forward(
         self, x: Float[Tensor, "batch *shape"], sigma: Sigma
     ) -> Float[Tensor, "batch *shape"]:
-        raise NotImplementedError
+        """The score at states ``x`` with noise ``sigma``."""
 
     def thinned(self, count: int) -> "Score":
         """A cheaper score for figures: one that is made of snapshots uses the first ``count``."""

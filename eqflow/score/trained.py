@@ -8,6 +8,7 @@ The conservative form takes ``F(u) = -grad_u Phi(u; sigma)`` with a scalar netwo
 ``s = -grad E`` with ``E = |x|^2 / (2 (1 + sigma^2)) + Phi(c_in x; sigma) / sigma``.
 """
 
+from abc import abstractmethod
 from math import exp, isclose
 
 import torch
@@ -45,11 +46,11 @@ class TrainedScore(Score):
                 f"flow.sigma={level:.3g}, score.noise_mean of its logarithm, or score.noise_std > 0"
             )
 
+    @abstractmethod
     def network_output(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]
     ) -> Float[Tensor, "batch *shape"]:
         """The preconditioned network ``F``, whose training target has unit variance."""
-        raise NotImplementedError
 
     def potential(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]

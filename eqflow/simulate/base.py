@@ -1,5 +1,6 @@
 """Interface of integrators, and the radius beyond which a simulated state has escaped."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from itertools import pairwise
@@ -23,7 +24,7 @@ Noise = Callable[[int], Tensor]
 """Standard normal draws ``(batch, *shape)`` of a step, by its number."""
 
 
-class Integrator:
+class Integrator(ABC):
     """Numerical method for ``dx/dt = v(x)``, or for an SDE with the velocity ``v``.
 
     Time has the unit of ``1 / v``: transit times for normalised fields of standardised states.
@@ -42,6 +43,7 @@ class Integrator:
         """Name and step, as a report shows them."""
         return type(self).__name__ + (f", dt {self.dt:g}" if self.dt else "")
 
+    @abstractmethod
     def __call__(
         self,
         velocity: Velocity,
@@ -61,7 +63,6 @@ class Integrator:
 
         Raises ``InputError`` for times that do not increase, and for an SDE without score or noise.
         """
-        raise NotImplementedError
 
     def limited(self, longest: float) -> "Integrator":
         """This integrator with steps no longer than ``longest``; itself if its steps are adaptive.
@@ -90,23 +91,6 @@ class FixedStep(Integrator):
             raise InputError(f"integrator.eta={eta} is not a noise strength; expected eta >= 0")
         self.dt, self.eta = dt, eta
 
-    def __call__(
-        self,
-        velocity: Velocity,
-        x0: Float[Tensor, "batch *shape"],
-        times: Float[Tensor, " times"],
-        score: Velocity | None = None,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "times batch *shape"]:
-        states, advance = [x0], self.stepper(velocity, score, noise)
-        for start, end, steps in self.intervals(times):
-            states.append(advance(states[-1], (end - start) / steps, steps))
-        return torch.stack(states)
-
-    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
-        """The method applied to a field; raises ``InputError`` where it lacks a score or noise."""
-        raise NotImplementedError
-
     def limited(self, longest: float) -> "FixedStep":
         if self.dt <= longest:
             return self
@@ -122,6 +106,27 @@ class FixedStep(Integrator):
         check_times(times)
         spans = pairwise(times.tolist())
         return [(a, b, ceil((b - a) / self.dt - 1e-6)) for a, b in spans]
+
+
+class Stepwise(FixedStep):
+    """Integrator that takes its fixed steps one after another."""
+
+    def __call__(
+        self,
+        velocity: Velocity,
+        x0: Float[Tensor, "batch *shape"],
+        times: Float[Tensor, " times"],
+        score: Velocity | None = None,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "times batch *shape"]:
+        states, advance = [x0], self.stepper(velocity, score, noise)
+        for start, end, steps in self.intervals(times):
+            states.append(advance(states[-1], (end - start) / steps, steps))
+        return torch.stack(states)
+
+    @abstractmethod
+    def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
+        """The method applied to a field; raises ``InputError`` where it lacks a score or noise."""
 
 
 def check_times(times: Float[Tensor, " times"]) -> None:

@@ -5,23 +5,24 @@ states back to the data (method section 7). The noise is additive, so that both 
 order 1; stochastic Heun has weak order 2, Euler-Maruyama weak order 1.
 """
 
+from abc import abstractmethod
 from itertools import count, islice
 
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
+from eqflow.simulate.base import Noise, Stepper, Stepwise, Velocity
 
 
-class _SDE(FixedStep):
+class _SDE(Stepwise):
     stochastic = True
 
     def __init__(self, dt: float = 0.05, eta: float = 0.1) -> None:
         super().__init__(dt, eta)
 
+    @abstractmethod
     def increment(self, drift: Velocity, x: Tensor, dt: float, dw: Tensor) -> Tensor:
         """Change of ``x`` over a step of ``dt`` with the diffusion ``dw ~ N(0, 2 eta dt I)``."""
-        raise NotImplementedError
 
     def stepper(self, velocity: Velocity, score: Velocity | None, noise: Noise | None) -> Stepper:
         if score is None or noise is None:

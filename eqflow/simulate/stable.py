@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy.polynomial import Chebyshev
 from torch import Tensor
 
-from eqflow.simulate.base import FixedStep, Noise, Stepper, Velocity
+from eqflow.simulate.base import Noise, Stepper, Stepwise, Velocity
 from eqflow.simulate.ode import rk4_step
 
 DAMPING = 2 / 13
@@ -33,7 +33,7 @@ Step = Callable[[Velocity, Tensor, float], Tensor]
 """A step of a method: ``(velocity, x, dt)`` to the state after ``dt``."""
 
 
-class Stable(FixedStep):
+class Stable(Stepwise):
     """Integrator for stiff ODE with steps of at most ``dt`` in as many stages as stability needs.
 
     The spectral radius of the Jacobian is estimated by power iteration at the states, again after

@@ -5,6 +5,7 @@ which are linear in its coefficients, ``g = G xi``. The coefficients are called 
 flattened as ``k = a * dim + j``.
 """
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class Sums(NamedTuple):
         return Sums(self.tested[:functions, columns], gram, self.states)
 
 
-class Form:
+class Form(ABC):
     """Moments of a library on snapshots, and their covariance on a sample of these.
 
     An observation is a snapshot, or a block of an image. Everything is standardised, and every term
@@ -60,27 +61,27 @@ class Form:
     gram: Float[Tensor, "terms terms"]
     plain_jacobian: Float[Tensor, "functions unknowns"]
 
-    @cached_property
+    @property
+    @abstractmethod
     def mix(self) -> Float[Tensor, "functions m"]:
         """Coefficients of ``m`` combined test functions, whose moments are nearly uncorrelated."""
-        raise NotImplementedError
 
+    @abstractmethod
     def moments(self, xi: Float[Tensor, " unknowns"]) -> Float[Tensor, "n functions"]:
         """``v . grad phi_m`` of every observation, for the test functions as they were drawn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def moments_along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
         """``theta_k . grad f`` of every observation, for the combination ``f = u . phi``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         """``B_kl = sum_r cov(theta_k . grad f_r, theta_l . grad f_r)`` over observations.
 
         The ``f_r`` are the combinations of test functions in the columns of ``root``.
         """
-        raise NotImplementedError
 
-    def set_effective_size(self, xi: Float[Tensor, " unknowns"]) -> None:
+    def set_effective_size(self, xi: Float[Tensor, " unknowns"]) -> None:  # noqa: B027 - optional
         """Set ``effective_size`` to that of the moments of one field, if observations correlate."""
 
     @cached_property
