@@ -5,6 +5,7 @@ A distribution ``p`` is stationary under ``v`` exactly if ``E_p[v . grad phi] = 
 factor ``-sin(w_m . z + b_m)`` is called the slope of the function.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from math import log, pi
 from typing import TypeVar
@@ -23,7 +24,7 @@ WavesType = TypeVar("WavesType", bound="RandomWaves")
 
 
 @dataclass(frozen=True, eq=False)
-class RandomWaves:
+class RandomWaves(ABC):
     """Waves ``cos(w_m . f(z) + b_m)`` of features ``f`` of a standardised state, float64.
 
     ``frequencies`` (functions, inputs) are the ``w_m``, ``phases`` (functions,) the ``b_m``.
@@ -45,11 +46,11 @@ class RandomWaves:
         tensors = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
 
+    @abstractmethod
     def moments(
         self, velocity: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
     ) -> Float[Tensor, "n functions"]:
         """``v . grad phi_m`` at every standardised state ``z``, float64."""
-        raise NotImplementedError
 
 
 class FourierFunctions(RandomWaves):

@@ -1,6 +1,7 @@
 """Sets of terms of a library: their values, formulas and names."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ MAX_UNKNOWNS = 3000
 """Largest number of unknowns, terms times variables, that a library may have."""
 
 
-class Terms:
+class Terms(ABC):
     """Set of scalar functions ``theta_a(x)`` of raw states, without parameters.
 
     Called with vectors ``(batch, dim)`` it gives their values ``(batch, terms)``. Called with
@@ -47,12 +48,13 @@ class Terms:
     def __add__(self, other: "Terms") -> "Union":
         return Union([self, other])
 
+    @abstractmethod
     def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
-        raise NotImplementedError
+        """Values of the terms at states."""
 
+    @abstractmethod
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         """Formulas of the terms in ``dim`` symbols, in the order of the values."""
-        raise NotImplementedError
 
     def names(self, variables: Sequence[str]) -> list[str]:
         """Formulas as text, such as ``1``, ``x``, ``x y``, ``x^2`` and ``sin(x)``."""

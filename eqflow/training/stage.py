@@ -1,5 +1,6 @@
 """One stage of a run, the training of a score or of a velocity field, as a Lightning module."""
 
+from abc import ABC, abstractmethod
 from math import cos, pi
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ VALIDATION_STEP = 2**31
 """Step whose noise the first validation batch takes: beyond those of any training."""
 
 
-class StageModule(pl.LightningModule):
+class StageModule(pl.LightningModule, ABC):
     """Minimises :meth:`loss` by Adam under linear warm-up and cosine decay.
 
     The learning rate of step ``k`` is ``learning_rate * min(1, (k + 1) / (warmup steps + 1))
@@ -60,13 +61,13 @@ class StageModule(pl.LightningModule):
         """Optimiser of the ``trained`` parameters at the full learning rate."""
         return torch.optim.Adam(trained, self.learning_rate, betas=(0.9, 0.99))
 
+    @abstractmethod
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         """Loss of a global batch, of which ``batch`` is this process's part, with ``step``'s noise.
 
         Its value is that of the global batch in every process; its gradients average to that of
         one process.
         """
-        raise NotImplementedError
 
     def forward(self, batch: Batch, step: int) -> Float[Tensor, ""]:
         return self.loss(batch, step)
