@@ -224,7 +224,7 @@ class EquilibriumFlow:
         field = cast(Library, self._fitted().field)
         bounds = (torch.tensor(findings.low).double(), torch.tensor(findings.high).double())
         names = variables or field.variables
-        return Equations(field.terms, field.coefficients, names, bounds, findings.note).readable()
+        return Equations(field.terms, field.coefficients, names, bounds, findings.note)
 
     def latex(self, variables: Sequence[str] | None = None) -> str:
         """The equations of a library field as LaTeX."""

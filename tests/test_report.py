@@ -200,7 +200,7 @@ def test_own_law_is_shown(tmp_path, dim, truth):
         assert text in html.unescape(page)
     assert page.count("Equations with 2 terms of degree 1 were recovered") == 1
     assert all(text in page for text in (f"2 of {dim * (dim + 1)}", "77.7", "0.99987"))
-    assert "[3.8, 4.2]" in page  # 2 +- 0.1, where 0.5 is written as 1
+    assert "[1.9, 2.1]" in page  # 2 +- 0.1 per transit time
 
 
 def test_law_beside_lives_at_its_own_level(tmp_path):

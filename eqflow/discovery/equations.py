@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,6 +45,7 @@ class Equations:
         unit: Unit of time in transit times. Snapshots leave the speed free (method section 1), and
             :meth:`scaled` changes the unit.
 
+    >>> import torch
     >>> from eqflow.terms import Polynomial
     >>> xi = torch.tensor([[0.0, 1.0], [0.0, -2.0], [0.5, 0.0]])
     >>> Equations(Polynomial(2, 1), xi, ["x", "y"])
@@ -138,18 +138,6 @@ class Equations:
         return replace(
             self, coefficients=factor * self.coefficients, intervals=bounds, unit=factor * self.unit
         )
-
-    def readable(self) -> "Equations":
-        """Equations in the unit of time in which most coefficients are 1 or -1, to within 5 %.
-
-        One of them is then exactly so. Equations are usually written in such a unit: those of
-        Lorenz come out with 10, 28 and 8/3.
-        """
-        sizes = self.coefficients[self.coefficients != 0].abs().log()
-        if not len(sizes):
-            return self
-        alike = (sizes[:, None] - sizes).abs() < 0.05
-        return self.scaled(torch.exp(-sizes[alike[alike.sum(1).argmax()]].median()).item())
 
     def _columns(self) -> list[list[float]]:
         return self.coefficients.T.tolist()

@@ -20,12 +20,11 @@ class FittedEquations:
 
     @cached_property
     def equations(self) -> Equations:
-        """Equations in raw units, with 95 % intervals, in a readable unit of time."""
+        """Equations in raw units and transit times, with 95 % intervals."""
         field, findings = cast(Library, self.compared.field), self.findings
         bounds = torch.tensor(findings.low).double(), torch.tensor(findings.high).double()
         coefficients = field.coefficients.detach().cpu()
-        parts = (field.terms, coefficients, field.variables, bounds, findings.note)
-        return Equations(*parts).readable()
+        return Equations(field.terms, coefficients, field.variables, bounds, findings.note)
 
     @property
     def size(self) -> int:
