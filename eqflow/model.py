@@ -22,15 +22,21 @@ from eqflow.score import build_score
 FORMAT = 2
 
 
+def check_sigma(sigma: float) -> None:
+    """Raise ``InputError`` unless ``sigma`` is a noise level."""
+    if not sigma > 0:
+        raise InputError(f"flow.sigma={sigma} is not a noise level; expected sigma > 0")
+
+
 class FlowModel(nn.Module):
     """Score, field and standardiser, built from names and numbers alone.
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
     is not ``seed``; ``points`` are the training snapshots, standardised, which the empirical score
-    keeps; ``names`` are those of the features, if they have any; ``findings`` are those of a fitted
-    library and ``speed`` that of known velocities, in units of the field's. Raises ``InputError``
-    for ``sigma <= 0`` and unknown names.
+    keeps, ``snapshots`` their number; ``names`` are those of the features, if they have any;
+    ``findings`` are those of a fitted library and ``speed`` that of known velocities, in units of
+    the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
     """
 
     def __init__(
@@ -48,9 +54,8 @@ class FlowModel(nn.Module):
         names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        if not sigma > 0:
-            raise InputError(f"flow.sigma={sigma} is not a noise level; expected sigma > 0")
-        score, field = dict(score or {"name": "mlp"}), dict(field or {})
+        check_sigma(sigma)
+        score, field = {"name": "mlp", **(score or {})}, dict(field or {})
         self.sigma, self.shape = sigma, tuple(shape)
         self.config: dict[str, Any] = {
             "family": family,
@@ -71,6 +76,7 @@ class FlowModel(nn.Module):
         self.field = build_ensemble(ensemble, *parts, **field)
         if isinstance(self.field, Library):
             self.field.names = names
+        self.snapshots = len(points)
         self.findings: Findings | None = None
         self.speed: float | None = None
         units = channelwise(self.shape)
@@ -87,6 +93,7 @@ class FlowModel(nn.Module):
                 "format": FORMAT,
                 "shape": self.shape,
                 "points": len(points),
+                "snapshots": self.snapshots,
                 "speed": self.speed,
                 **self.config,
             },
@@ -102,9 +109,11 @@ class FlowModel(nn.Module):
             if not isinstance(config, dict) or config.pop("format") != FORMAT:
                 raise ValueError("written by another version")
             shape, speed = tuple(config.pop("shape")), config.pop("speed", None)
-            model = cls(shape, points=torch.zeros(config.pop("points"), *shape), **config)
+            points = config.pop("points")
+            snapshots = config.pop("snapshots", points)  # absent in files of earlier states
+            model = cls(shape, points=torch.zeros(points, *shape), **config)
             load_model(model, str(folder / "model.safetensors"))
-            model.speed = speed
+            model.speed, model.snapshots = speed, snapshots
             findings = folder / "findings.json"
             if findings.is_file():
                 model.findings = Findings(**json.loads(findings.read_text()))

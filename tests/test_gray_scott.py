@@ -174,7 +174,7 @@ def test_a_set_larger_than_memory_is_refused_before_it_is_made():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"preset": "wave"}, r"data\.preset=wave is unknown; expected one of life"),
+        ({"preset": "wave"}, r"data\.preset=wave is unknown; did you mean waves"),
         ({"grid": 4}, r"data\.grid=\[4, 4\]: expected sides of at least 8"),
         ({"grid": [64, 64, 2]}, r"data\.grid=.*expected a side"),
         ({"grid": 64.5}, r"data\.grid=64\.5: expected a side"),

@@ -18,7 +18,7 @@ from eqflow.evaluation import Protocol
 from eqflow.fields import Library, VelocityField, build_field, family_of, noise_level
 from eqflow.model import FlowModel
 from eqflow.runtime import store
-from eqflow.training import CONDITIONS, SELECTION, field_module, score_module
+from eqflow.training import CONDITIONS, SELECTION, check_training
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -131,8 +131,7 @@ def check_parts(cfg: DictConfig) -> None:
         check_options(model.field, **cfg.flow.training)
     velocities = None if cfg.data.get("velocities") is None else KnownVelocities(states, states)
     snapshots = Snapshots(states, states, states, model.standardiser, known_velocities=velocities)
-    score_module(model.score, **score_options(cfg))
-    field_module(model, snapshots, **flow_options(cfg))
+    check_training(model, snapshots, score_options(cfg), flow_options(cfg))
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family_of(family).trained:

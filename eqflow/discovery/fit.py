@@ -97,6 +97,11 @@ class Discovery:
         self.images = z.ndim == 4
         most = (ImageSample if self.images else VectorSample).reservoir
         self.fitted = group_boundary(len(z) - min(int(HELD_OUT_SHARE * len(z)), most), groups)
+        if self.fitted >= len(z):
+            raise InputError(
+                f"data: {len(z)} snapshots found, none of them left to test equations on; expected "
+                "more of them, or of their groups"
+            )
         self.sample = self._sample(z[: min(self.fitted, most)], groups)
         self.held_out = self._sample(z[self.fitted :], groups, self.fitted)
         self.libraries = self._affordable(field.columns)

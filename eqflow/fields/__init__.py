@@ -8,6 +8,7 @@ from eqflow.fields.families import (
     build_ensemble,
     build_field,
     family_of,
+    field_options,
     noise_level,
 )
 from eqflow.fields.library import Library
@@ -25,5 +26,6 @@ __all__ = [
     "build_ensemble",
     "build_field",
     "family_of",
+    "field_options",
     "noise_level",
 ]

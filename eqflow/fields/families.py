@@ -12,10 +12,11 @@ from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
 from eqflow.fields.ensemble import Ensemble
 from eqflow.fields.kernels import given_kernel, random_kernel, skew_kernel
-from eqflow.fields.library import Library
+from eqflow.fields.library import Library, library_options
 from eqflow.fields.linear import KernelMap, LinearInScore, MinusX, ScoreMap
 from eqflow.fields.network import IsotropicNetwork, Network
 from eqflow.fields.stream import Stream
+from eqflow.options import Options, check_arguments, options_of, unknown
 from eqflow.runtime import Draws, hashed
 from eqflow.score import Score
 
@@ -29,7 +30,8 @@ class Family:
     score; the parameters of a ``trained`` one are learned; one of a ``closed_form`` family is
     fitted to the snapshots directly, at noise level 0. ``random_of`` names the family of which a
     null is a random draw. A null with ``similarity_draws`` is not simulated: the mean similarity to
-    the truth of that many draws is reported instead.
+    the truth of that many draws is reported instead. ``options()`` are the arguments, where the
+    signature of ``build`` does not name them.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Family:
     closed_form: bool = False
     random_of: str = ""
     similarity_draws: int = 0
+    options: Callable[[], Options] | None = None
 
 
 def _network(
@@ -149,7 +152,15 @@ _FAMILIES = (
     Family("network", _network, "network", "#0072B2", "o", trained=True),
     Family("skew", _skew, "skew (no training)", "#D55E00", "s", needs_score=True),
     Family("stream", _stream, "stream (exact)", "#009E73", "D", needs_score=True, trained=True),
-    Family("library", _library, "library (equations)", "#CC79A7", "^", closed_form=True),
+    Family(
+        "library",
+        _library,
+        "library (equations)",
+        "#CC79A7",
+        "^",
+        closed_form=True,
+        options=library_options,
+    ),
     Family("random", _network, "random network", "#E69F00", "v", random_of="network"),
     Family(
         "random_skew",
@@ -181,8 +192,16 @@ FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
 def family_of(name: str) -> Family:
     """The family of that name; raises ``InputError`` for an unknown one."""
     if name not in FAMILIES:
-        raise InputError(f"flow.family={name} is unknown; expected one of {', '.join(FAMILIES)}")
+        raise unknown("flow.family=", name, FAMILIES)
     return FAMILIES[name]
+
+
+def field_options(family: str) -> Options:
+    """Names and types of the arguments that a family's fields take."""
+    record = family_of(family)
+    if record.options:
+        return record.options()
+    return dict([*options_of(record.build).items()][4:])  # after shape, score, sigma and seed
 
 
 def noise_level(family: str, sigma: float, condition: str = "strong") -> float:
@@ -201,6 +220,7 @@ def build_field(
 
     Raises ``InputError`` for an unknown name and for arguments that the family refuses.
     """
+    check_arguments(arguments, field_options(family), "flow.field.")
     field = family_of(family).build(shape, score, sigma, seed, **arguments)
     field.sigma = noise_level(family, sigma)
     return field

@@ -12,6 +12,7 @@ from torch import Tensor
 from eqflow.data import Standardiser, channelwise
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
+from eqflow.options import Options, options_of, unknown
 from eqflow.terms import (
     MAX_UNKNOWNS,
     Expressions,
@@ -145,6 +146,14 @@ TERM_KINDS: dict[str, Callable[[int, Any], Terms]] = {
 """Kinds of terms of vectors beside monomials: option of a library -> ``build(dim, value)``."""
 
 
+def library_options() -> Options:
+    """Names and types of the arguments of a library."""
+    own = {
+        name: kind for name, kind in options_of(Library).items() if name not in ("self", "shape")
+    }
+    return {**dict.fromkeys(TERM_KINDS, Any), **own}
+
+
 def library_terms(dim: int, degree: int = 2, cross: bool = True, **kinds: Any) -> Terms:
     """The terms of a library of vectors: monomials, and those of the ``kinds`` that are asked for.
 
@@ -153,8 +162,7 @@ def library_terms(dim: int, degree: int = 2, cross: bool = True, **kinds: Any) -
     terms: Terms = Polynomial(dim, degree, cross)
     for kind, value in kinds.items():
         if kind not in TERM_KINDS:
-            expected = ", ".join(TERM_KINDS)
-            raise InputError(f"flow.field.{kind} is unknown; expected one of {expected}")
+            raise unknown("flow.field.", kind, library_options())
         terms = terms + TERM_KINDS[kind](dim, value) if value else terms
     return terms
 

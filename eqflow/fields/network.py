@@ -19,6 +19,7 @@ class Network(VelocityField):
     ``fourier`` random frequencies with standard deviation ``bandwidth`` add the features
     ``cos(w . x), sin(w . x)`` (Tancik et al. 2020, arXiv 2006.10739); 0 gives the plain perceptron.
     ``gain`` multiplies the first layer's initial weights. The weights follow torch's global seed.
+    Raises ``InputError`` for images and for ``fourier < 0``.
     """
 
     frequencies: Tensor
@@ -37,6 +38,8 @@ class Network(VelocityField):
             raise InputError(
                 f"flow=network takes vectors of shape (d,), found snapshots of shape {shape}"
             )
+        if fourier < 0:
+            raise InputError(f"flow.field.fourier={fourier} found; expected a whole number >= 0")
         self.register_buffer("frequencies", bandwidth * torch.randn(fourier, self.dim))
         self.network = MLP(self.dim + 2 * fourier, self.dim, width, depth)
         self.network.sharpen_(gain)

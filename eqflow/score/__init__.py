@@ -2,7 +2,7 @@
 
 from eqflow.score.base import Score, asymmetry
 from eqflow.score.empirical import EmpiricalScore
-from eqflow.score.families import build_score
+from eqflow.score.families import build_score, score_options
 from eqflow.score.frames import CELL_SIDE, frames
 from eqflow.score.images import ImageScore
 from eqflow.score.mlp import MLPScore
@@ -18,4 +18,5 @@ __all__ = [
     "asymmetry",
     "build_score",
     "frames",
+    "score_options",
 ]

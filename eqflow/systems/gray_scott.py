@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
+from eqflow.options import unknown
 from eqflow.runtime import Draws, check_memory, generator
 from eqflow.systems.runs import Runs, Sample, Schedule
 from eqflow.terms import laplacian
@@ -90,9 +91,7 @@ class GrayScott:
 
     def __init__(self, preset: str = "waves") -> None:
         if preset not in PRESETS:
-            raise InputError(
-                f"data.preset={preset} is unknown; expected one of {', '.join(PRESETS)}"
-            )
+            raise unknown("data.preset=", preset, PRESETS)
         self.preset, self.rates = preset, PRESETS[preset]
 
     def velocity(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.errors import InputError
+from eqflow.options import unknown
 from eqflow.terms.base import Terms, whole
 from eqflow.terms.polynomial import Polynomial
 
@@ -60,10 +61,7 @@ class Operators(Terms):
     ) -> None:
         for name in operators:
             if name not in OPERATORS:
-                raise InputError(
-                    f"flow.field.operators: {name} is unknown; expected some of "
-                    f"{', '.join(OPERATORS)}"
-                )
+                raise unknown("flow.field.operators=", name, OPERATORS)
         if not spacing > 0:
             raise InputError(f"flow.field.spacing={spacing} found; expected a length > 0")
         self.operators, self.spacing = list(operators), spacing

@@ -16,6 +16,7 @@ from eqflow.discovery import Discovery
 from eqflow.errors import InputError
 from eqflow.fields import Ensemble, Library, Network, Stream, VelocityField, family_of
 from eqflow.model import FlowModel
+from eqflow.options import Options, check_arguments, options_of, unknown
 from eqflow.runtime import rank_and_world
 from eqflow.score import Score, TrainedScore
 from eqflow.stationarity import Sums
@@ -38,6 +39,43 @@ CONDITIONS = {
 
 SELECTION = ("principle", "smoothness")
 """Options that choose a stream field, which meets the condition by its form."""
+
+PARTS = ("self", "score", "field", "sigma", "states", "velocities", "z", "standardiser", "groups")
+"""What a training is given beside its options."""
+
+
+def score_training_options() -> Options:
+    """Names and types of the options of the training of any score."""
+    return _options(ScoreModule, ImageScoreModule)
+
+
+def flow_training_options(family: str) -> Options:
+    """Names and types of the options of a library's discovery, or of the training of any field."""
+    if family_of(family).closed_form:
+        return _options(Discovery)
+    return {"condition": str, **_options(FlowModule, WeakModule, StreamModule)}
+
+
+def check_training(
+    model: FlowModel, data: Snapshots, score: dict[str, Any], flow: dict[str, Any]
+) -> None:
+    """Build what trains ``model``: wrong options of ``score`` and ``flow`` are refused before.
+
+    The model must not be trained afterwards.
+    """
+    score_module(model.score, **score)
+    field_module(model, data, **flow)
+
+
+def _options(*trainings: type) -> dict[str, Any]:
+    found = {name: kind for each in trainings for name, kind in options_of(each).items()}
+    return {name: kind for name, kind in found.items() if name not in PARTS}
+
+
+def _check(module: type[StageModule], options: dict[str, Any]) -> type[Any]:
+    """The ``module``, once its options are those that it takes."""
+    check_arguments(options, _options(module), f"{module.stage}.training.")
+    return module
 
 
 def train_score(model: FlowModel, fit: Fit, **options: Any) -> None:
@@ -92,7 +130,7 @@ def score_module(score: Score, **options: Any) -> ScoreModule | None:
     """The module that trains ``score``, or None for one of closed form."""
     if not isinstance(score, TrainedScore):
         return None
-    return (ImageScoreModule if score.local else ScoreModule)(score, **options)
+    return _check(ImageScoreModule if score.local else ScoreModule, options)(score, **options)
 
 
 def field_module(model: FlowModel, data: Snapshots, **options: Any) -> StageModule | None:
@@ -134,15 +172,14 @@ def flow_module(
             )
         if resolved_principle(options.get("principle", "auto"), velocities) == "none":
             return None
-        return StreamModule(field, velocities, **options)
+        return _check(StreamModule, options)(field, velocities, **options)
     if condition not in CONDITIONS:
-        expected = " or ".join(CONDITIONS)
-        raise InputError(f"flow.condition={condition} is unknown; expected {expected}")
+        raise unknown("flow.condition=", condition, CONDITIONS)
     if condition == "weak":
         if not isinstance(field, Network):
             raise InputError(
                 "flow.condition=weak trains networks of vectors, found images of shape "
                 f"{field.shape}; expected flow.condition=strong, or flow=library for the weak form"
             )
-        return WeakModule(field, states, velocities=velocities, **options)
-    return FlowModule(field, score, sigma, velocities=velocities, **options)
+        return _check(WeakModule, options)(field, states, velocities=velocities, **options)
+    return _check(FlowModule, options)(field, score, sigma, velocities=velocities, **options)

@@ -14,6 +14,7 @@ from torch import Tensor
 from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import Stream
+from eqflow.options import unknown
 from eqflow.runtime import Draws, global_means, normal
 from eqflow.score import asymmetry
 from eqflow.training.batches import Batch, noised_batches
@@ -108,8 +109,7 @@ def resolved_principle(principle: str, velocities: KnownVelocities | None) -> st
     Raises ``InputError`` for an unknown one and for ``velocities`` where none are known.
     """
     if principle not in PRINCIPLES:
-        expected = ", ".join(PRINCIPLES)
-        raise InputError(f"flow.principle={principle} is unknown; expected one of {expected}")
+        raise unknown("flow.principle=", principle, PRINCIPLES)
     if principle == "velocities" and velocities is None:
         raise InputError(
             "flow.principle=velocities found without velocities; expected data.velocities, or "

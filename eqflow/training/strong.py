@@ -10,12 +10,16 @@ from torch import Tensor
 from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
 from eqflow.fields import VelocityField
+from eqflow.options import unknown
 from eqflow.runtime import Draws, generator, global_means, normal, rows
 from eqflow.score import Score
 from eqflow.stationarity import MAX_EXACT_DIM, check_dim, rademacher, strong_moments
 from eqflow.training.batches import Batch
 from eqflow.training.stage import StageModule
 from eqflow.training.velocities import KnownVelocityLoss
+
+DIVERGENCES = ("auto", "exact", "hutchinson")
+"""Ways to take the divergence of a field."""
 
 
 class FlowModule(StageModule):
@@ -49,10 +53,8 @@ class FlowModule(StageModule):
         **training: Any,
     ) -> None:
         super().__init__(steps, **training)
-        if divergence not in ("auto", "exact", "hutchinson"):
-            raise InputError(
-                f"flow.divergence={divergence} is unknown; expected auto, exact or hutchinson"
-            )
+        if divergence not in DIVERGENCES:
+            raise unknown("flow.divergence=", divergence, DIVERGENCES)
         if not evenness >= 0:
             raise InputError(f"flow.evenness={evenness} found; expected a weight >= 0")
         if divergence == "auto":
