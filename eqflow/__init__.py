@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["EquilibriumFlow", "InputError", "__version__", "load", "stationarity_test"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # torch and Lightning take seconds to import, which the command line's --help must not pay
     if name in ("EquilibriumFlow", "load", "stationarity_test"):

@@ -3,8 +3,10 @@
 States, velocities and scores are in raw units.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from typing_extensions import TypeAliasType
 
 from eqflow.data import (
     KnownVelocities,
@@ -25,17 +28,22 @@ from eqflow.data import (
 )
 from eqflow.discovery import Equations, Findings
 from eqflow.errors import InputError
-from eqflow.fields import Library, noise_level
-from eqflow.model import FlowModel
+from eqflow.fields import Library, family_of, field_options, noise_level
+from eqflow.model import FlowModel, check_sigma
+from eqflow.options import check_arguments, options_of, shortened
 from eqflow.runtime import Draws, generator, normal
-from eqflow.score import EmpiricalScore
-from eqflow.simulate import RK4, HeunSDE, Stable
+from eqflow.score import EmpiricalScore, score_options
+from eqflow.simulate import RK4, HeunSDE, Stable, check_times
 from eqflow.stationarity import Stationarity, functions_for, hotelling
 
 if TYPE_CHECKING:
     import sympy
+    from matplotlib.figure import Figure
 
     from eqflow.training import StageModule
+
+Array = TypeAliasType("Array", ArrayLike | Tensor)
+"""A numpy array, a torch tensor, nested lists, or anything else that numpy makes an array of."""
 
 VECTORS_PER_STEP = 512
 """Snapshots of a training step, where their number is not chosen."""
@@ -60,6 +68,8 @@ class EquilibriumFlow:
     - ``ensemble``: number of networks that are trained together; the one most like the others is
       the velocity.
 
+    Raises ``InputError`` for names that no score, field or training takes, and for wrong types.
+
     Reference: Zhang and Levin 2025, arXiv 2509.17990.
 
     >>> flow = EquilibriumFlow(family="skew", score={"name": "empirical"})
@@ -82,16 +92,61 @@ class EquilibriumFlow:
         progress: bool = False,
         ensemble: int = 1,
     ) -> None:
+        self.arguments = {
+            "family": family,
+            "sigma": sigma,
+            "seed": seed,
+            "score": score,
+            "field": field,
+            "score_training": score_training,
+            "flow_training": flow_training,
+            "batch_size": batch_size,
+            "progress": progress,
+            "ensemble": ensemble,
+        }
         self.family, self.sigma, self.seed = family, sigma, seed
         self.score_arguments, self.field_arguments = score, field
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
         self.batch_size, self.progress, self.ensemble = batch_size, progress, ensemble
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        """Refuse what is wrong whatever the snapshots."""
+        check_arguments(self.arguments, options_of(EquilibriumFlow))
+        family_of(self.family)
+        check_sigma(self.sigma)
+        score, size = dict(self.score_arguments or {}), self.batch_size
+        known = score_options(score.pop("name", "mlp"))
+        check_arguments(score, known, "score: ")
+        check_arguments(self.field_arguments or {}, field_options(self.family), "field: ")
+        if size is not None and size < 1:
+            raise InputError(f"batch_size={size} found; expected a whole number >= 1")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed={self.seed} found; expected 0 <= seed < 2**32")
+        if self.score_training or self.flow_training:
+            from eqflow.training import flow_training_options, score_training_options
+
+            check_arguments(self.score_training, score_training_options(), "score_training: ")
+            known = flow_training_options(self.family)
+            check_arguments(self.flow_training, known, "flow_training: ")
+
+    def __repr__(self) -> str:
+        """The arguments that are not the defaults and, once fitted, what to."""
+        defaults = {name: p.default for name, p in signature(EquilibriumFlow).parameters.items()}
+        chosen = {name: v for name, v in self.arguments.items() if v != defaults[name]}
+        call = f"EquilibriumFlow({', '.join(f'{name}={v!r}' for name, v in chosen.items())})"
+        if not hasattr(self, "model"):
+            return call
+        shape, count = self.model.shape, self.model.snapshots
+        states = f"{shape[0]} features" if len(shape) == 1 else f"shape {shape}"
+        level = f"noise level {self.model.field.sigma:g}"
+        return f"{call}, fitted to {f'{count:,} ' if count else ''}snapshots of {states} at {level}"
 
     def fit(
         self,
-        X: ArrayLike | Tensor,
-        groups: ArrayLike | Tensor | None = None,
-        velocities: tuple[ArrayLike | Tensor, ...] | None = None,
+        X: Array,
+        groups: Array | None = None,
+        velocities: tuple[Array, ...] | None = None,
     ) -> "EquilibriumFlow":
         """Learn from raw snapshots ``X``, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
@@ -102,8 +157,7 @@ class EquilibriumFlow:
         values that are not finite, constant features, and known velocities that do not belong to
         the snapshots.
         """
-        x = torch.as_tensor(X, dtype=torch.double).cpu()
-        check_states(x, "X")
+        x = _snapshots(X)
         units = Standardiser.of(x)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
@@ -129,14 +183,16 @@ class EquilibriumFlow:
         return self.family == "library"
 
     def _train(self, data: Snapshots) -> None:
-        from eqflow.training import discover, match_speed, train_field, train_score
+        from eqflow.training import check_training, discover, match_speed, train_field, train_score
 
         options = {"seed": self.seed, **self.flow_training}
         if self._is_library:
             discover(self.model, data, **options)
         else:
-            fit = partial(self._fit, data.train)
-            train_score(self.model, fit, seed=self.seed, **self.score_training)
+            few, fit = replace(data, train=data.train[:2]), partial(self._fit, data.train)
+            trial = FlowModel(self.model.shape, few.train, **self.model.config)
+            check_training(trial, few, self.score_training, options)
+            train_score(self.model, fit, **{"seed": self.seed, **self.score_training})
             train_field(self.model, data, fit, **options)
         self.model.requires_grad_(False).eval()
         match_speed(self.model, data.known_velocities)
@@ -148,7 +204,7 @@ class EquilibriumFlow:
         trainer = quiet_trainer(module.steps, self.progress)
         trainer.fit(module, train_loader(z, size, 100, self.seed))
 
-    def velocity(self, x: ArrayLike | Tensor) -> Any:
+    def velocity(self, x: Array) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
         z = self._standard(x)
         return _like(x, self.model.field(z) * self.model.standardiser.std)
@@ -163,20 +219,18 @@ class EquilibriumFlow:
         """
         return self._fitted().speed
 
-    def score(self, x: ArrayLike | Tensor) -> Any:
+    def score(self, x: Array) -> Any:
         """Score ``grad log p_sigma`` at raw states, per raw unit."""
         z = self._standard(x)
         return _like(x, self.model.score(z, self.sigma) / self.model.standardiser.std)
 
-    def simulate(
-        self, x0: ArrayLike | Tensor, times: ArrayLike | Tensor, eta: float = 0.0, dt: float = 0.05
-    ) -> Any:
+    def simulate(self, x0: Array, times: Array, eta: float = 0.0, dt: float = 0.05) -> Any:
         """Raw states at increasing ``times``, the first that of ``x0``, in transit times.
 
         Integrates ``dx = (v + eta s) dt + sqrt(2 eta) dW`` from raw ``x0``, ``(n, *shape)``, with
         steps of at most ``dt``, and returns ``(len(times), n, *shape)``. For ``eta > 0``, in
         inverse transit times, noise and score pull states back to the distribution; the draws
-        follow the seed.
+        follow the seed. Raises ``InputError`` for times that do not increase, as [0, 10] do.
         """
         path = self._path(self._standard(x0), times, eta, dt)
         return _like(x0, self.model.standardiser.raw(path))
@@ -201,36 +255,53 @@ class EquilibriumFlow:
         x = self._path(start, [0.0, time], eta, dt)[-1]
         return model.standardiser.raw(x if noised else model.score.denoise(x, self.sigma)).numpy()
 
-    def _path(self, z: Tensor, times: ArrayLike | Tensor, eta: float, dt: float) -> Tensor:
+    def _path(self, z: Tensor, times: Array, eta: float, dt: float) -> Tensor:
         """Standardised states at increasing times, ``(times, n, *shape)``, from ``z``."""
-        model = self.model
+        model, moments = self.model, _numbers(times, "times", "increasing times, as [0, 10]")
+        check_times(moments)
+        check_arguments({"eta": eta, "dt": dt}, options_of(EquilibriumFlow.simulate))
         ode = RK4(dt) if len(model.shape) == 1 else Stable(dt)
         integrator = HeunSDE(dt, eta) if eta else ode
         return integrator.limited(model.field.longest_step)(
             model.field,
             z,
-            torch.as_tensor(times, dtype=torch.double),
+            moments,
             lambda x: model.score(x, self.sigma),
             lambda step: normal(z, len(z), self.seed, Draws.SIMULATION, step),
         )
 
-    def equations(self, variables: Sequence[str] | None = None) -> Equations:
-        """The equations of a library field in raw units, with 95 % intervals and what is known.
+    def plot(self, X: Array, time: float = 30.0) -> "Figure":
+        """Figure of the dynamics over raw states ``X``; ``figure.savefig(file)`` writes it.
 
-        ``variables`` name the features, by default x, y, z or x1, x2, ... Raises ``InputError`` for
-        other families.
+        Streamlines in two dimensions, in more the trajectories of the first three states for
+        ``time`` transit times; of images, the first one at five times up to that.
+        """
+        from eqflow.report.dynamics import dynamics  # matplotlib is slow to import
+
+        x = self._states(X).numpy()
+        return dynamics(family_of(self.family), x, self.velocity, self.simulate, time)
+
+    def equations(self, variables: Iterable[str] | None = None) -> Equations:
+        """The equations of a library field in raw units per transit time, with 95 % intervals.
+
+        Their right-hand sides are :meth:`velocity`. ``variables`` name the features, by default x,
+        y, z or x1, x2, ... Raises ``InputError`` for other families.
         """
         findings = self.stationarity()
         field = cast(Library, self._fitted().field)
         bounds = (torch.tensor(findings.low).double(), torch.tensor(findings.high).double())
-        names = variables or field.variables
+        if not isinstance(variables, Iterable | None):
+            raise InputError(
+                f"variables={variables} found; expected names, as ['prey', 'predator']"
+            )
+        names = field.variables if variables is None else [str(name) for name in variables]
         return Equations(field.terms, field.coefficients, names, bounds, findings.note)
 
-    def latex(self, variables: Sequence[str] | None = None) -> str:
+    def latex(self, variables: Iterable[str] | None = None) -> str:
         """The equations of a library field as LaTeX."""
         return self.equations(variables).latex()
 
-    def sympy(self, variables: Sequence[str] | None = None) -> "list[sympy.Eq]":
+    def sympy(self, variables: Iterable[str] | None = None) -> "list[sympy.Eq]":
         """The equations of a library field for computer algebra."""
         return self.equations(variables).sympy()
 
@@ -264,15 +335,21 @@ class EquilibriumFlow:
             raise InputError("EquilibriumFlow is not fitted; expected fit(X) or eqflow.load first")
         return self.model
 
-    def _standard(self, x: ArrayLike | Tensor) -> Tensor:
+    def _standard(self, x: Array) -> Tensor:
+        return self._fitted().standardiser.standard(self._states(x)).float()
+
+    def _states(self, x: Array) -> Tensor:
+        """Raw states in float64; raises ``InputError`` unless they are like the snapshots."""
         model = self._fitted()
-        raw = torch.as_tensor(x, dtype=torch.double).cpu()
         # images may be on a grid of any size
+        expected = f"(n, {model.shape[0]}{', height, width' if len(model.shape) > 1 else ''})"
+        raw = _numbers(x, "states", expected)
         if raw.ndim != 1 + len(model.shape) or raw.shape[1] != model.shape[0]:
-            canvas = ("height", "width") if len(model.shape) > 1 else ()
-            expected = ("n", model.shape[0], *canvas)
-            raise InputError(f"states of shape {tuple(raw.shape)} found; expected {expected}")
-        return model.standardiser.standard(raw).float()
+            single = ", x[None] for a single state" if raw.ndim == len(model.shape) else ""
+            raise InputError(
+                f"states of shape {tuple(raw.shape)} found; expected {expected}{single}"
+            )
+        return raw
 
 
 def load(folder: str | Path) -> EquilibriumFlow:
@@ -287,8 +364,8 @@ def load(folder: str | Path) -> EquilibriumFlow:
 
 def stationarity_test(
     velocity: Callable[[Any], Any],
-    X: ArrayLike | Tensor,
-    groups: ArrayLike | Tensor | None = None,
+    X: Array,
+    groups: Array | None = None,
     seed: int = 0,
 ) -> Stationarity:
     """Test whether a velocity field keeps the distribution of raw snapshots (method section 6).
@@ -303,11 +380,12 @@ def stationarity_test(
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
     True
     """
-    x = torch.as_tensor(X, dtype=torch.double).cpu()
-    check_states(x, "X")
+    x = _snapshots(X)
     units = Standardiser.of(x)
     z = units.standard(x)
-    v = torch.as_tensor(velocity(X), dtype=torch.double).cpu()
+    if not callable(velocity):
+        raise InputError(f"velocity={velocity} found; expected a function of states, flow.velocity")
+    v = _numbers(velocity(X), "velocity(X)", f"{tuple(x.shape)}")
     if v.shape != x.shape or not v.isfinite().all():
         raise InputError(
             f"velocity(X): found shape {tuple(v.shape)}, {int((~v.isfinite()).sum())} numbers of "
@@ -316,7 +394,7 @@ def stationarity_test(
     return hotelling(v / units.std, z, functions_for(z, seed), _groups(groups, len(x)))
 
 
-def _groups(groups: ArrayLike | Tensor | None, n: int) -> Tensor | None:
+def _groups(groups: Array | None, n: int) -> Tensor | None:
     """Number of each snapshot's group, ``(n,)``, whatever names groups have."""
     if groups is None:
         return None
@@ -328,15 +406,43 @@ def _groups(groups: ArrayLike | Tensor | None, n: int) -> Tensor | None:
     return group_numbers(names, "groups")
 
 
+def _snapshots(X: Array) -> Tensor:
+    """Checked snapshots in float64."""
+    x = _numbers(X, "X", "(N, d) or (N, C, H, W)")
+    if x.ndim and not len(x):
+        raise InputError(f"X: found an array of shape {tuple(x.shape)}; expected snapshots")
+    check_states(x, "X")
+    return x
+
+
+def _numbers(values: Array, name: str, expected: str) -> Tensor:
+    """``values`` in float64; raises ``InputError`` unless they are an array of numbers."""
+    if isinstance(values, str | Path):
+        raise InputError(
+            f"{name}={values} found; expected an array, {expected}, as numpy reads it from the "
+            f"file, or on the command line python run.py data=snapshots data.path={values}"
+        )
+    try:
+        if torch.is_complex(values) if isinstance(values, Tensor) else np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        array = values if isinstance(values, Tensor) else np.asarray(values, dtype=float)
+        return torch.as_tensor(array, dtype=torch.double).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{name}: found {type(values).__name__} that is no array of numbers "
+            f"({shortened(error)}); expected {expected}"
+        ) from None
+
+
 def _known_velocities(pair: tuple[Any, ...], x: Tensor) -> KnownVelocities:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise InputError(
-            f"velocities: found {type(pair).__name__} of length {len(pair)}; expected two arrays, "
-            "states and velocities, (x, v)"
+            f"velocities: found {type(pair).__name__}; expected two arrays, states and velocities, "
+            "(x, v)"
         )
-    states, velocities = (torch.as_tensor(part, dtype=torch.double).cpu() for part in pair)
+    states, velocities = (_numbers(part, "velocities", "(n, d)") for part in pair)
     return checked_velocities(states, velocities, x, "velocities")
 
 
-def _like(x: ArrayLike | Tensor, values: Tensor) -> Any:
+def _like(x: Array, values: Tensor) -> Any:
     return values.to(x.device) if isinstance(x, Tensor) else np.asarray(values)

@@ -5,7 +5,12 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import eqflow
+import eqflow.estimator
+from eqflow.discovery import inference
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,6 +59,35 @@ TOPICS = {
 
 A heading of the section, or words in bold that begin a paragraph of it, must hold the words.
 """
+
+
+TINY = {"score": {"width": 8}, "field": {"width": 8}}
+STEPS = {"score_training": {"steps": 5}, "flow_training": {"steps": 5}}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/own-data.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    """With networks of few units and steps, and another folder to load from."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), flags=re.M | re.S)
+    X = np.random.default_rng(0).normal(size=(300, 2)) @ [[1, 0.5], [0, 1]]
+    small = {"network": TINY | STEPS, "library": {"field": {"degree": 1}}}
+    made = []
+
+    def flow(family="network", **options):
+        made.append(eqflow.estimator.EquilibriumFlow(family, **small[family] | options))
+        return made[-1]
+
+    monkeypatch.setattr(eqflow, "EquilibriumFlow", flow, raising=False)
+    monkeypatch.setattr(inference, "escaped", lambda *_: 0.0)
+    monkeypatch.chdir(tmp_path)
+    np.save("cells.npy", X)
+    variables = {"X": X, "made": made}
+    before, load, _ = code.partition('flow = eqflow.load("outputs')
+    exec(before, variables)
+    made[-1].save("run")
+    if load:  # the folder of a run that is not here
+        exec('flow = eqflow.load("run")', variables)
+    np.testing.assert_array_equal(variables["flow"].velocity(X), made[-1].velocity(X))
 
 
 def sections() -> dict[int, str]:

@@ -1,13 +1,19 @@
 import doctest
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
 import eqflow
 from eqflow import estimator, training
+from eqflow.discovery import inference
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow, stationarity_test
+from eqflow.fields import FAMILIES, Family
+from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
 
 STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])
@@ -30,6 +36,18 @@ def skew():
 @pytest.fixture(scope="module")
 def tiny():
     return EquilibriumFlow(**TINY).fit(STATES)
+
+
+def equations_of(states, **data):
+    """A library of degree 1; that its states stay is taken for granted, as that takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "escaped", lambda *_: 0.0)
+        return EquilibriumFlow("library", field={"degree": 1}).fit(states, **data)
+
+
+@pytest.fixture(scope="module")
+def linear():
+    return equations_of(STATES)
 
 
 def test_the_example_of_the_class_runs():
@@ -100,6 +118,18 @@ def test_speed_is_one_standardised_unit_per_transit_time():
     assert abs(v2.mean() - 1) < 4 * error < 0.5
 
 
+def test_equations_are_the_velocity_in_transit_times(linear):
+    sides = linear.equations().right_hand_sides()
+    function = sympy.lambdify(list(sides), list(sides.values()), "numpy")
+    np.testing.assert_allclose(np.stack(function(*X.T), 1), linear.velocity(X), rtol=1e-5)
+    assert linear.equations().unit == 1
+
+
+@pytest.mark.parametrize("names", [["a", "b"], np.array(["a", "b"]), iter("ab")])
+def test_any_sequence_names_the_variables(linear, names):
+    assert linear.equations(names).text().splitlines()[0].startswith("da/dt")
+
+
 # simulation
 
 
@@ -143,7 +173,8 @@ def test_restoring_noise_follows_the_seed_of_the_flow_alone(skew):
 @pytest.mark.parametrize("shape", [(2,), (5, 3), (5, 2, 1), (5,)])
 def test_states_of_another_shape_are_refused(skew, method, shape):
     arguments = ([0.0, 1.0],) if method == "simulate" else ()
-    with pytest.raises(InputError, match=r"expected \('n', 2\)"):
+    hint = r", x\[None\] for a single state"
+    with pytest.raises(InputError, match=r"expected \(n, 2\)" + hint * (len(shape) == 1)):
         getattr(skew, method)(np.zeros(shape), *arguments)
 
 
@@ -164,14 +195,53 @@ def test_an_unfitted_flow_says_so(use, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"family": "netwrk"}, "netwrk"),
-        ({"score": {"name": "unet"}}, "unet"),
-        ({"sigma": 0.0}, "sigma"),
+        ({"family": "libary"}, "family=libary is unknown; did you mean library"),
+        ({"sigma": 0.0}, "sigma=0.0"),
+        ({"seed": -1}, "seed=-1"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"family": "library", "field": {"degre": 2}}, "degre=2 is unknown; did you mean degree"),
+        ({"family": "library", "field": {"degree": 2.5}}, "degree=2.5.*expected a whole number"),
+        ({"field": {"width": True}}, "width=True found; expected a whole number"),
+        ({"field": {"degree": 2}}, "degree=2 is unknown; expected width, depth"),
+        ({"score": {"name": "emprical"}}, "emprical is unknown; did you mean empirical"),
+        ({"score": {"widht": 8}}, "widht=8 is unknown; did you mean width"),
+        ({"score": {"conservative": "no"}}, "conservative='no' found; expected true or false"),
+        ({"score_training": {"stps": 5}}, "score_training: stps=5 .*did you mean steps"),
+        ({"flow_training": {"stps": 5}}, "flow_training: stps=5 .*did you mean steps"),
+        ({"family": "library", "flow_training": {"steps": 5}}, "steps=5.* expected functions"),
     ],
 )
-def test_unknown_names_and_values_are_refused_on_fit(arguments, says):
+def test_unknown_names_and_values_are_refused_at_once(arguments, says):
     with pytest.raises(InputError, match=says):
-        EquilibriumFlow(**SKEW | arguments).fit(STATES)
+        EquilibriumFlow(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"score": {"name": "unet"}}, "unet"),
+        ({"field": {"fourier": -1}}, "fourier=-1"),
+        ({"score_training": {"clip": 1.0}}, "clip=1.0 is unknown; expected steps"),
+        ({"flow_training": {"steps": 0}}, "steps=0"),
+        ({"flow_training": {"condition": "week"}}, "condition=week .*did you mean weak"),
+        ({"flow_training": {"divergence": "exct"}}, "divergence=exct .*did you mean exact"),
+        ({"flow_training": {"condition": "weak", "evenness": 0.1}}, "evenness=0.1 is unknown"),
+    ],
+)
+def test_what_the_snapshots_decide_is_refused_before_training(arguments, says, batches):
+    with pytest.raises(InputError, match=says):
+        EquilibriumFlow(**TINY | arguments).fit(STATES)
+    assert not batches
+
+
+def test_fields_from_outside_take_what_their_builders_take(monkeypatch):
+    def build(shape, score, sigma, seed, pace: float = 1.0):
+        return MinusX(shape)
+
+    monkeypatch.setitem(FAMILIES, "toy", Family("toy", build))
+    EquilibriumFlow("toy", field={"pace": 2})
+    with pytest.raises(InputError, match="pase=2 is unknown; did you mean pace"):
+        EquilibriumFlow("toy", field={"pase": 2})
 
 
 @pytest.mark.parametrize(
@@ -181,6 +251,11 @@ def test_unknown_names_and_values_are_refused_on_fit(arguments, says):
         (STATES * [1, 0], "feature 2 of 2 is constant"),
         (STATES[:1], "feature 1 of 2 is constant"),
         (STATES[:, 0], r"\(N, d\)"),
+        (STATES[:0], r"shape \(0, 2\)"),
+        ("a.csv", r"X=a.csv found.*data=snapshots data.path=a.csv"),
+        ([["a", "b"]], "no array of numbers"),
+        ([[1, 2], [3]], "no array of numbers"),
+        (STATES * 1j, "complex numbers"),
         (STATES[:, :1], "one dimension"),
     ],
 )
@@ -195,6 +270,7 @@ def test_unusable_snapshots_are_refused_on_fit(states, says):
         ({"groups": np.zeros(599)}, r"found shape \(599,\).*\(600,\)"),
         ({"groups": np.full(600, np.nan)}, "groups: 600 names are NaN"),
         ({"velocities": (STATES, STATES, STATES)}, "expected two arrays"),
+        ({"velocities": (STATES, "v.csv")}, "velocities=v.csv found"),
     ],
 )
 def test_unusable_groups_and_velocities_are_refused_on_fit(given, says):
@@ -202,12 +278,27 @@ def test_unusable_groups_and_velocities_are_refused_on_fit(given, says):
         EquilibriumFlow(**SKEW).fit(STATES, **given)
 
 
+def test_too_few_snapshots_for_a_library_are_refused():
+    with pytest.raises(InputError, match="3 snapshots found, none of them left to test"):
+        EquilibriumFlow("library").fit(STATES[:3])
+
+
+@pytest.mark.parametrize("times", [10, [10], [0, 0], [1, 0], [0, np.inf], [[0, 1]]])
+def test_times_that_do_not_increase_are_refused(skew, times):
+    with pytest.raises(InputError, match=r"times=.*increasing times .*as \[0, 10\]"):
+        skew.simulate(X, times=times)
+
+
+def test_equations_need_names(linear):
+    with pytest.raises(InputError, match=r"variables=5 found; expected names"):
+        linear.equations.__wrapped__(linear, 5)
+
+
 def test_groups_may_have_any_names():
     names = np.array([f"donor {k:02}" for k in range(60)]).repeat(10)
-    flows = [EquilibriumFlow("library", field={"degree": 1}) for _ in range(2)]
     one, other = (
-        flow.fit(STATES, groups=groups).stationarity().p_value
-        for flow, groups in zip(flows, (names, np.arange(60).repeat(10)), strict=True)
+        equations_of(STATES, groups=groups).stationarity().p_value
+        for groups in (names, np.arange(60).repeat(10))
     )
     assert one == other
 
@@ -230,6 +321,69 @@ def test_velocities_of_another_shape_or_not_finite_are_refused():
 def test_a_wrong_step_or_noise_is_refused(skew, option):
     with pytest.raises(InputError, match=next(iter(option))):
         skew.simulate(X, [0.0, 1.0], **option)
+
+
+# printing and drawing
+
+
+def test_a_flow_prints_its_arguments_and_what_it_was_fitted_to(linear, tiny, tmp_path):
+    assert repr(EquilibriumFlow(family="library")) == "EquilibriumFlow(family='library')"
+    tail = "fitted to 600 snapshots of 2 features at noise level"
+    call = "EquilibriumFlow(family='library', field={'degree': 1})"
+    assert repr(linear) == f"{call}, {tail} 0"
+    assert repr(tiny).endswith(f"batch_size=64), {tail} 0.2")
+    linear.save(tmp_path)
+    assert repr(eqflow.load(tmp_path)).endswith(f"{tail} 0")
+
+
+def test_findings_print_as_a_short_table(linear):
+    findings = linear.stationarity()
+    lines = [re.split(r"  +", line, maxsplit=1) for line in repr(findings).splitlines()]
+    rows = dict(lines)
+    assert len(repr(findings)) < 700
+    assert rows["equations"] == "recovered"
+    assert float(rows["held-out p-value"]) == pytest.approx(findings.p_value, rel=0.05)
+    assert rows["dimension"].startswith("1 ")
+    assert rows["orientation"].startswith(findings.orientation)
+    doubtful = replace(findings, dimension=3)
+    assert "not recovered: the fields that keep the distribution span 3" in repr(doubtful)
+
+
+def test_a_test_prints_as_a_short_table(skew):
+    result = stationarity_test(skew.velocity, STATES)
+    assert repr(result).splitlines()[0] == f"p-value       {result.p_value:.2g}"
+    assert repr(result).splitlines()[-1] == "observations  600"
+
+
+def test_a_plane_is_drawn_with_streamlines_along_the_velocity(skew):
+    (axes,) = skew.plot(STATES).axes
+    dots, lines = axes.collections[:2]
+    assert len(dots.get_offsets()) == 600
+    along = np.concatenate([np.diff(line, axis=0) for line in lines.get_segments()])
+    middles = [(line[1:] + line[:-1]) / 2 for line in lines.get_segments()]
+    pairs = np.stack([along, skew.velocity(np.concatenate(middles))])
+    directions = pairs / (np.linalg.norm(pairs, axis=2, keepdims=True) + 1e-12)
+    cosines = directions.prod(0).sum(1)[np.linalg.norm(along, axis=1) > 1e-6]
+    assert np.quantile(cosines, 0.1) > 0.95
+
+
+def test_more_dimensions_are_drawn_with_trajectories():
+    states = np.random.default_rng(0).normal(size=(100, 3))
+    flow = EquilibriumFlow(**SKEW).fit(states)
+    first, *_ = flow.plot(states, time=2.0).axes
+    path = flow.simulate(states[:3], np.linspace(0, 2, 301))
+    np.testing.assert_allclose(
+        np.array([line.get_xdata() for line in first.lines[:3]]).T, path[..., 0]
+    )
+
+
+def test_images_are_drawn_in_motion():
+    flow = EquilibriumFlow("skew", score={"name": "empirical"}).fit(IMAGES)
+    figure = flow.plot(IMAGES, time=2.0)
+    np.testing.assert_allclose(
+        figure.axes[4].images[0].get_array(),
+        flow.simulate(IMAGES[:1], [0, 0.5, 1, 1.5, 2])[4, 0, 0],
+    )
 
 
 # training and storage

@@ -1,5 +1,6 @@
 """What is installed, and what importing costs."""
 
+import inspect
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from runs import call
 
+import eqflow
 from eqflow import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,14 @@ def test_the_command_line_loads_nothing_heavy_before_it_runs():
     code = "import sys, eqflow.cli, eqflow.cli.checks; print(*sys.modules)"
     loaded = set(run("-c", code, cwd=ROOT).split())
     assert not loaded & set(HEAVY)
+
+
+def test_the_package_lists_what_it_offers_in_readable_types():
+    assert dir(eqflow) == eqflow.__all__
+    for name in ("fit", "velocity", "score", "simulate", "plot"):
+        text = str(inspect.signature(getattr(eqflow.EquilibriumFlow, name)))
+        assert len(text) < 140, text
+        assert "Array" in text
 
 
 def test_the_citation_names_this_version():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
+from eqflow.runtime import aligned
 
 RECOVERY_LEVEL = 0.05
 """Held-out p-value above which equations are called recovered; to be selected they need less."""
@@ -21,9 +22,11 @@ MIN_DIRECTION_COSINE = 0.95
 """Cosine to the fit that 95 % of the bootstrap's fields must reach if equations are recovered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Findings:
     """Results of the fit of a library, in plain values (method section 6).
+
+    Printed they are a short table.
 
     Attributes:
         degree: Degree of the selected library.
@@ -75,6 +78,22 @@ class Findings:
     blurred: float = 1.0
     symmetries: list[str] = field(default_factory=list)
     modulo_symmetries: bool = False
+
+    def __repr__(self) -> str:
+        rows = {
+            "equations": f"not recovered: {self.reason}" if self.reason else "recovered",
+            "held-out p-value": f"{self.p_value:.2g}",
+            "effect size": f"{self.effect_size:.2g}",
+            "degree": f"{self.degree}",
+            "dimension": f"{self.dimension} (of the space of fields that keep the distribution)",
+            "symmetries": self.symmetries_in_words,
+            "gap": f"{self.gap:.3g}",
+            "bootstrap direction": f"{self.direction:.5g}",
+            "escaped": f"{self.escaped:.2%}",
+            "orientation": f"{self.orientation} ({self._divergence} per transit time)",
+            "measurement noise": f"{self.noise_std:.2%}" if self.noise_std else "",
+        }
+        return aligned({name: text for name, text in rows.items() if text})
 
     def numbers(self) -> dict[str, float]:
         """The numbers of ``metrics.json``, by their names there."""
@@ -130,11 +149,20 @@ class Findings:
         return " ".join(filter(None, [doubt, self._sign, self._freedom]))
 
     @property
+    def orientation(self) -> str:
+        """Whether contraction determines the sign, in a word."""
+        return "determined" if self.oriented else "undetermined"
+
+    @property
+    def _divergence(self) -> str:
+        return f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
+
+    @property
     def _sign(self) -> str:
-        divergence = f"E div v = {self.divergence:.3g} +- {self.divergence_error:.2g}"
         if self.oriented:
-            return f"The sign follows from contraction ({divergence} per transit time)."
-        return f"The sign is undetermined: no contraction is seen ({divergence} per transit time)."
+            return f"The sign follows from contraction ({self._divergence} per transit time)."
+        seen = f"no contraction is seen ({self._divergence} per transit time)"
+        return f"The sign is undetermined: {seen}."
 
     @property
     def _freedom(self) -> str:

@@ -6,6 +6,7 @@ the score is the empirical one at that level, and the SDE keeps neither distribu
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,7 +99,7 @@ def _dynamics(
 ) -> None:
     """Streamlines in two dimensions, trajectories of the ODE in more."""
     if own.field.dim == 2:
-        flow_lines(axes, own, display, limits)
+        flow_lines(axes, partial(display.velocity, own), limits, own.look["color"])
     else:
         ode = RK4(step(display.integrator)) if display.integrator.eta else display.integrator
         orbits(axes, display.orbits(own, ode)[..., ends], own.look["color"])

@@ -3,7 +3,8 @@
 States are arrays ``(..., n, dim)``, of which the first three coordinates are drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -38,17 +39,17 @@ def streamlines(run: Sequence[ComparedField], display: Display) -> Figure:
     for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, display.coordinates)
         dots(axes, display.states(compared.sigma))
-        flow_lines(axes, compared, display, limits)
+        flow_lines(axes, partial(display.velocity, compared), limits, compared.look["color"])
         axes.set_title(f"{compared.name}\nMMD² / floor95 = {number(compared.ratio)}")
     return figure
 
 
-def flow_lines(axes: Axes, compared: ComparedField, display: Display, limits: Limits) -> None:
-    """Draw the streamlines of a two-dimensional field."""
+def flow_lines(axes: Axes, velocity: Callable[[Array], Array], limits: Limits, colour: str) -> None:
+    """Draw the streamlines of a two-dimensional field, a map of raw states to raw velocities."""
     grid = np.stack(np.meshgrid(*(np.linspace(*limit, 60) for limit in limits)), axis=-1)
-    v = display.velocity(compared, grid.reshape(-1, 2)).reshape(grid.shape)
+    v = velocity(grid.reshape(-1, 2)).reshape(grid.shape)
     (x, y), (vx, vy) = np.moveaxis(grid, -1, 0), np.moveaxis(v, -1, 0)
-    axes.streamplot(x, y, vx, vy, color=compared.look["color"], linewidth=0.9, arrowsize=0.8)
+    axes.streamplot(x, y, vx, vy, color=colour, linewidth=0.9, arrowsize=0.8)
 
 
 def dots(axes: Axes, states: Float[Array, "n 2"], size: float = 6) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
+from eqflow.options import shortened
 
 Velocity = Callable[[Tensor], Tensor]
 """Map of states ``(batch, *shape)`` to vectors of that shape: a velocity or a score."""
@@ -129,10 +130,13 @@ class Stepwise(FixedStep):
         """The method applied to a field; raises ``InputError`` where it lacks a score or noise."""
 
 
-def check_times(times: Float[Tensor, " times"]) -> None:
-    """Raise ``InputError`` unless there are two times at least, and they increase."""
-    if len(times) < 2 or not bool((times.diff() > 0).all()):
-        raise InputError(f"times={times.tolist()} found; expected at least two, increasing")
+def check_times(times: Float[Tensor, "*times"]) -> None:
+    """Raise ``InputError`` unless there are two finite times at least, and they increase."""
+    if times.ndim != 1 or len(times) < 2 or not times.isfinite().all() or (times.diff() <= 0).any():
+        raise InputError(
+            f"times={shortened(times.tolist())} found; expected a list of increasing times that "
+            "starts with that of the initial states, as [0, 10]"
+        )
 
 
 def within_radius(x: Float[Tensor, "batch *shape"], radius: float) -> Bool[Tensor, " batch"]:

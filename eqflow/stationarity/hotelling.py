@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eqflow.data import group_sums
 from eqflow.errors import InputError
+from eqflow.runtime import aligned
 from eqflow.stationarity.functions import FourierFunctions, RandomWaves
 from eqflow.stationarity.images.functions import LocalFunctions
 
@@ -29,7 +30,7 @@ MIN_UNITS = 5
 """Smallest number of observations, independent snapshots or groups, that a test accepts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stationarity:
     """Result of a test whether a field keeps the distribution of snapshots.
 
@@ -44,6 +45,16 @@ class Stationarity:
     effect_size: float
     rank: int
     units: int
+
+    def __repr__(self) -> str:
+        return aligned(
+            {
+                "p-value": f"{self.p_value:.2g}",
+                "effect size": f"{self.effect_size:.2g}",
+                "moments": f"{self.rank}",
+                "observations": f"{self.units:,}",
+            }
+        )
 
 
 def hotelling(
