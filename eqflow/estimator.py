@@ -150,6 +150,7 @@ class EquilibriumFlow:
     ) -> "EquilibriumFlow":
         """Learn from raw snapshots ``X``, ``(N, d)``, or ``(N, C, H, W)`` on a periodic grid.
 
+        The columns of a data frame, which must hold numbers, name the variables of equations.
         ``groups``, ``(N,)``, name the group of each snapshot; those of one group are correlated, as
         of one run, which the tests and intervals of a library take into account. ``velocities`` are
         some states and their velocities, ``(n, d)`` each in raw units, to which a stream field or a
@@ -158,7 +159,8 @@ class EquilibriumFlow:
         the snapshots.
         """
         x = _snapshots(X)
-        units = Standardiser.of(x)
+        names = [str(name) for name in getattr(X, "columns", ())] or None
+        units = Standardiser.of(x, names=names)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
         runs = _groups(groups, len(x))
@@ -172,7 +174,7 @@ class EquilibriumFlow:
         score = self.score_arguments or (None if level else {"name": "empirical"})
         arguments = (self.sigma, self.seed, score, self.field_arguments, self.ensemble)
         shape = tuple(z.shape[1:])
-        self.model = FlowModel(shape, z, self.family, *arguments, field_sigma=level)
+        self.model = FlowModel(shape, z, self.family, *arguments, field_sigma=level, names=names)
         self.model.standardiser = units
         none = z[:0]  # nothing is held out here
         self._train(Snapshots(z, none, none, units, train_groups=runs, known_velocities=known))
@@ -279,13 +281,15 @@ class EquilibriumFlow:
         from eqflow.report.dynamics import dynamics  # matplotlib is slow to import
 
         x = self._states(X).numpy()
-        return dynamics(family_of(self.family), x, self.velocity, self.simulate, time)
+        names = self.model.config["names"]
+        return dynamics(family_of(self.family), x, self.velocity, self.simulate, time, names)
 
     def equations(self, variables: Iterable[str] | None = None) -> Equations:
         """The equations of a library field in raw units per transit time, with 95 % intervals.
 
-        Their right-hand sides are :meth:`velocity`. ``variables`` name the features, by default x,
-        y, z or x1, x2, ... Raises ``InputError`` for other families.
+        Their right-hand sides are :meth:`velocity`. ``variables`` name the features, by default
+        as the columns of a data frame, or x, y, z or x1, x2, ... Raises ``InputError`` for other
+        families.
         """
         findings = self.stationarity()
         field = cast(Library, self._fitted().field)

@@ -3,6 +3,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy
 import torch
@@ -128,6 +129,13 @@ def test_equations_are_the_velocity_in_transit_times(linear):
 @pytest.mark.parametrize("names", [["a", "b"], np.array(["a", "b"]), iter("ab")])
 def test_any_sequence_names_the_variables(linear, names):
     assert linear.equations(names).text().splitlines()[0].startswith("da/dt")
+
+
+def test_columns_of_a_data_frame_name_the_variables(linear):
+    flow = equations_of(pd.DataFrame(STATES, columns=["prey", "predator"]))
+    assert flow.equations().rates == ["dprey/dt", "dpredator/dt"]
+    assert flow.plot(STATES).axes[0].get_ylabel() == "predator"
+    np.testing.assert_array_equal(flow.velocity(X), linear.velocity(X))
 
 
 # simulation

@@ -11,7 +11,7 @@ from torch import Tensor
 from eqflow.data import Snapshots
 from eqflow.evaluation import ComparedField, Protocol, Reference, true_path
 from eqflow.model import FlowModel
-from eqflow.report.text import as_label
+from eqflow.report.text import coordinates
 from eqflow.runtime import Draws, normal_batch
 from eqflow.simulate import Integrator, Noise
 
@@ -58,9 +58,7 @@ class Display:
     @property
     def coordinates(self) -> list[str]:
         """Names of the coordinates that figures of state space show, at most three."""
-        dim = self.snapshots.shape[0]
-        standard = list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
-        return [as_label(name) for name in self.snapshots.names or standard][:3]
+        return coordinates(self.snapshots.shape[0], self.snapshots.names)
 
     def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
         """Raw held-out states, noised at ``sigma`` and denoised, as simulated states are."""

@@ -1,6 +1,7 @@
 """Numbers and symbols as tables, figures and sentences write them. Nothing here draws."""
 
 import unicodedata
+from collections.abc import Sequence
 from math import floor, log10
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
@@ -54,6 +55,12 @@ IN_ASCII = {
 def as_label(name: str) -> str:
     """A name as a label in a figure, where dollar signs would begin a formula."""
     return name.replace("$", r"\$")
+
+
+def coordinates(dim: int, names: Sequence[str] | None = None) -> list[str]:
+    """Labels of the coordinates that figures of state space show, at most three of ``dim``."""
+    standard = list("xyz"[:dim]) if dim <= 3 else ["x₁", "x₂", "x₃"]
+    return [as_label(name) for name in names or standard][:3]
 
 
 def chance(p: float | int) -> str:
