@@ -145,7 +145,7 @@ def test_nothing_is_loaded_and_everything_is_escaped(tmp_path):
         Job("javascript:1", {"a": "b"}, "failed", EVIL, opens="run.log"),
         Job("2", {"a": "c"}, "finished", metrics={EVIL: 2.0}),
     ]
-    write_sweep(tmp_path, made, EVIL, pictures={EVIL: b"png"})
+    write_sweep(tmp_path, Comparison(made, EVIL), {EVIL: b"png"})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<script>") == 1
     assert not re.search(r"https?://|<link|@import|url\(", page)
@@ -183,7 +183,7 @@ def test_a_folder_without_jobs_is_refused_in_a_sentence(tmp_path):
 
 
 def test_nothing_measured_still_gives_a_page(tmp_path):
-    write_sweep(tmp_path, [Job("0", {"seed": "0"}), Job("1", {"seed": "1"})], None)
+    write_sweep(tmp_path, Comparison([Job("0", {"seed": "0"}), Job("1", {"seed": "1"})], None))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No job has measured a metric." in page
     assert "<img" not in page
@@ -268,7 +268,7 @@ def test_importances_need_many_jobs_and_no_style_of_optuna_stays(jobs, images, t
     made = [
         Job(str(k), {"a": str(k % 3), "b": str(k % 2)}, metrics={"m": k / 7}) for k in range(jobs)
     ]
-    write_sweep(tmp_path, made, "m")
+    write_sweep(tmp_path, Comparison(made, "m"))
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == images
     assert dict(rcParams) == before
     assert not pyplot.get_fignums()

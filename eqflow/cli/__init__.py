@@ -53,7 +53,7 @@ def main() -> None:
         for argument in sys.argv[1:]:
             if argument.startswith("report="):
                 return _rebuild(Path(argument.removeprefix("report=")))
-        sys.argv[1:] = with_stored_overrides(sys.argv[1:])
+        sys.argv[1:] = with_stored_overrides(_with_best(sys.argv[1:]))
         _register_sweepers()
         job()
 
@@ -68,6 +68,17 @@ def _register_sweepers() -> None:
 
     for sweeper in (GridSweeper, OptunaSweeper):
         plugins.register(sweeper)
+
+
+def _with_best(arguments: list[str]) -> list[str]:
+    """Arguments in which ``best=<sweep's folder>`` is replaced by the options of its best job."""
+    named = [argument for argument in arguments if argument.startswith("best=")]
+    if not named:
+        return arguments
+    from eqflow.cli.sweeps.best import overrides_of_best
+
+    given = [argument for argument in arguments if argument not in named]
+    return overrides_of_best(Path(named[-1].removeprefix("best=")), given)
 
 
 def _rebuild(folder: Path) -> None:

@@ -57,10 +57,18 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
     if not (folder / needed).is_file():
         raise InputError(f"{option}={folder}: no run to resume; expected its {needed}")
     before = _overrides(folder / stored)
-    before = [o for o in before if o.split("=", 1)[0] not in (option, "resume")]
+    before = [o for o in before if o.split("=", 1)[0] not in (option, "resume", "trial")]
     # else Hydra would write the run's files again, and not atomically
-    keep_files = ["hydra.output_subdir=null"] if option == "run_dir" else []
-    return [*(o for o in before if o not in arguments), *arguments, *keep_files]
+    alone = ["hydra.output_subdir=null", *out_of_sweep(folder)] if option == "run_dir" else []
+    return [*(o for o in before if o not in arguments), *alone, *arguments]
+
+
+def out_of_sweep(folder: Path) -> list[str]:
+    """Overrides by which the job of a sweep that was run in ``folder`` runs as a single run."""
+    stored = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra
+    if stored.mode != "MULTIRUN":
+        return []
+    return ["hydra.mode=RUN", f"hydra.job.num={stored.job.num}"]
 
 
 def _overrides(stored: Path) -> list[str]:

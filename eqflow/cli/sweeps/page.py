@@ -1,7 +1,9 @@
 """The page of a sweep: written by Hydra's hook when it ends, and again from what is on disk."""
 
 import json
+import logging
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from eqflow.cli.resume import RESOLVED_CONFIG, SWEEP_CONFIG
 from eqflow.cli.status import read_status
 from eqflow.cli.sweeps.job import RUN_OPTIONS
 from eqflow.errors import InputError
-from eqflow.report.sweep.comparison import STATUSES, Job
+from eqflow.report.sweep.comparison import STATUSES, Comparison, Job
+
+log = logging.getLogger("eqflow")
 
 
 class Page(Callback):
@@ -23,8 +27,14 @@ class Page(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        if listed := jobs(folder):
-            _write(folder, listed, config)
+        if not (listed := jobs(folder)):
+            return
+        compared = comparison(listed, config)
+        _write(folder, compared)
+        log.info("page of the sweep: %s", folder / "report.html")
+        if compared.ranked:
+            again = shlex.quote(f"best={folder}")
+            log.info("to run its best job, %s, again: %s", compared.ranked[0].name, again)
 
 
 def rebuild(folder: Path) -> None:
@@ -32,14 +42,22 @@ def rebuild(folder: Path) -> None:
 
     Raises ``InputError`` if ``folder`` holds no jobs.
     """
+    _write(folder, stored_comparison(folder, "report"))
+
+
+def stored_comparison(folder: Path, option: str) -> Comparison:
+    """The jobs of a sweep as they are on disk, ranked by its metric.
+
+    Raises ``InputError`` that names ``option`` if ``folder`` holds no jobs.
+    """
     if not (listed := jobs(folder)):
         raise InputError(
-            f"report={folder}: found no jobs of a sweep; "
+            f"{option}={folder}: found no jobs of a sweep; "
             "expected a folder multirun/<name>/<date> that holds 0/.hydra and so on"
         )
     stored = (folder / SWEEP_CONFIG, *(folder / job.name / RESOLVED_CONFIG for job in listed))
     config: Any = next(filter(None, map(_yaml, stored)), {})
-    _write(folder, listed, OmegaConf.create(config))
+    return comparison(listed, OmegaConf.create(config))
 
 
 def jobs(folder: Path) -> list[Job]:
@@ -48,17 +66,22 @@ def jobs(folder: Path) -> list[Job]:
     return [_job(place) for place in sorted(places, key=lambda place: _natural(place.name))]
 
 
-def _write(folder: Path, listed: list[Job], config: DictConfig) -> None:
-    """Write the page, with the figures of a search; ``config`` is the sweep's or a job's."""
-    from eqflow.report.sweep.page import write_sweep
-
+def comparison(listed: list[Job], config: DictConfig) -> Comparison:
+    """Jobs ranked by the metric of ``config``, the sweep's or a job's."""
     measured = {name for job in listed for name in job.metrics}
     asked = _first(config.get("metric"))
     metric = asked or next((name for name in DEFAULT_METRICS if name in measured), None)
     maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
+    return Comparison(listed, metric, maximise)
+
+
+def _write(folder: Path, compared: Comparison) -> None:
+    """Write the page, with the figures of a search."""
+    from eqflow.report.sweep.page import write_sweep
+
     figures = sorted((folder / "figures").glob("*.png"))
     pictures = {path.stem.replace("_", " "): path.read_bytes() for path in figures}
-    write_sweep(folder, listed, metric, maximise=maximise, pictures=pictures)
+    write_sweep(folder, compared, pictures)
 
 
 def _first(value: Any) -> Any:

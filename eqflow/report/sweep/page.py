@@ -1,12 +1,13 @@
 """The report of a sweep: a page of all its jobs, and the same table as JSON and CSV."""
 
 import csv
+import shlex
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from eqflow.report.html import write_page
-from eqflow.report.sweep.comparison import Comparison, Job
+from eqflow.report.sweep.comparison import Comparison
 from eqflow.report.sweep.plots import RANKED_TRIALS, importances, parallel_coordinates, png
 from eqflow.report.sweep.study import study_of
 from eqflow.runtime import replacing, write_json
@@ -16,23 +17,15 @@ BEST_JOBS = 5
 
 
 def write_sweep(
-    folder: Path,
-    jobs: Sequence[Job],
-    metric: str | None,
-    *,
-    maximise: bool = False,
-    pictures: Mapping[str, bytes] | None = None,
+    folder: Path, sweep: Comparison, pictures: Mapping[str, bytes] | None = None
 ) -> None:
     """Write ``report.html``, ``sweep.json`` and ``sweep.csv`` into ``folder``.
 
     Args:
         folder: folder of the sweep; the page links to files in the folders of its jobs.
-        jobs: the jobs in their order.
-        metric: measure that ranks the jobs; None if nothing was measured.
-        maximise: whether a larger metric is better.
+        sweep: the jobs, ranked by the metric.
         pictures: caption -> PNG image, shown besides.
     """
-    sweep = Comparison(jobs, metric, maximise)
     best = [job.name for job in sweep.ranked[:BEST_JOBS]]
     _write_json(folder / "sweep.json", sweep, best)
     _write_csv(folder / "sweep.csv", sweep)
@@ -47,6 +40,7 @@ def write_sweep(
         title=" ".join(folder.resolve().parts[-2:]),  # its name and its date
         sweep=sweep,
         shown=len(best),
+        again=shlex.quote(f"best={folder}"),
         lines=_encoded(png(lines)) if lines else "",
         pictures={name: _encoded(image) for name, image in images.items()},
     )
