@@ -25,7 +25,7 @@ class GridSweeper(BasicSweeper):
     """
 
     def setup(self, **parts: Any) -> None:
-        pin_folder(parts["config"])
+        pin_folder(parts["hydra_context"], parts["config"])
         super().setup(**parts)
 
     def sweep(self, arguments: list[str]) -> Any:
