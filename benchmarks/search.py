@@ -20,7 +20,7 @@ from statistics import mean
 import harness
 from harness import command_line
 
-METRIC = "residual/relative"
+METRIC = "preservation/rank"
 QUIET = ["logger=none", *harness.QUIET]
 PAIR = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eqflow.data import Snapshots, Standardiser
-from eqflow.evaluation import Protocol, Reference, evaluate
+from eqflow.evaluation import RANK, SAMPLING_NOISE, Protocol, Reference, evaluate, ranked
 from eqflow.fields import VelocityField
 from eqflow.fields.linear import MinusX, ScoreMap, skew_matrix
 from eqflow.metrics import mmd2
@@ -183,3 +183,23 @@ def test_numbers_without_a_known_truth_say_nothing_about_it(gaussian):
 @pytest.mark.parametrize(("horizons", "headline"), [((100, 1, 10), 10), ((1, 5), 5), ((20, 3), 20)])
 def test_the_headline_is_ten_transit_times_or_the_last(horizons, headline):
     assert Protocol(horizons).headline == headline
+
+
+def rank(ratio: float, residual: float | None = None, **clean: float) -> float:
+    numbers = {"preservation/mmd2_ratio": ratio, **clean}
+    if residual is not None:
+        numbers |= {"residual/relative": residual, "residual/relative_floor": 0.02}
+    return ranked(numbers)[RANK]
+
+
+def test_the_rank_does_not_prefer_noise():
+    """Distances within chance are alike: there the residual decides, beyond chance the distance."""
+    assert rank(-0.6, 0.73) == rank(1.4, 0.73) > rank(-0.19, 0.23)
+    assert rank(SAMPLING_NOISE, 1e6) < 1 < rank(1.6, 0.0) < rank(1.7, 0.0)
+    assert ranked({"residual/relative": 0.1}) == {}  # all states escaped
+
+
+def test_fields_with_and_without_a_score_that_meet_the_condition_rank_alike():
+    effect = "stationarity/effect_size"
+    assert rank(0.3, 0.02) == rank(0.9, 0.01) == rank(0.5, **{effect: -0.004}) == 0
+    assert rank(0.3, 0.12) == pytest.approx(rank(0.3, **{effect: 0.1}))

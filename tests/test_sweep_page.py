@@ -12,12 +12,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from eqflow.cli.sweeps.page import Page, jobs, rebuild
 from eqflow.errors import InputError
+from eqflow.evaluation import RANK
 from eqflow.report.sweep.comparison import Comparison, Job
 from eqflow.report.sweep.page import write_sweep
 from eqflow.report.sweep.plots import RANKED_TRIALS, parallel_coordinates
 from eqflow.report.sweep.study import LISTED_NUMBERS, LISTED_WORDS, study_of
 
-METRIC = "residual/relative"
+METRIC = RANK
 EVIL = "<script>alert(1)</script>$\\bad$"
 
 
@@ -103,7 +104,7 @@ def test_the_page_says_how_jobs_ended_and_which_is_best(sweep):
     text = " ".join(unescape(re.sub("<[^>]*>", " ", page)).split())
     assert "lorenz 2025-01-01" in text
     assert "7 jobs: 3 finished, 1 failed, 1 pruned, 2 unfinished." in text
-    assert "The least residual/relative is 0.25, of job 0 (seed=0, flow=skew, note=a)" in text
+    assert "The least preservation/rank is 0.25, of job 0 (seed=0, flow=skew, note=a)" in text
     assert "the best null there has 0.7" in text
     assert "all jobs experiment=lorenz metric" in text
     assert f"Error: {EVIL} 1 job: 2" in text
@@ -153,7 +154,7 @@ def test_nothing_is_loaded_and_everything_is_escaped(tmp_path):
     assert 'href="%220%3E%3Cscript%3E%23/report.html"' in page
 
 
-def test_the_metric_is_the_named_one_or_the_first_that_was_measured(sweep):
+def test_the_metric_is_the_one_that_was_named(sweep):
     stored = "metric: truth/cos\nname: ${nothing}\nhydra: {sweeper: {direction: maximize}}\n"
     (sweep / "multirun.yaml").write_text(stored)
     rebuild(sweep)

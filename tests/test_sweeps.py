@@ -27,6 +27,8 @@ from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import Status, read_status, recorded
 from eqflow.cli.sweeps.job import take_gpu
 from eqflow.errors import InputError, Pruned
+from eqflow.evaluation import RANK
+from hydra_plugins.eqflow_sweepers.common import LONGEST_NAME, joined
 from hydra_plugins.eqflow_sweepers.space import parse
 
 REST = ("lorenz", "two_moons", "two_peaks", "zoo")
@@ -79,15 +81,22 @@ def study(folder: Path, name: str = "ring") -> optuna.Study:
 
 
 def test_a_grid_runs_every_combination_in_one_folder(jobs, tmp_path, monkeypatch):
-    options = [f"{RATE}=0.1,0.2", "experiment=ring,two_moons", f"sweep_dir={tmp_path}/s"]
-    assert call(monkeypatch, *options) == 0
+    folder = f"sweep_dir={tmp_path}/${{name}}"
+    assert call(monkeypatch, f"{RATE}=0.1,0.2", "experiment=ring,two_moons", folder) == 0
     assert sorted(jobs.seen) == [0.1, 0.1, 0.2, 0.2]
-    (tmp_path / "s" / "report.html").unlink()
-    monkeypatch.setattr(sys, "argv", ["run.py", f"report={tmp_path}/s"])
+    (made,) = tmp_path.iterdir()
+    assert made.name == "ring+two_moons"
+    (made / "report.html").unlink()
+    monkeypatch.setattr(sys, "argv", ["run.py", f"report={made}"])
     main()
-    assert (tmp_path / "s" / "report.html").is_file()
-    assert {read_status(tmp_path / "s" / str(k)).status for k in range(4)} == {"finished"}
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    assert (made / "report.html").is_file()
+    assert {read_status(made / str(k)).status for k in range(4)} == {"finished"}
+
+
+def test_a_sweep_over_very_many_things_has_a_short_name():
+    assert joined(["ring", "two_peaks"]) == "ring+two_peaks"
+    assert joined([f"system_{k:02}" for k in range(30)]).endswith("+system_04+25_more")
+    assert len(joined(["x" * 99])) == len(joined(["x" * 99, "y"])) == LONGEST_NAME
 
 
 def test_the_jobs_of_an_identifiability_sweep_start_from_weights_of_their_own(
@@ -199,6 +208,38 @@ def test_every_experiment_and_family_can_be_searched(experiment, flow, tmp_path,
     assert runs.call(monkeypatch, *options) == 0
     assert len(asked) == 2
     assert asked[0].flow != asked[1].flow or asked[0].score != asked[1].score
+
+
+def test_the_best_trial_is_run_again_in_full_and_any_trial_goes_on_alone(
+    jobs, tmp_path, monkeypatch, capfd
+):
+    sweep, asked = tmp_path / "s", []
+
+    def becomes(cfg):
+        asked.append(cfg)
+        rate = cfg.flow.training.learning_rate
+        (Path(cfg.run_dir) / "metrics.json").write_text(json.dumps({RANK: -rate}))
+        return -rate
+
+    jobs.becomes = becomes
+    assert call(monkeypatch, *SEARCH, f"sweep_dir={sweep}") == 0
+    most = jobs.seen.index(max(jobs.seen))
+    said = capfd.readouterr()
+    assert f"to run its best job, {most}, again: best={sweep}\n" in said.out + said.err
+    assert f"best={sweep}" in (sweep / "report.html").read_text()
+    searched = asked[most]
+
+    assert runs.call(monkeypatch, f"best={sweep}", "seed=3", f"run_dir={tmp_path}/again") == 0
+    assert asked[-1].flow.training == searched.flow.training
+    assert (asked[-1].seed, asked[-1].trial, asked[-1].resume) == (3, None, False)
+    assert "pruning" not in asked[-1].callbacks
+
+    assert runs.call(monkeypatch, f"run_dir={sweep}/{most}", "resume=true") == 0
+    assert asked[-1].flow == searched.flow
+    assert (asked[-1].run_dir, asked[-1].trial, asked[-1].resume) == (f"{sweep}/{most}", None, True)
+
+    assert runs.call(monkeypatch, f"best={tmp_path}/again") == 2
+    assert "found no jobs of a sweep" in capfd.readouterr().err
 
 
 def test_failed_trials_and_those_without_a_number_are_recorded_and_survived(
@@ -345,9 +386,10 @@ def test_the_space_is_written_as_hydra_writes_sweeps():
     }
 
 
-def test_the_tuned_metric_is_the_one_named_or_the_first_there():
-    metrics = {"residual/relative": 0.1, "other": 2.0}
-    assert launch.tuned(None, metrics) == 0.1
+def test_the_tuned_metric_is_the_one_named_or_the_rank():
+    metrics = {"residual/relative": 0.1, RANK: 0.3, "other": 2.0}
+    assert launch.tuned(None, metrics) == 0.3
+    assert launch.tuned(None, {"residual/relative": 0.1}) is None  # all of its states escaped
     assert launch.tuned("other", metrics) == 2.0
     assert launch.tuned(["other", "residual/relative"], metrics) == [2.0, 0.1]
     assert launch.tuned("other", {}) is None
@@ -418,8 +460,8 @@ def test_jobs_come_to_their_end_whatever_starts_them(launcher, trainer, tmp_path
     for job in (tmp_path / "s" / "0", tmp_path / "s" / "1"):
         assert read_status(job).status == "finished"
         metrics = json.loads((job / "metrics.json").read_text())
-        assert read_status(job).value == metrics["residual/relative"]
-        seeds.add(metrics["residual/relative"])
+        assert read_status(job).value == metrics[RANK]
+        seeds.add(metrics[RANK])
     assert len(seeds) == 2  # no job did another's work
 
 

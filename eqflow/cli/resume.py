@@ -64,11 +64,15 @@ def with_stored_overrides(arguments: list[str]) -> list[str]:
 
 
 def out_of_sweep(folder: Path) -> list[str]:
-    """Overrides by which the job of a sweep that was run in ``folder`` runs as a single run."""
+    """Overrides by which the job of a sweep that was run in ``folder`` runs as a single run.
+
+    It keeps its number, on which options may depend, but does not speak of it.
+    """
     stored = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra
     if stored.mode != "MULTIRUN":
         return []
-    return ["hydra.mode=RUN", f"hydra.job.num={stored.job.num}"]
+    silent = "hydra.job_logging.handlers.console.job=null"
+    return ["hydra.mode=RUN", f"hydra.job.num={stored.job.num}", silent]
 
 
 def _overrides(stored: Path) -> list[str]:

@@ -21,11 +21,14 @@ from eqflow.evaluation.members import evaluate_members, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
 from eqflow.evaluation.preservation import preservation
 from eqflow.evaluation.protocol import HEADLINE, Protocol
+from eqflow.evaluation.ranking import RANK, SAMPLING_NOISE, ranked
 from eqflow.evaluation.reference import Reference, true_path
 
 __all__ = [
     "FURTHER_MEASURES",
     "HEADLINE",
+    "RANK",
+    "SAMPLING_NOISE",
     "Bands",
     "ComparedField",
     "Identifiability",
@@ -44,6 +47,7 @@ __all__ = [
     "member_chaos",
     "preservation",
     "random_skew_similarity",
+    "ranked",
     "step",
     "true_chaos",
     "true_growth",

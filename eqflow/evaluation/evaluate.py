@@ -9,6 +9,7 @@ from eqflow.evaluation.chaos import chaos, measurable, true_chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
 from eqflow.evaluation.preservation import distances, shortened, simulated, textures
+from eqflow.evaluation.ranking import ranked
 from eqflow.evaluation.reference import Reference
 from eqflow.evaluation.residuals import image_residuals, residuals, stationarity
 from eqflow.evaluation.similarity import similarity, velocity_agreement
@@ -32,6 +33,13 @@ def evaluate(
     lives at. Called by every process alike, it returns the same numbers to each. Names and
     definitions of the measures: docs/measures.md.
     """
+    numbers = _measures(field, score, reference, integrator)
+    return numbers | ranked(numbers)
+
+
+def _measures(
+    field: VelocityField, score: Score, reference: Reference, integrator: Integrator
+) -> dict[str, float]:
     path = simulated(field, score, reference, integrator)
     numbers = distances(path, reference) | shortened(field, integrator)
     numbers |= stationarity(field, reference) | velocity_agreement(field, reference.snapshots)

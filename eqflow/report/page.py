@@ -10,7 +10,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from eqflow.evaluation import ComparedField
+from eqflow.evaluation import SAMPLING_NOISE, ComparedField
 from eqflow.report import chaos
 from eqflow.report.curves import History
 from eqflow.report.display import Display
@@ -19,7 +19,7 @@ from eqflow.report.gallery import FURTHER_FIGURES, draw, films
 from eqflow.report.html import write_page
 from eqflow.report.style import STYLE
 from eqflow.report.text import number
-from eqflow.report.verdict import SAMPLING_NOISE, crossed, levels, table, verdict
+from eqflow.report.verdict import crossed, levels, table, verdict
 from eqflow.runtime import replacing
 
 

@@ -12,11 +12,11 @@ from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 
-from eqflow.evaluation import ComparedField, Numbers
+from eqflow.evaluation import SAMPLING_NOISE, ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, RATIO
 from eqflow.report.equations import FittedEquations, fitted_equations
 from eqflow.report.text import chance, number
-from eqflow.report.verdict import P_VALUE, SAMPLING_NOISE, TABLE_HORIZONS, verdict
+from eqflow.report.verdict import P_VALUE, TABLE_HORIZONS, verdict
 
 COLUMNS = {
     **{f"at {horizon:g}": f"{RATIO}{horizon:g}" for horizon in TABLE_HORIZONS},

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eqflow.evaluation import ComparedField, Numbers
+from eqflow.evaluation import SAMPLING_NOISE, ComparedField, Numbers
 from eqflow.evaluation.comparison import (
     MEAN_COSINE,
     NOISE_LEVEL,
@@ -14,9 +14,6 @@ from eqflow.evaluation.comparison import (
 from eqflow.report.alignment import alignment, kept_textures
 from eqflow.report.equations import fitted_equations
 from eqflow.report.text import ROUNDING_ERROR, SIGMA, chance, number, percent
-
-SAMPLING_NOISE = 1.5
-"""Largest ``MMD^2 / floor95`` that is taken for sampling noise."""
 
 TABLE_HORIZONS = (1.0, 10.0, 100.0)
 """Transit times after which the table shows ``MMD^2 / floor95``."""

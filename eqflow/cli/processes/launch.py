@@ -22,10 +22,6 @@ from eqflow.cli.status import Value
 from eqflow.errors import InputError, Pruned
 from eqflow.signals import end, on_signals
 
-DEFAULT_METRICS = ("residual/relative", "stationarity/effect_size", "preservation/mmd2_ratio")
-"""Metrics of which a job returns the first that was measured, if none is configured."""
-
-
 FAILURE_FILE_VARIABLE = "TORCHELASTIC_ERROR_FILE"
 """Environment variable with the file in which torchrun keeps the reason of a failed rank."""
 
@@ -74,13 +70,15 @@ def show(cfg: DictConfig) -> None:
 
 
 def tuned(metric: str | list[str] | None, metrics: dict[str, float]) -> Value:
-    """Values of the configured metrics; of the first measured of ``DEFAULT_METRICS`` for None.
+    """Values of the configured metrics; for None the rank, which fields of all families have.
 
     Raises ``InputError`` for a configured metric that was not measured.
     """
+    from eqflow.evaluation import RANK
+
+    if metric is None or not metrics:
+        return metrics.get(RANK)
     names = [metric] if isinstance(metric, str) else metric
-    if names is None or not metrics:
-        return next((metrics[name] for name in DEFAULT_METRICS if name in metrics), None)
     for name in names:
         if name not in metrics:
             raise InputError(

@@ -12,7 +12,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from eqflow.cli.processes.launch import DEFAULT_METRICS
 from eqflow.cli.resume import RESOLVED_CONFIG, SWEEP_CONFIG
 from eqflow.cli.status import read_status
 from eqflow.cli.sweeps.job import RUN_OPTIONS
@@ -68,9 +67,9 @@ def jobs(folder: Path) -> list[Job]:
 
 def comparison(listed: list[Job], config: DictConfig) -> Comparison:
     """Jobs ranked by the metric of ``config``, the sweep's or a job's."""
-    measured = {name for job in listed for name in job.metrics}
-    asked = _first(config.get("metric"))
-    metric = asked or next((name for name in DEFAULT_METRICS if name in measured), None)
+    from eqflow.evaluation import RANK
+
+    metric = _first(config.get("metric")) or RANK
     maximise = _first(OmegaConf.select(config, "hydra.sweeper.direction")) == "maximize"
     return Comparison(listed, metric, maximise)
 
