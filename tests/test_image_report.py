@@ -196,5 +196,5 @@ def test_flows_of_images_are_simulated_on_canvases_of_any_size():
     assert (alone - x).abs().max() > 1e-2
     torch.testing.assert_close(tiled, alone.tile(1, 1, 2, 3), atol=1e-3, rtol=0)
     assert flow.simulate(wide, [0.0, 0.2], eta=0.1).isfinite().all()
-    with pytest.raises(InputError, match=r"expected \('n', 2, 'height', 'width'\)"):
+    with pytest.raises(InputError, match=r"expected \(n, 2, height, width\)"):
         flow.simulate(wide[:, :1], [0.0, 0.2])
