@@ -28,7 +28,15 @@ from eqflow.data import (
 )
 from eqflow.discovery import Equations, Findings
 from eqflow.errors import InputError
-from eqflow.fields import Library, family_of, field_options, noise_level
+from eqflow.fields import (
+    EXACT_SIZE,
+    ExactNetwork,
+    Library,
+    exact_if_possible,
+    family_of,
+    field_options,
+    noise_level,
+)
 from eqflow.model import FlowModel, check_sigma
 from eqflow.options import check_arguments, options_of, shortened
 from eqflow.runtime import Draws, generator, normal
@@ -62,6 +70,9 @@ class EquilibriumFlow:
 
     - ``score``: the name and the arguments of the score, ``field``: the arguments of the field;
     - ``score_training``, ``flow_training``: options of their training, or of a library's discovery;
+    - ``exact``: whether the network is replaced by the nearest field that keeps the distribution
+      exactly; by default wherever it can be, for one network of vectors by the strong form;
+      ``projection``: size (``width``, ``depth``) and training of that field;
     - ``batch_size``: snapshots of a training step, by default ``VECTORS_PER_STEP`` or
       ``IMAGES_PER_STEP``;
     - ``progress``: whether training shows a progress bar;
@@ -91,6 +102,8 @@ class EquilibriumFlow:
         batch_size: int | None = None,
         progress: bool = False,
         ensemble: int = 1,
+        exact: bool | None = None,
+        projection: dict[str, Any] | None = None,
     ) -> None:
         self.arguments = {
             "family": family,
@@ -103,11 +116,14 @@ class EquilibriumFlow:
             "batch_size": batch_size,
             "progress": progress,
             "ensemble": ensemble,
+            "exact": exact,
+            "projection": projection,
         }
         self.family, self.sigma, self.seed = family, sigma, seed
         self.score_arguments, self.field_arguments = score, field
         self.score_training, self.flow_training = score_training or {}, flow_training or {}
         self.batch_size, self.progress, self.ensemble = batch_size, progress, ensemble
+        self.exact, self.projection = exact, projection or {}
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -123,12 +139,18 @@ class EquilibriumFlow:
             raise InputError(f"batch_size={size} found; expected a whole number >= 1")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed={self.seed} found; expected 0 <= seed < 2**32")
-        if self.score_training or self.flow_training:
-            from eqflow.training import flow_training_options, score_training_options
+        if self.score_training or self.flow_training or self.projection:
+            from eqflow.training import (
+                flow_training_options,
+                projection_options,
+                score_training_options,
+            )
 
             check_arguments(self.score_training, score_training_options(), "score_training: ")
             known = flow_training_options(self.family)
             check_arguments(self.flow_training, known, "flow_training: ")
+            known = {**projection_options(), **dict.fromkeys(EXACT_SIZE, int)}
+            check_arguments(self.projection, known, "projection: ")
 
     def __repr__(self) -> str:
         """The arguments that are not the defaults and, once fitted, what to."""
@@ -170,11 +192,15 @@ class EquilibriumFlow:
         z, runs = units.standard(x[order]).float(), None if runs is None else runs[order]
         known = None if velocities is None else _known_velocities(velocities, x)
         known = known and known.standardised(units.mean, units.std)
-        level = noise_level(self.family, self.sigma, self.flow_training.get("condition", "strong"))
+        condition = self.flow_training.get("condition", "strong")
+        level = noise_level(self.family, self.sigma, condition)
         score = self.score_arguments or (None if level else {"name": "empirical"})
         arguments = (self.sigma, self.seed, score, self.field_arguments, self.ensemble)
         shape = tuple(z.shape[1:])
-        self.model = FlowModel(shape, z, self.family, *arguments, field_sigma=level, names=names)
+        made_exact = exact_if_possible(self.exact, self.family, shape, self.ensemble, condition)
+        size = {name: n for name, n in self.projection.items() if name in EXACT_SIZE}
+        drawn = {"exact": size if made_exact else None, "field_sigma": level, "names": names}
+        self.model = FlowModel(shape, z, self.family, *arguments, **drawn)
         self.model.standardiser = units
         none = z[:0]  # nothing is held out here
         self._train(Snapshots(z, none, none, units, train_groups=runs, known_velocities=known))
@@ -185,7 +211,14 @@ class EquilibriumFlow:
         return self.family == "library"
 
     def _train(self, data: Snapshots) -> None:
-        from eqflow.training import check_training, discover, match_speed, train_field, train_score
+        from eqflow.training import (
+            check_training,
+            discover,
+            match_speed,
+            train_field,
+            train_network,
+            train_score,
+        )
 
         options = {"seed": self.seed, **self.flow_training}
         if self._is_library:
@@ -193,8 +226,13 @@ class EquilibriumFlow:
         else:
             few, fit = replace(data, train=data.train[:2]), partial(self._fit, data.train)
             trial = FlowModel(self.model.shape, few.train, **self.model.config)
-            check_training(trial, few, self.score_training, options)
+            projection = {n: v for n, v in self.projection.items() if n not in EXACT_SIZE}
+            projection = {"seed": self.seed, **projection}
+            check_training(trial, few, self.score_training, options, projection)
             train_score(self.model, fit, **{"seed": self.seed, **self.score_training})
+            if isinstance(self.model.field, ExactNetwork):
+                train_network(self.model.field, data, fit, **options)
+                options = projection
             train_field(self.model, data, fit, **options)
         self.model.requires_grad_(False).eval()
         match_speed(self.model, data.known_velocities)
@@ -330,7 +368,9 @@ class EquilibriumFlow:
     def of(cls, model: FlowModel) -> "EquilibriumFlow":
         """The estimator of a trained model."""
         names = ("family", "sigma", "seed", "score", "field", "ensemble")
-        flow = cls(**{name: model.config[name] for name in names})
+        exact = model.config["exact"]
+        chosen = {"exact": exact is not None, "projection": exact}
+        flow = cls(**{name: model.config[name] for name in names}, **chosen)
         flow.model = model.requires_grad_(False).eval()
         return flow
 

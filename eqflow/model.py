@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eqflow.data import Standardiser, channelwise
 from eqflow.discovery import Findings
 from eqflow.errors import InputError
-from eqflow.fields import Library, build_ensemble
+from eqflow.fields import Library, build_ensemble, build_exact
 from eqflow.runtime import replacing, write_json
 from eqflow.score import build_score
 
@@ -33,7 +33,8 @@ class FlowModel(nn.Module):
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
-    is not ``seed``; ``points`` are the training snapshots, standardised, which the empirical score
+    is not ``seed``; ``exact`` those of the exact field that a network is replaced by, if it is;
+    ``points`` are the training snapshots, standardised, which the empirical score
     keeps, ``snapshots`` their number; ``names`` are those of the features, if they have any;
     ``findings`` are those of a fitted library and ``speed`` that of known velocities, in units of
     the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
@@ -49,6 +50,7 @@ class FlowModel(nn.Module):
         score: dict[str, Any] | None = None,
         field: dict[str, Any] | None = None,
         ensemble: int = 1,
+        exact: dict[str, Any] | None = None,
         field_seed: int | None = None,
         field_sigma: float | None = None,
         names: Sequence[str] | None = None,
@@ -64,6 +66,7 @@ class FlowModel(nn.Module):
             "score": score,
             "field": field,
             "ensemble": ensemble,
+            "exact": exact,
             "field_seed": field_seed,
             "field_sigma": field_sigma,
             "names": list(names) if names else None,
@@ -74,6 +77,8 @@ class FlowModel(nn.Module):
         drawn = seed if field_seed is None else field_seed
         parts = (family, self.shape, self.score, level, drawn)
         self.field = build_ensemble(ensemble, *parts, **field)
+        if exact is not None:
+            self.field = build_exact(self.field, self.score, level, drawn, **exact)
         if isinstance(self.field, Library):
             self.field.names = names
         self.snapshots = len(points)

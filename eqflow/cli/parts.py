@@ -15,7 +15,15 @@ from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
-from eqflow.fields import Library, VelocityField, build_field, family_of, noise_level
+from eqflow.fields import (
+    EXACT_SIZE,
+    Library,
+    VelocityField,
+    build_field,
+    exact_if_possible,
+    family_of,
+    noise_level,
+)
 from eqflow.model import FlowModel
 from eqflow.runtime import store
 from eqflow.training import CONDITIONS, SELECTION, check_training
@@ -56,7 +64,10 @@ def build_model(cfg: DictConfig, points: Tensor, names: Sequence[str] | None = N
     if not field_level(cfg):
         score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
-    drawn = {"ensemble": flow.get("ensemble", 1), "field_seed": flow.get("seed")}
+    members, condition = flow.get("ensemble", 1), flow.get("condition", "strong")
+    exact = exact_if_possible(flow.get("exact"), flow.family, shape, members, condition)
+    size = {name: flow.projection[name] for name in EXACT_SIZE} if exact else None
+    drawn = {"ensemble": members, "exact": size, "field_seed": flow.get("seed")}
     arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
     level = field_level(cfg)
     return FlowModel(shape, points, *arguments, **drawn, field_sigma=level, names=names)
@@ -73,6 +84,13 @@ def flow_options(cfg: DictConfig) -> dict[str, Any]:
     names = ("condition", *CONDITIONS.get(flow.get("condition"), SELECTION))
     chosen = {name: flow[name] for name in names if name in flow}
     return {"seed": cfg.seed, **chosen, **flow.get("training", {})}
+
+
+def projection_options(cfg: DictConfig) -> dict[str, Any]:
+    """Options of the training that makes the run's network exact."""
+    chosen = {"seed": cfg.seed, "velocity_weight": cfg.flow.get("velocity_weight", 1.0)}
+    given = cfg.flow.get("projection", {}).items()
+    return chosen | {name: value for name, value in given if name not in EXACT_SIZE}
 
 
 def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Discovery:
@@ -108,8 +126,8 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
     content = store.load_stage(Path(cfg.ckpt_path), option)
     if "history" not in content:
         raise InputError(f"{option} is an unfinished stage; expected score.ckpt or flow.ckpt")
-    part = model.score if content["stage"] == "score" else model.field
-    store.fill(part, content["state_dict"], option)
+    parts = {"score": model.score, "network": getattr(model.field, "origin", model.field)}
+    store.fill(parts.get(content["stage"], model.field), content["state_dict"], option)
     return content["stage"]
 
 
@@ -131,7 +149,7 @@ def check_parts(cfg: DictConfig) -> None:
         check_options(model.field, **cfg.flow.training)
     velocities = None if cfg.data.get("velocities") is None else KnownVelocities(states, states)
     snapshots = Snapshots(states, states, states, model.standardiser, known_velocities=velocities)
-    check_training(model, snapshots, score_options(cfg), flow_options(cfg))
+    check_training(model, snapshots, score_options(cfg), flow_options(cfg), projection_options(cfg))
     warm_start(cfg, model)
     for family in (*cfg.beside, *cfg.nulls):
         if family_of(family).trained:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import torch
 from omegaconf import DictConfig
@@ -24,6 +25,7 @@ from eqflow.cli.parts import (
     build_model,
     flow_options,
     plain,
+    projection_options,
     score_options,
     warm_start,
 )
@@ -31,6 +33,7 @@ from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery, Findings
 from eqflow.errors import InputError, Pruned
 from eqflow.evaluation import ComparedField, Protocol, Reference
+from eqflow.fields import ExactNetwork
 from eqflow.report.display import Display
 from eqflow.report.page import StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
@@ -45,6 +48,7 @@ from eqflow.training import (
     match_speed,
     pass_size,
     train_field,
+    train_network,
     train_score,
     val_loader,
 )
@@ -72,6 +76,8 @@ class Run:
                 logger.log_hyperparams(plain(self.cfg))
             self._prepare()
             self._complete("score", self.model.score, self._train_score)
+            if isinstance(self.model.field, ExactNetwork):
+                self._complete("network", self.model.field.origin, self._train_network)
             self._complete("flow", self.model.field, self._train_flow)
             match_speed(self.model, self.data.snapshots.known_velocities)
             if "evaluate" in self.cfg.stages:
@@ -106,7 +112,7 @@ class Run:
 
         Nothing is done if neither this stage nor a later one is asked for.
         """
-        later = STAGES[STAGES.index(stage) :]
+        later = STAGES[STAGES.index("flow" if stage == "network" else stage) :]
         if not set(later) & set(self.cfg.stages):
             return
         path = self._checkpoint(stage)
@@ -140,8 +146,15 @@ class Run:
                 with store.replacing(path) as temporary:
                     shutil.copyfile(cached, temporary)
 
+    def _train_network(self, path: Path) -> None:
+        """Train the network that an exact field is drawn to."""
+        field = cast(ExactNetwork, self.model.field)
+        with self._saved("network", field.origin, path):
+            train_network(field, self.data.snapshots, self._fit, **flow_options(self.cfg))
+
     def _train_flow(self, path: Path) -> None:
-        data, options = self.data.snapshots, flow_options(self.cfg)
+        data, exact = self.data.snapshots, isinstance(self.model.field, ExactNetwork)
+        options = projection_options(self.cfg) if exact else flow_options(self.cfg)
         with self._saved("flow", self.model.field, path):
             if self.cfg.flow.family == "library":
                 log.info("flow: looking for equations, by a library")
@@ -162,7 +175,7 @@ class Run:
             if stage == "flow" and self.model.findings:
                 content["findings"] = asdict(self.model.findings)
             store.save_stage(path, stage, content | {"seconds": seconds})
-        if self.curves or stage == "flow":  # a score of closed form is not trained
+        if self.curves or stage != "score":  # a score of closed form is not trained
             log.info("%s: done in %s", stage, duration(seconds))
 
     def _fit(self, module: StageModule) -> None:

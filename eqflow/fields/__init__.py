@@ -2,10 +2,12 @@
 
 from eqflow.fields.base import VelocityField
 from eqflow.fields.ensemble import Ensemble
+from eqflow.fields.exact import EXACT_SIZE, ExactNetwork, exact_if_possible
 from eqflow.fields.families import (
     FAMILIES,
     Family,
     build_ensemble,
+    build_exact,
     build_field,
     family_of,
     field_options,
@@ -16,15 +18,19 @@ from eqflow.fields.network import Network
 from eqflow.fields.stream import Stream
 
 __all__ = [
+    "EXACT_SIZE",
     "FAMILIES",
     "Ensemble",
+    "ExactNetwork",
     "Family",
     "Library",
     "Network",
     "Stream",
     "VelocityField",
     "build_ensemble",
+    "build_exact",
     "build_field",
+    "exact_if_possible",
     "family_of",
     "field_options",
     "noise_level",

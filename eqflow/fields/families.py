@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor
 from eqflow.errors import InputError
 from eqflow.fields.base import VelocityField
 from eqflow.fields.ensemble import Ensemble
+from eqflow.fields.exact import ExactNetwork
 from eqflow.fields.kernels import given_kernel, random_kernel, skew_kernel
 from eqflow.fields.library import Library, library_options
 from eqflow.fields.linear import KernelMap, LinearInScore, MinusX, ScoreMap
@@ -223,6 +224,18 @@ def build_field(
     check_arguments(arguments, field_options(family), "flow.field.")
     field = family_of(family).build(shape, score, sigma, seed, **arguments)
     field.sigma = noise_level(family, sigma)
+    return field
+
+
+def build_exact(
+    origin: VelocityField, score: Score, sigma: float, seed: int = 0, **size: int
+) -> ExactNetwork:
+    """The exact field of a network of vectors, its weights drawn by ``seed``."""
+    check_arguments(size, dict([*options_of(ExactNetwork).items()][3:]), "flow.projection.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hashed(seed, Draws.FIELD_WEIGHTS, 2**31))
+        field = ExactNetwork(cast(Network, origin), score, sigma, **size)
+    field.sigma = sigma
     return field
 
 

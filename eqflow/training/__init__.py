@@ -13,11 +13,14 @@ from eqflow.training.path import (
     flow_module,
     flow_training_options,
     match_speed,
+    projection_options,
     score_module,
     score_training_options,
     train_field,
+    train_network,
     train_score,
 )
+from eqflow.training.projection import ProjectionModule
 from eqflow.training.stage import StageModule
 from eqflow.training.stream import StreamModule, warn_of_asymmetry
 from eqflow.training.strong import FlowModule
@@ -33,6 +36,7 @@ __all__ = [
     "FlowModule",
     "ImageScoreModule",
     "LibraryModule",
+    "ProjectionModule",
     "ScoreModule",
     "StageModule",
     "StreamModule",
@@ -45,11 +49,13 @@ __all__ = [
     "match_speed",
     "noised_batches",
     "pass_size",
+    "projection_options",
     "quiet_trainer",
     "score_module",
     "score_training_options",
     "train_field",
     "train_loader",
+    "train_network",
     "train_score",
     "val_loader",
     "warn_of_asymmetry",

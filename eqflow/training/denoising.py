@@ -23,7 +23,7 @@ class ScoreModule(StageModule):
     ``training`` are the arguments of :class:`StageModule`.
     """
 
-    stage = "score"
+    stage, options = "score", "score.training"
 
     def __init__(self, score: TrainedScore, steps: int = 2500, **training: Any) -> None:
         super().__init__(steps, **training)

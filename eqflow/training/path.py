@@ -14,7 +14,15 @@ from torch import Tensor
 from eqflow.data import KnownVelocities, Snapshots
 from eqflow.discovery import Discovery
 from eqflow.errors import InputError
-from eqflow.fields import Ensemble, Library, Network, Stream, VelocityField, family_of
+from eqflow.fields import (
+    Ensemble,
+    ExactNetwork,
+    Library,
+    Network,
+    Stream,
+    VelocityField,
+    family_of,
+)
 from eqflow.model import FlowModel
 from eqflow.options import Options, check_arguments, options_of, unknown
 from eqflow.runtime import rank_and_world
@@ -23,6 +31,7 @@ from eqflow.stationarity import Sums
 from eqflow.training.batches import noised_batches
 from eqflow.training.denoising import ImageScoreModule, ScoreModule
 from eqflow.training.ensemble import EnsembleModule
+from eqflow.training.projection import ProjectionModule
 from eqflow.training.stage import StageModule
 from eqflow.training.stream import StreamModule, resolved_principle, warn_of_asymmetry
 from eqflow.training.strong import FlowModule
@@ -56,15 +65,28 @@ def flow_training_options(family: str) -> Options:
     return {"condition": str, **_options(FlowModule, WeakModule, StreamModule)}
 
 
+def projection_options() -> Options:
+    """Names and types of the options of the training that makes a network exact."""
+    return _options(ProjectionModule)
+
+
 def check_training(
-    model: FlowModel, data: Snapshots, score: dict[str, Any], flow: dict[str, Any]
+    model: FlowModel,
+    data: Snapshots,
+    score: dict[str, Any],
+    flow: dict[str, Any],
+    projection: dict[str, Any],
 ) -> None:
-    """Build what trains ``model``: wrong options of ``score`` and ``flow`` are refused before.
+    """Build what trains ``model``: wrong options of its trainings are refused before.
 
     The model must not be trained afterwards.
     """
     score_module(model.score, **score)
-    field_module(model, data, **flow)
+    if isinstance(model.field, ExactNetwork):
+        network_module(model.field, data, **flow)
+        projection_module(model.field, data, **projection)
+    else:
+        field_module(model, data, **flow)
 
 
 def _options(*trainings: type) -> dict[str, Any]:
@@ -74,7 +96,7 @@ def _options(*trainings: type) -> dict[str, Any]:
 
 def _check(module: type[StageModule], options: dict[str, Any]) -> type[Any]:
     """The ``module``, once its options are those that it takes."""
-    check_arguments(options, _options(module), f"{module.stage}.training.")
+    check_arguments(options, _options(module), f"{module.options}.")
     return module
 
 
@@ -88,18 +110,31 @@ def train_score(model: FlowModel, fit: Fit, **options: Any) -> None:
     model.score.requires_grad_(False).float()
 
 
+def train_network(field: ExactNetwork, data: Snapshots, fit: Fit, **options: Any) -> None:
+    """Train the network that ``field`` will be drawn to, and bring it to unit speed.
+
+    ``options`` are those of :class:`FlowModule`.
+    """
+    fit(network_module(field, data, **options))
+    _settle(field.origin, data, field.sigma)
+
+
 def train_field(model: FlowModel, data: Snapshots, fit: Fit, **options: Any) -> None:
     """Train the model's field, if its family is trained, and bring it to unit speed.
 
-    ``options`` are those of :func:`flow_module`. A warning tells of a stream field whose score is
-    no gradient. Raises ``ValueError`` for a field that does not move anything.
+    ``options`` are those of :func:`flow_module` or, for an exact network whose network is trained
+    already, of :class:`ProjectionModule`. A warning tells of a stream field whose score is no
+    gradient. Raises ``ValueError`` for a field that does not move anything.
     """
     if module := field_module(model, data, **options):
         fit(module)
-    field = model.field.requires_grad_(False).float()
-    field.normalise_(noised_batches(data.train, field.sigma))
-    if isinstance(field, Stream) and rank_and_world()[0] == 0:
-        warn_of_asymmetry(field, data.train)
+    _settle(model.field, data, model.field.sigma)
+    if isinstance(model.field, Stream) and rank_and_world()[0] == 0:
+        warn_of_asymmetry(model.field, data.train)
+
+
+def _settle(field: VelocityField, data: Snapshots, sigma: float) -> None:
+    field.requires_grad_(False).float().normalise_(noised_batches(data.train, sigma))
 
 
 def discover(
@@ -133,10 +168,26 @@ def score_module(score: Score, **options: Any) -> ScoreModule | None:
     return _check(ImageScoreModule if score.local else ScoreModule, options)(score, **options)
 
 
+def network_module(field: ExactNetwork, data: Snapshots, **options: Any) -> StageModule:
+    """The module that trains the network of ``field`` by the strong form of the condition."""
+    parts = (field.origin, field.score, data.train, field.sigma)
+    module = flow_module(*parts, velocities=data.known_velocities, **options)
+    assert module is not None
+    module.stage = "network"
+    return module
+
+
+def projection_module(field: ExactNetwork, data: Snapshots, **options: Any) -> ProjectionModule:
+    """The module that draws ``field`` to its network."""
+    return _check(ProjectionModule, options)(field, data.known_velocities, **options)
+
+
 def field_module(model: FlowModel, data: Snapshots, **options: Any) -> StageModule | None:
     """The module that trains the model's field, or None if there is nothing to train."""
     if not family_of(model.config["family"]).trained:
         return None
+    if isinstance(model.field, ExactNetwork):
+        return projection_module(model.field, data, **options)
     known = data.known_velocities
     parts = (model.field, model.score, data.train, model.field.sigma)
     return flow_module(*parts, velocities=known, **options)

@@ -31,7 +31,10 @@ class StageModule(pl.LightningModule, ABC):
     """
 
     stage: str
-    """``score`` or ``flow``: where the stage's options, curves and checkpoints are found."""
+    """``score``, ``network`` or ``flow``: where the stage's curves and checkpoints are found."""
+
+    options = "flow.training"
+    """Where its options are found."""
 
     members = 1
     """Number of fields that the loss is a sum over; curves show their mean."""
@@ -42,7 +45,7 @@ class StageModule(pl.LightningModule, ABC):
         super().__init__()
         if steps < 1 or not learning_rate > 0 or not warmup >= 0:
             raise InputError(
-                f"{self.stage}.training: steps={steps}, learning_rate={learning_rate}, "
+                f"{self.options}: steps={steps}, learning_rate={learning_rate}, "
                 f"warmup={warmup} found; expected steps >= 1, learning_rate > 0, warmup >= 0"
             )
         self.steps, self.learning_rate, self.warmup, self.seed = steps, learning_rate, warmup, seed
