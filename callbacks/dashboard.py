@@ -92,6 +92,7 @@ def _training() -> ws.Section:
     return _section(
         "Training",
         _curve("score", "train_loss", "val_loss", log=True),
+        _curve("network", "train_loss", "val_loss", log=True),
         _curve("flow", "train_loss", "val_loss", log=True),
         _curve("flow", "preservation/mmd2_ratio"),
         _curve("flow", "preservation/escaped"),
@@ -99,7 +100,7 @@ def _training() -> ws.Section:
 
 
 def _system() -> ws.Section:
-    times = [f"time/{stage}_s" for stage in ("data", "score", "flow", "evaluate")]
+    times = [f"time/{stage}_s" for stage in ("data", "score", "network", "flow", "evaluate")]
     axis = "Relative Time (Process)"
     samples = [wr.LinePlot(title=name, x=axis, y=[f"system/{name}"]) for name in SYSTEM_SAMPLES]
     return _section("System", _bars("Seconds of each stage", *times), *samples)

@@ -34,6 +34,6 @@ class Preservation(pl.Callback):
             self.reference = Reference(validation, trained.sigma, self.protocol)
         states = noised_batches(self.reference.snapshots.val, trained.sigma)
         field = copy.deepcopy(trained).normalise_(states)
-        numbers = preservation(field, None, self.reference, RK4())
+        numbers = preservation(field, None, self.reference, RK4(0.1))
         for name in ("mmd2_ratio", "escaped"):
-            pl_module.log(f"flow/preservation/{name}", numbers[f"preservation/{name}"])
+            pl_module.log(f"{pl_module.stage}/preservation/{name}", numbers[f"preservation/{name}"])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CURVES_WITH_MINIMUM = {
     "score": ("train_loss", "val_loss"),
+    "network": ("train_loss", "val_loss"),
     "flow": ("train_loss", "val_loss", "preservation/mmd2_ratio"),
 }
 """Stage with training curves -> the curves whose lowest value the summary keeps."""

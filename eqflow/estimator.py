@@ -142,14 +142,14 @@ class EquilibriumFlow:
         if self.score_training or self.flow_training or self.projection:
             from eqflow.training import (
                 flow_training_options,
-                projection_options,
+                projection_training_options,
                 score_training_options,
             )
 
             check_arguments(self.score_training, score_training_options(), "score_training: ")
             known = flow_training_options(self.family)
             check_arguments(self.flow_training, known, "flow_training: ")
-            known = {**projection_options(), **dict.fromkeys(EXACT_SIZE, int)}
+            known = {**projection_training_options(), **dict.fromkeys(EXACT_SIZE, int)}
             check_arguments(self.projection, known, "projection: ")
 
     def __repr__(self) -> str:

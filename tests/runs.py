@@ -23,6 +23,7 @@ TINY = [
     "data.test=200",
     "score.training.steps=4",
     "flow.training.steps=4",
+    "flow.projection.steps=4",
     "epoch_steps=2",
     "protocol={horizons: [1], starts: 50, splits: 8, transport: false, chaos: 0}",
     "threads=1",
@@ -30,11 +31,12 @@ TINY = [
     "nulls=[minus_x]",
 ]
 CURVED = [option for option in TINY if "steps" not in option]
-CURVED += ["score.training.steps=8", "flow.training.steps=8", "epoch_steps=3"]
+CURVED += ["score.training.steps=8", "flow.training.steps=8", "flow.projection.steps=8"]
+CURVED += ["epoch_steps=3"]
 CURVED += ["trainer.log_every_n_steps=2"]
 """Runs with several rows of losses."""
 
-LIBRARY = [option for option in TINY if "training" not in option]
+LIBRARY = [option for option in TINY if ".steps=" not in option]
 LIBRARY += ["flow=library", "flow.field.degree=1", "flow.training.functions=20", "logger=none"]
 
 

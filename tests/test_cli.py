@@ -49,6 +49,8 @@ REFUSALS = {
     "flow.seed=-1": "flow.seed=-1: expected an integer >= 0",
     "score.conservative=1": "score.conservative=1 found; expected true or false",
     "flow.ensemble=2 trainer=ddp_cpu": "flow.ensemble=2 trains in one process, found 2",
+    "flow.exact=maybe": "flow.exact=maybe found; expected true, false or null",
+    "flow=network_weak flow.exact=true": "flow.condition=weak; expected flow.exact=false",
     "flow=network flow.ensemble=0": "flow.ensemble=0 found",
     "batch_size=0": "batch_size=0: expected an integer >= 1",
     "epoch_steps=0": "epoch_steps=0: expected an integer >= 1",
@@ -159,8 +161,12 @@ def test_another_architecture_is_refused_as_a_start(done, tmp_path, monkeypatch,
 
 def test_a_run_starts_from_another_ones_parameters(done, tmp_path, monkeypatch):
     start = [f"ckpt_path={done}/checkpoints/flow.ckpt", f"cache_dir={done.parent}/cache"]
-    still = ["flow.training.steps=1", "flow.training.learning_rate=1e-30", "logger=none"]
-    assert call(monkeypatch, *TINY, *start, *still, f"run_dir={tmp_path}/run") == 0
+    still = [
+        f"flow.{part}.{option}"
+        for part in ("training", "projection")
+        for option in ("steps=1", "learning_rate=1e-30")
+    ]
+    assert call(monkeypatch, *TINY, *start, *still, "logger=none", f"run_dir={tmp_path}/run") == 0
     x = torch.randn(5, 2)
     assert torch.equal(eqflow.load(tmp_path / "run").velocity(x), eqflow.load(done).velocity(x))
 
@@ -181,6 +187,7 @@ def test_the_folder_holds_what_the_contract_names(done):
         ".hydra/config.yaml",
         ".hydra/overrides.yaml",
         "checkpoints/score.ckpt",
+        "checkpoints/network.ckpt",
         "checkpoints/flow.ckpt",
         "checkpoints/last.ckpt",
         "flow/config.json",
@@ -198,7 +205,7 @@ def test_the_log_tells_what_was_run_and_found_each_line_once(done):
     assert len(set(told)) == len(told)
     assert any(line.startswith("choices: ") and " data=ring" in line for line in told)
     assert any(line.startswith("overrides: experiment=ring data.n=300") for line in told)
-    for stage in ("score", "flow"):
+    for stage in ("score", "network", "flow"):
         assert f"{stage}: 4 steps" in told
         assert any(line.startswith(f"{stage}: done in ") for line in told)
     assert any(line.startswith("The distribution is ") for line in told)
@@ -235,7 +242,7 @@ def test_a_run_without_evaluation_says_what_it_trained(tmp_path, monkeypatch, ca
 
 
 def test_checkpoints_hold_plain_containers_and_their_stage(done):
-    stages = {"score": "score", "flow": "flow", "last": "flow"}
+    stages = {"score": "score", "network": "network", "flow": "flow", "last": "flow"}
     for name, stage in stages.items():
         content = torch.load(done / "checkpoints" / f"{name}.ckpt", weights_only=True)
         assert content["stage"] == stage

@@ -16,7 +16,7 @@ from eqflow.cli import CONF
 from eqflow.cli.processes.launch import launch
 from eqflow.discovery import Discovery
 from eqflow.evaluation import Protocol
-from eqflow.fields import FAMILIES, Library
+from eqflow.fields import FAMILIES, ExactNetwork, Library
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.score.images import ConvScore, ImageScore
 from eqflow.score.unet import UNetScore
@@ -24,6 +24,7 @@ from eqflow.systems import Schedule
 from eqflow.training import (
     FlowModule,
     ImageScoreModule,
+    ProjectionModule,
     ScoreModule,
     StageModule,
     StreamModule,
@@ -96,6 +97,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
     )
     if trained or not choice.startswith(untrained):
         overrides += ["flow.training.steps=2"]
+        if choice != "flow=stream":
+            overrides += ["flow.projection.steps=2"]
     if choice in ("data=gray_scott", "experiment=gray_scott_equations"):
         overrides += ["flow.field.degree=1", "flow.training.functions=20"]
     if "gray_scott" in choice:
@@ -155,6 +158,8 @@ DEFAULTS = {
         (WeakModule, ""),
         (WeakModule, "training"),
         (FAMILIES["network"].build, "field"),
+        (ProjectionModule, "projection"),
+        (ExactNetwork, "projection"),
     ],
     "flow/library": [(Library, "field"), (Discovery, "training")],
     **{

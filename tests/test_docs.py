@@ -62,7 +62,7 @@ A heading of the section, or words in bold that begin a paragraph of it, must ho
 
 
 TINY = {"score": {"width": 8}, "field": {"width": 8}}
-STEPS = {"score_training": {"steps": 5}, "flow_training": {"steps": 5}}
+STEPS = {"score_training": {"steps": 5}, "flow_training": {"steps": 5}, "projection": {"steps": 5}}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/own-data.md"])

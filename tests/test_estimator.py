@@ -25,6 +25,7 @@ TINY = {
     "field": {"width": 8, "depth": 1},
     "score_training": {"steps": 5},
     "flow_training": {"steps": 5},
+    "projection": {"steps": 5},
     "batch_size": 64,
 }
 

@@ -27,7 +27,7 @@ from eqflow.cli import evaluation
 from eqflow.cli.status import read_status
 from eqflow.discovery import Discovery
 from eqflow.signals import ENDING
-from eqflow.training import FlowModule, ScoreModule, batches, library
+from eqflow.training import FlowModule, ProjectionModule, ScoreModule, batches, library
 
 SIGTERM, CTRL_C = 128 + signal.SIGTERM, 128 + signal.SIGINT
 """Exit codes of a run that was told to end."""
@@ -53,12 +53,14 @@ def told_at(monkeypatch, module: type, step: int, number: int = signal.SIGTERM) 
     ("module", "told", "number", "saved"),
     [
         (ScoreModule, 1, signal.SIGINT, ("score", 2)),
-        (FlowModule, 0, signal.SIGTERM, ("flow", 1)),
-        (FlowModule, 4, signal.SIGINT, ("flow", 5)),
+        (FlowModule, 0, signal.SIGTERM, ("network", 1)),
+        (FlowModule, 7, signal.SIGINT, ("network", 8)),
+        (ProjectionModule, 0, signal.SIGTERM, ("flow", 1)),
+        (ProjectionModule, 4, signal.SIGINT, ("flow", 5)),
         # an epoch's end: validated, and a step of the next
-        (FlowModule, 2, signal.SIGTERM, ("flow", 4)),
-        (FlowModule, 2**31, signal.SIGINT, ("flow", 4)),
-        (FlowModule, 7, signal.SIGTERM, ("flow", 8)),
+        (ProjectionModule, 2, signal.SIGTERM, ("flow", 4)),
+        (ProjectionModule, 2**31, signal.SIGINT, ("flow", 4)),
+        (ProjectionModule, 7, signal.SIGTERM, ("flow", 8)),
     ],
 )
 def test_a_signal_saves_the_step_and_resume_goes_on_from_it(
@@ -76,8 +78,14 @@ def test_a_signal_saves_the_step_and_resume_goes_on_from_it(
     assert [signal.getsignal(each) for each in ENDING] == before
     assert call(monkeypatch, f"run_dir={folder}", "resume=true") == 0
     assert metrics(folder) == metrics(whole)
-    assert history(folder, "score") == history(whole, "score")
-    assert history(folder, "flow") == history(whole, "flow")
+    for stage in ("score", "network", "flow"):
+        assert history(folder, stage) == history(whole, stage)
+
+
+def at_flow(last: Path, step: int) -> bool:
+    """Whether ``last.ckpt`` is of the flow stage, at ``step`` or later."""
+    stage, reached = stage_and_step(last)
+    return stage == "flow" and reached >= step
 
 
 def history(folder: Path, stage: str) -> list[dict[str, float]]:
@@ -154,11 +162,11 @@ def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_reaches_both_processes(tmp_path, monkeypatch):
     """A terminal sends it to the whole process group."""
-    longer = [*TINY[:5], "flow.training.steps=600", "epoch_steps=100", *TINY[7:], "logger=none"]
+    longer = [*TINY, "flow.projection.steps=600", "epoch_steps=100", "logger=none"]
     longer += ["trainer=ddp_cpu", f"cache_dir={tmp_path}/cache"]
     process = spawn(*longer, f"run_dir={tmp_path}/cut", start_new_session=True)
     last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    wait_until(process, lambda: stage_and_step(last) >= ("flow", 100))
+    wait_until(process, lambda: at_flow(last, 100))
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1].splitlines()[-1]
@@ -176,12 +184,12 @@ def test_ctrl_c_reaches_both_processes(tmp_path, monkeypatch):
 
 
 def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
-    longer = [*TINY[:5], "flow.training.steps=100", *TINY[6:], "logger=csv"]
+    longer = [*TINY, "flow.projection.steps=100", "logger=csv"]
     whole = [f"run_dir={tmp_path}/whole", f"cache_dir={tmp_path}/a"]
     assert call(monkeypatch, *longer, *whole) == 0
     process = spawn(*longer, f"run_dir={tmp_path}/cut", f"cache_dir={tmp_path}/b")
     last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    while process.poll() is None and not stage_and_step(last) >= ("flow", 10):
+    while process.poll() is None and not at_flow(last, 10):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

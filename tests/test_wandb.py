@@ -106,7 +106,7 @@ def test_the_folder_links_to_the_run(done, folder):
 
 
 def test_each_stage_has_its_own_axis(done):
-    for stage in ("score", "flow"):
+    for stage in ("score", "network", "flow"):
         axis = f"{stage}/step"
         assert done.metrics[f"{stage}/*"].step_metric == axis
         assert done.metrics[f"{stage}/val_loss"].step_metric == axis

@@ -65,6 +65,8 @@ def build_model(cfg: DictConfig, points: Tensor, names: Sequence[str] | None = N
         score = {"name": "empirical"}  # the field has none; for EquilibriumFlow.score alone
     shape = tuple(points.shape[1:])
     members, condition = flow.get("ensemble", 1), flow.get("condition", "strong")
+    if flow.get("exact") not in (None, True, False):
+        raise InputError(f"flow.exact={flow.exact} found; expected true, false or null")
     exact = exact_if_possible(flow.get("exact"), flow.family, shape, members, condition)
     size = {name: flow.projection[name] for name in EXACT_SIZE} if exact else None
     drawn = {"ensemble": members, "exact": size, "field_seed": flow.get("seed")}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from eqflow.discovery import Findings
 from eqflow.evaluation.protocol import HEADLINE, Protocol
 from eqflow.evaluation.reference import Reference
-from eqflow.fields import VelocityField, family_of
+from eqflow.fields import ExactNetwork, VelocityField, family_of
 
 Numbers = Mapping[str, float | int]
 """Name of a measure -> its value."""
@@ -72,6 +72,8 @@ class ComparedField:
     @property
     def name(self) -> str:
         """What a reader calls the field."""
+        if isinstance(self.field, ExactNetwork):
+            return "exact network"
         family = family_of(self.family)
         return MEMBERS["label"] if self.role == "member" else family.label or family.name
 

@@ -12,7 +12,7 @@ from eqflow.evaluation.preservation import distances, shortened, simulated, text
 from eqflow.evaluation.ranking import ranked
 from eqflow.evaluation.reference import Reference
 from eqflow.evaluation.residuals import image_residuals, residuals, stationarity
-from eqflow.evaluation.similarity import similarity, velocity_agreement
+from eqflow.evaluation.similarity import likeness_to_network, similarity, velocity_agreement
 from eqflow.fields import VelocityField
 from eqflow.score import Score
 from eqflow.simulate import Integrator
@@ -51,6 +51,7 @@ def _measures(
         numbers |= image_similarity(field, reference)
         return numbers | displacement(field, score, reference, integrator)
     numbers |= residuals(field, score, reference) if reference.sigma else {}
+    numbers |= likeness_to_network(field, reference)
     return numbers | similarity(field, reference) | chaos(field, reference, integrator)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eqflow.data import Snapshots
 from eqflow.evaluation.reference import Reference
-from eqflow.fields import VelocityField
+from eqflow.fields import ExactNetwork, VelocityField
 from eqflow.metrics import Cosine
 
 
@@ -33,6 +33,13 @@ def velocity_agreement(field: VelocityField, snapshots: Snapshots) -> dict[str, 
         return {}
     speed, cos = known.fit(field(known.x))
     return {"velocities/speed": speed, "velocities/cos": cos}
+
+
+def likeness_to_network(field: VelocityField, reference: Reference) -> dict[str, float]:
+    """Cosine between an exact network and the network that it was drawn to."""
+    if not isinstance(field, ExactNetwork):
+        return {}
+    return {"network/cos": cosine(field(reference.initial), field.origin(reference.initial))}
 
 
 def cosine(v: Tensor, w: Tensor) -> float:

@@ -17,14 +17,15 @@ EXACT_SIZE = ("width", "depth")
 class ExactNetwork(Stream):
     """Stream field that is drawn to the network ``origin``, which is kept beside it.
 
-    ``width`` and ``depth`` are those of the perceptron ``Q``. The network is trained first, then
-    ``Q`` (:class:`eqflow.training.ProjectionModule`).
+    ``width`` and ``depth`` are those of the perceptron ``Q``, whose first layer starts sharper than
+    that of a stream field: it is to take a given shape, not to be smooth. The network is trained
+    first, then ``Q`` (:class:`eqflow.training.ProjectionModule`).
     """
 
     def __init__(
         self, origin: Network, score: Score, sigma: float, width: int = 32, depth: int = 4
     ) -> None:
-        super().__init__(origin.shape, score, sigma, width, depth)
+        super().__init__(origin.shape, score, sigma, width, depth, gain=2.0)
         self.origin = origin
 
 
@@ -36,8 +37,6 @@ def exact_if_possible(
     It can be one network of vectors that is trained by the strong form; the weak form has no score.
     Raises ``InputError`` where it cannot and is asked for.
     """
-    if exact not in (None, True, False):
-        raise InputError(f"flow.exact={exact} found; expected true, false or null")
     possible = family == "network" and len(shape) == 1 and members == 1 and condition == "strong"
     if exact and not possible:
         raise InputError(

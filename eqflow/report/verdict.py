@@ -29,6 +29,7 @@ TABLE_COLUMNS = {
     "effect size": "stationarity/effect_size",
     "relative residual": "residual/relative",
     "residual, own score": "residual/relative_own_score",
+    "cos to its network": "network/cos",
     "|cos| truth": "truth/cos",
     "|cos| smoothed": "truth/cos_smoothed",
     "cos to known velocities": "velocities/cos",

@@ -46,6 +46,9 @@ CONDITIONS = {
 }
 """Forms of the condition (method section 5), each with the options that it is tuned by."""
 
+ORIGIN_STEPS = 300
+"""Steps of the training of a network that is made exact: few, as the exactness comes later."""
+
 SELECTION = ("principle", "smoothness")
 """Options that choose a stream field, which meets the condition by its form."""
 
@@ -65,7 +68,7 @@ def flow_training_options(family: str) -> Options:
     return {"condition": str, **_options(FlowModule, WeakModule, StreamModule)}
 
 
-def projection_options() -> Options:
+def projection_training_options() -> Options:
     """Names and types of the options of the training that makes a network exact."""
     return _options(ProjectionModule)
 
@@ -171,7 +174,9 @@ def score_module(score: Score, **options: Any) -> ScoreModule | None:
 def network_module(field: ExactNetwork, data: Snapshots, **options: Any) -> StageModule:
     """The module that trains the network of ``field`` by the strong form of the condition."""
     parts = (field.origin, field.score, data.train, field.sigma)
-    module = flow_module(*parts, velocities=data.known_velocities, **options)
+    steps = ORIGIN_STEPS if options.get("steps") is None else options["steps"]
+    options = {**options, "velocities": data.known_velocities, "steps": steps}
+    module = flow_module(*parts, **options)
     assert module is not None
     module.stage = "network"
     return module

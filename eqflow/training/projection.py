@@ -30,8 +30,8 @@ class ProjectionModule(StageModule):
         field: ExactNetwork,
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
-        steps: int = 1500,
-        learning_rate: float = 5e-3,
+        steps: int = 2000,
+        learning_rate: float = 2e-2,
         **training: Any,
     ) -> None:
         super().__init__(steps, learning_rate, **training)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eqflow.data import KnownVelocities
 from eqflow.errors import InputError
-from eqflow.fields import Stream
+from eqflow.fields import ExactNetwork, Stream
 from eqflow.options import unknown
 from eqflow.runtime import Draws, global_means, normal
 from eqflow.score import asymmetry
@@ -129,7 +129,9 @@ def warn_of_asymmetry(field: Stream, states: Float[Tensor, "n dim"]) -> None:
     relative = asymmetry(field.score, x, field.sigma)
     if relative > ROUNDED_ASYMMETRY:
         log.warning(
-            "flow=stream is exact where the score is a gradient; |J - J^T| / |J| of this score's "
-            "Jacobian is %.2g; expected score.conservative=true",
+            "%s is exact where the score is a gradient; |J - J^T| / |J| of this score's Jacobian "
+            "is %.2g, so that the field has a residual and its distribution drifts; expected "
+            "score.conservative=true",
+            "flow.exact=true" if isinstance(field, ExactNetwork) else "flow=stream",
             relative,
         )

@@ -21,6 +21,9 @@ from eqflow.training.velocities import KnownVelocityLoss
 DIVERGENCES = ("auto", "exact", "hutchinson")
 """Ways to take the divergence of a field."""
 
+NETWORK_STEPS = 3000
+"""Steps of the training of a network, where their number is not chosen."""
+
 
 class FlowModule(StageModule):
     """Trains a velocity network by the strong form of the condition.
@@ -49,10 +52,10 @@ class FlowModule(StageModule):
         evenness: float = 0.1,
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
-        steps: int = 3000,
+        steps: int | None = None,
         **training: Any,
     ) -> None:
-        super().__init__(steps, **training)
+        super().__init__(NETWORK_STEPS if steps is None else steps, **training)
         if divergence not in DIVERGENCES:
             raise unknown("flow.divergence=", divergence, DIVERGENCES)
         if not evenness >= 0:

@@ -22,6 +22,7 @@ from eqflow.stationarity import (
 )
 from eqflow.training.batches import Batch
 from eqflow.training.stage import StageModule
+from eqflow.training.strong import NETWORK_STEPS
 from eqflow.training.velocities import KnownVelocityLoss
 
 WEIGHING_STATES = 8192
@@ -66,10 +67,10 @@ class WeakModule(StageModule):
         smoothness: float = 0.01,
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
-        steps: int = 3000,
+        steps: int | None = None,
         **training: Any,
     ) -> None:
-        super().__init__(steps, **training)
+        super().__init__(NETWORK_STEPS if steps is None else steps, **training)
         if functions < 1 or not smoothness >= 0:
             raise InputError(
                 f"flow.functions={functions}, flow.smoothness={smoothness} found; "
