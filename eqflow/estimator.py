@@ -3,6 +3,7 @@
 States, velocities and scores are in raw units.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from eqflow.data import (
     check_states,
     checked_velocities,
     group_numbers,
+    novelty,
     random_order,
     warn_if_not_periodic,
 )
@@ -38,9 +40,9 @@ from eqflow.fields import (
     noise_level,
 )
 from eqflow.model import FlowModel, check_sigma
-from eqflow.options import check_arguments, options_of, shortened
+from eqflow.options import check_arguments, options_of, shortened, unknown
 from eqflow.runtime import Draws, generator, normal
-from eqflow.score import EmpiricalScore, score_options
+from eqflow.score import clean, from_noise, from_snapshots, score_options
 from eqflow.simulate import RK4, HeunSDE, Stable, check_times
 from eqflow.stationarity import Stationarity, functions_for, hotelling
 
@@ -58,6 +60,14 @@ VECTORS_PER_STEP = 512
 
 IMAGES_PER_STEP = 8
 """Snapshots of a training step, if they are images."""
+
+COPIED = 0.5
+"""Novelty of sampled states below which they are nearly copies of snapshots."""
+
+STARTS = ("snapshots", "noise")
+"""What sampling starts from."""
+
+log = logging.getLogger("eqflow")
 
 
 class EquilibriumFlow:
@@ -276,24 +286,55 @@ class EquilibriumFlow:
         return _like(x0, self.model.standardiser.raw(path))
 
     def sample(
-        self, n: int, time: float = 20.0, eta: float = 1.0, dt: float = 0.05, noised: bool = False
+        self,
+        n: int,
+        time: float | None = None,
+        eta: float = 1.0,
+        dt: float = 0.05,
+        noised: bool = False,
+        start: str = "snapshots",
     ) -> np.ndarray:
-        """``n`` new raw states by non-reversible Langevin dynamics, ``(n, *shape)``.
+        """``n`` new raw states of the distribution of the snapshots, ``(n, *shape)``.
 
-        Integrates ``dx = (v + eta s) dt + sqrt(2 eta) dW`` for ``time`` transit times, which must
-        be longer where the distribution has separate parts. Starts from normal noise, or from
-        snapshots where the score keeps them. The states are drawn from the smoothed distribution,
-        and are denoised unless ``noised``.
+        Noised snapshots follow the probability-flow ODE of the score down to its lowest noise
+        level, where they are denoised. Separate parts of a distribution so have the shares of the
+        snapshots. With ``start="noise"`` normal noise at the widest level goes down instead: the
+        shares are then those that the score has learned, which are less exact. ``noised`` states
+        are those at the noise level ``sigma`` of the field.
+
+        On the way, at ``sigma``, ``dx = (v + eta s) dt + sqrt(2 eta) dW`` is integrated for
+        ``time`` transit times, in steps of at most ``dt``: by default 20 for a score of one level,
+        which has no others to go down to, and else none, as it does not keep the shares of parts.
+
+        Warns of states that are nearly copies of snapshots. Raises ``InputError`` for ``n < 1``,
+        another ``start``, and ``start="snapshots"`` of a flow that was saved without them.
         """
-        model, draw = self._fitted(), generator(self.seed, Draws.SIMULATION, 2**31)
-        if isinstance(model.score, EmpiricalScore):
-            points = model.score.points
-            start = points[torch.randint(len(points), (n,), generator=draw)]
-        else:
-            start = torch.randn(n, *model.shape, generator=draw)
-        start = start + self.sigma * torch.randn(start.shape, generator=draw)
-        x = self._path(start, [0.0, time], eta, dt)[-1]
-        return model.standardiser.raw(x if noised else model.score.denoise(x, self.sigma)).numpy()
+        x, score = self._noised(n, start), self.model.score
+        single = score.levels(self.sigma) == (self.sigma, self.sigma)
+        if time := (20.0 if single else 0.0) if time is None else time:
+            x = self._path(x, [0.0, time], eta, dt)[-1]
+        if not noised:
+            x = clean(score, x, self.sigma)
+            _warn_of_copies(x, self.model.starts)
+        return self.model.standardiser.raw(x).numpy()
+
+    def _noised(self, n: int, start: str) -> Tensor:
+        """``n`` standardised states at the noise level ``sigma``."""
+        model = self._fitted()
+        check_arguments({"n": n, "start": start}, options_of(EquilibriumFlow.sample))
+        if n < 1:
+            raise InputError(f"n={n} found; expected a whole number >= 1")
+        if start not in STARTS:
+            raise unknown("start=", start, STARTS)
+        draws = generator(self.seed, Draws.SIMULATION, 2**31)
+        if start == "noise":
+            return from_noise(model.score, model.shape, n, self.sigma, draws)
+        if model.starts is None:
+            raise InputError(
+                "this flow was saved without snapshots to start from; expected one that is fitted "
+                'or trained again, or sample(n, start="noise")'
+            )
+        return from_snapshots(model.score, model.starts, n, self.sigma, draws)
 
     def _path(self, z: Tensor, times: Array, eta: float, dt: float) -> Tensor:
         """Standardised states at increasing times, ``(times, n, *shape)``, from ``z``."""
@@ -436,6 +477,16 @@ def stationarity_test(
             f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
         )
     return hotelling(v / units.std, z, functions_for(z, seed), _groups(groups, len(x)))
+
+
+def _warn_of_copies(x: Tensor, snapshots: Tensor | None) -> None:
+    if snapshots is not None and (near := novelty(x, snapshots)) < COPIED:
+        log.warning(
+            "sample: found states %.2g times as far from a snapshot as one snapshot from the next, "
+            "nearly copies: the score has learned the %d snapshots by heart; expected more of them",
+            near,
+            len(snapshots),
+        )
 
 
 def _groups(groups: Array | None, n: int) -> Tensor | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from eqflow.score import build_score
 
 FORMAT = 2
 
+KEPT_NUMBERS = 2**20
+"""Numbers, 4 MiB of them, in the snapshots that a model keeps to start sampling from."""
+
 
 def check_sigma(sigma: float) -> None:
     """Raise ``InputError`` unless ``sigma`` is a noise level."""
@@ -33,12 +37,15 @@ class FlowModel(nn.Module):
 
     ``score`` holds the registered name and the arguments of the score, ``field`` the arguments of
     the field of that ``family``, or of as many as ``ensemble`` says, drawn by ``field_seed`` if it
-    is not ``seed``; ``exact`` those of the exact field that a network is replaced by, if it is;
-    ``points`` are the training snapshots, standardised, which the empirical score
-    keeps, ``snapshots`` their number; ``names`` are those of the features, if they have any;
-    ``findings`` are those of a fitted library and ``speed`` that of known velocities, in units of
-    the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown names.
+    is not ``seed``; ``exact`` is the size of the exact field that a network is replaced by, if it
+    is; ``points`` are the training snapshots, standardised, which the empirical score keeps,
+    ``snapshots`` their number, ``starts`` those that sampling starts from; ``names`` are those of
+    the features, if they have any; ``findings`` are those of a fitted library and ``speed`` that of
+    known velocities, in units of the field's. Raises ``InputError`` for ``sigma <= 0`` and unknown
+    names.
     """
+
+    starts: Tensor | None
 
     def __init__(
         self,
@@ -82,6 +89,8 @@ class FlowModel(nn.Module):
         if isinstance(self.field, Library):
             self.field.names = names
         self.snapshots = len(points)
+        starts = points[: 1 + KEPT_NUMBERS // prod(self.shape)]
+        self.register_buffer("starts", starts.clone())
         self.findings: Findings | None = None
         self.speed: float | None = None
         units = channelwise(self.shape)
@@ -89,7 +98,8 @@ class FlowModel(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and ``model.safetensors``."""
-        points = getattr(self.score, "points", torch.empty(0, *self.shape))
+        starts = self.starts if self.starts is not None else torch.empty(0, *self.shape)
+        points = getattr(self.score, "points", starts)
         with replacing(folder / "model.safetensors") as temporary:
             save_model(self, str(temporary))
         write_json(
@@ -99,6 +109,7 @@ class FlowModel(nn.Module):
                 "shape": self.shape,
                 "points": len(points),
                 "snapshots": self.snapshots,
+                "starts": self.starts is not None,
                 "speed": self.speed,
                 **self.config,
             },
@@ -116,7 +127,9 @@ class FlowModel(nn.Module):
             shape, speed = tuple(config.pop("shape")), config.pop("speed", None)
             points = config.pop("points")
             snapshots = config.pop("snapshots", points)  # absent in files of earlier states
+            starts = config.pop("starts", False)  # likewise
             model = cls(shape, points=torch.zeros(points, *shape), **config)
+            model.starts = model.starts if starts else None
             load_model(model, str(folder / "model.safetensors"))
             model.speed, model.snapshots = speed, snapshots
             findings = folder / "findings.json"

@@ -1,6 +1,7 @@
 """Snapshots as learning sees them: split, standardised, in groups, with known velocities."""
 
 from eqflow.data.groups import group_boundary, group_numbers, group_sums, random_half, random_order
+from eqflow.data.neighbours import novelty, spacing
 from eqflow.data.periodicity import warn_if_not_periodic
 from eqflow.data.snapshots import (
     Snapshots,
@@ -24,8 +25,10 @@ __all__ = [
     "group_boundary",
     "group_numbers",
     "group_sums",
+    "novelty",
     "random_half",
     "random_order",
+    "spacing",
     "split",
     "warn_if_not_periodic",
 ]

@@ -1,6 +1,7 @@
 """Estimators of the score ``grad log p_sigma``: trained denoisers and the closed empirical form."""
 
 from eqflow.score.base import Score, asymmetry
+from eqflow.score.descent import clean, descend, from_noise, from_snapshots
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.families import build_score, score_options
 from eqflow.score.frames import CELL_SIDE, frames
@@ -17,6 +18,10 @@ __all__ = [
     "TrainedScore",
     "asymmetry",
     "build_score",
+    "clean",
+    "descend",
     "frames",
+    "from_noise",
+    "from_snapshots",
     "score_options",
 ]

@@ -47,6 +47,10 @@ class Score(nn.Module, ABC):
     def check_level(self, sigma: float) -> None:
         """Raise ``InputError`` for a noise level ``sigma`` that this score is not made for."""
 
+    def levels(self, sigma: float) -> tuple[float, float]:
+        """Lowest and highest noise level that sampling at ``sigma`` may use; by default one."""
+        return sigma, sigma
+
     def denoise(
         self, x: Float[Tensor, "batch *shape"], sigma: float
     ) -> Float[Tensor, "batch *shape"]:

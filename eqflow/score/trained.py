@@ -46,6 +46,11 @@ class TrainedScore(Score):
                 f"flow.sigma={level:.3g}, score.noise_mean of its logarithm, or score.noise_std > 0"
             )
 
+    def levels(self, sigma: float) -> tuple[float, float]:
+        """Those within three standard deviations of training's, and ``sigma``."""
+        lowest, widest = (exp(self.noise_mean + k * self.noise_std) for k in (-3, 3))
+        return (min(sigma, lowest), max(sigma, widest)) if self.noise_std else (sigma, sigma)
+
     @abstractmethod
     def network_output(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]
