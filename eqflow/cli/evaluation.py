@@ -77,6 +77,10 @@ class Evaluation:
             log.info("evaluate: %s; shorter steps are taken", found)
 
     def _measured(self, field: ComparedField) -> ComparedField:
+        if not field.own and isinstance(field.field, Library):
+            with doing(f"evaluate: {field.family}"):
+                discovery = build_discovery(self.cfg, field.field, self.snapshots)
+                field = replace(field, findings=discovery.run())
         parts = (self.model.score, field.reference, self.integrator)
         draws = family_of(field.family).similarity_draws
         if field.null and draws:
@@ -104,13 +108,11 @@ class Evaluation:
 
     def _other(self, role: Role, family: str) -> ComparedField:
         states = self.snapshots.train
-        field, findings = build_other(self.cfg, self.model, family).to(states.device), None
+        field = build_other(self.cfg, self.model, family).to(states.device)
         if isinstance(field, Library):
             field.names = self.snapshots.names
-            with doing(f"evaluate: {family}"):
-                findings = build_discovery(self.cfg, field, self.snapshots).run()
         field.normalise_(noised_batches(states, field.sigma))
-        return self._compared(role, family, field, findings)
+        return self._compared(role, family, field)
 
     def _compared(
         self, role: Role, family: str, field: VelocityField, findings: Findings | None = None
