@@ -191,7 +191,8 @@ def test_running_exponents_end_in_the_exponents():
 def test_a_mean_exponent_is_chaos_only_beyond_its_errors(spread, chaotic):
     largest = 0.1 + spread * torch.tensor([1.0, -1.0, 0.5, -0.5]).double()
     rates = torch.stack([largest, -largest], 1).expand(100, 4, 2)
-    found = Growth(rates, torch.ones(4).double(), window=1.0, transient=20.0)
+    states = torch.zeros(1001, 4, 2)
+    found = Growth(rates, torch.ones(4).double(), states, window=1.0, transient=20.0)
     assert found.resolution < 0.1  # of which the mean alone is beyond
     assert measured(found)["chaotic"] == chaotic
 

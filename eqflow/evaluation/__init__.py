@@ -15,7 +15,7 @@ from eqflow.evaluation.chaos import (
     true_growth,
 )
 from eqflow.evaluation.comparison import ComparedField, Numbers
-from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth
+from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth, measured_path
 from eqflow.evaluation.identifiability import Bands, Identifiability, identifiability
 from eqflow.evaluation.members import evaluate_members, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
@@ -44,6 +44,7 @@ __all__ = [
     "field_growth",
     "identifiability",
     "kinds",
+    "measured_path",
     "member_chaos",
     "preservation",
     "random_skew_similarity",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf, log
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.runtime import Draws, generator
@@ -42,12 +42,14 @@ class Growth:
         rates: ``log diag R`` over the length of the window, float64, per unit of time; NaN for
             trajectories that escaped.
         speed: mean square of a coordinate of the velocity along each trajectory.
+        states: states after the transient, ``dt`` apart.
         window: length of a window of time.
         transient: time before the first window.
     """
 
     rates: Float[Tensor, "windows n dim"]
     speed: Float[Tensor, " n"]
+    states: Float[Tensor, "steps n dim"]
     window: float
     transient: float
 
@@ -55,6 +57,16 @@ class Growth:
     def duration(self) -> float:
         """Time over which the rates are taken."""
         return len(self.rates) * self.window
+
+    @property
+    def dt(self) -> float:
+        """Time between two states."""
+        return self.window / WINDOW_STEPS
+
+    @property
+    def stayed(self) -> Bool[Tensor, " n"]:
+        """Mask of the trajectories that did not escape."""
+        return self.rates.isfinite().all(2).all(0)
 
     @property
     def exponents(self) -> Float[Tensor, "n dim"]:
@@ -75,8 +87,9 @@ class Growth:
 
     def split(self, n: int) -> list["Growth"]:
         """The growth of each ``n`` successive trajectories."""
-        parts = zip(self.rates.split(n, dim=1), self.speed.split(n), strict=True)
-        return [replace(self, rates=rates, speed=speed) for rates, speed in parts]
+        rates, states = (values.split(n, dim=1) for values in (self.rates, self.states))
+        parts = zip(rates, self.speed.split(n), states, strict=True)
+        return [replace(self, rates=r, speed=v, states=x) for r, v, x in parts]
 
     @property
     def resolution(self) -> float:
@@ -116,16 +129,16 @@ def growth(
     for _ in range(WINDOW_STEPS * (settling + counted)):
         states.append(rk4_step(velocity, states[-1], dt))
     path = torch.stack(states)
+    after = path[settling * WINDOW_STEPS :]
     stayed = within_radius(path.flatten(0, 1), radius).view(path.shape[:2]).all(0)
     rates = x0.new_full((counted, *x0.shape), torch.nan, dtype=torch.double)
     speed = x0.new_full((len(x0),), torch.nan, dtype=torch.double)
     if stayed.any():
         # trajectories that escaped are followed too: a field may tell states apart by their place
         rates[:, stayed] = _logarithms(velocity, path[:-1], dt)[settling:, stayed] / window
-        after = path[settling * WINDOW_STEPS :: WINDOW_STEPS]
-        square = [velocity(x).double().square().mean(1) for x in after]
+        square = [velocity(x).double().square().mean(1) for x in after[::WINDOW_STEPS]]
         speed[stayed] = torch.stack(square).mean(0)[stayed]
-    return Growth(rates, speed, window, settling * window)
+    return Growth(rates, speed, after, window, settling * window)
 
 
 def _logarithms(

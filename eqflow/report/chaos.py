@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,9 +16,6 @@ from eqflow.report.text import number, percent
 
 LARGEST_EXPONENT = "chaos/lyapunov_max"
 """Measure: the largest Lyapunov exponent."""
-
-SERIES_TIME, SERIES_STEP, SERIES_COUNT = 200.0, 0.05, 12
-"""Trajectories of the lower panels: length and spacing of states in transit times, and number."""
 
 LONGEST_LAG = 15.0
 """Longest lag of the autocorrelation, in transit times."""
@@ -92,28 +88,31 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
 
 def _dynamics(run: Sequence[ComparedField], display: Display) -> list[Dynamics]:
     """Those whose exponents were measured: their growth is remembered, not computed again."""
-    dt, times = step(display.integrator), torch.arange(0, SERIES_TIME, SERIES_STEP)
-    last = len(display.coordinates) - 1
-    dynamics = []
+    dt, dynamics = step(display.integrator), []
     for compared in run:
         if (compared.own or compared.findings) and LARGEST_EXPONENT in compared.numbers:
             growth = field_growth(compared.field, compared.reference, dt)
-            series = display.path(compared, times, SERIES_COUNT)[..., last]
             style = {"color": compared.look["color"], "linewidth": 2.0 if compared.own else 1.4}
+            series = _series(growth, compared.sigma, display)
             dynamics.append(Dynamics(compared.name, growth, series, style))
     if not dynamics:
         return []
     truth = true_growth(run[0].reference, dt)
-    path = display.true_path(display.snapshots.test[:SERIES_COUNT], times)
-    if truth and path is not None:
+    if truth:
         style = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
-        dynamics.append(Dynamics("true system", truth, path[..., last], style))
+        dynamics.append(Dynamics("true system", truth, _series(truth, 0.0, display), style))
     return dynamics
+
+
+def _series(growth: Growth, sigma: float, display: Display) -> Float[np.ndarray, "times runs"]:
+    """Last of the coordinates that are drawn, along the trajectories that did not escape."""
+    states = display.denoised(growth.states[:, growth.stayed], sigma)
+    return display.raw(states)[..., len(display.coordinates) - 1]
 
 
 def _running(growth: Growth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times; exponents until then, mean over trajectories that stayed; their standard errors."""
-    running = growth.running[:, growth.rates.isfinite().all(2).all(0)].cpu()
+    running = growth.running[:, growth.stayed].cpu()
     times = growth.window * np.arange(1, len(running) + 1)
     error = running.std(1) / running.shape[1] ** 0.5
     return times, running.mean(1).numpy(), error.numpy()
@@ -153,6 +152,7 @@ def _autocorrelation(axes: Axes, dynamics: Sequence[Dynamics], coordinate: str) 
     title = f"autocorrelation of {coordinate}"
     axes.set(title=title, xlabel="lag in transit times", ylim=(-1.05, 1.05))
     axes.axhline(0, color=TRUTH, linewidth=0.8)
-    lags = SERIES_STEP * np.arange(round(LONGEST_LAG / SERIES_STEP))
     for shown in dynamics:
-        axes.plot(lags, autocorrelation(shown.series, len(lags)), **shown.style)
+        dt, states = shown.growth.dt, len(shown.series)
+        lags = min(round(LONGEST_LAG / dt), states // 2)
+        axes.plot(dt * np.arange(lags), autocorrelation(shown.series, lags), **shown.style)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.data import Snapshots
-from eqflow.evaluation import ComparedField, Protocol, Reference, true_path
+from eqflow.evaluation import ComparedField, Protocol, Reference, measured_path, true_path
 from eqflow.model import FlowModel
 from eqflow.report.text import coordinates
 from eqflow.runtime import Draws, normal_batch
@@ -108,6 +108,12 @@ class Display:
         integrator = (integrator or self.integrator).limited(compared.field.longest_step)
         path = integrator(compared.field, x0, times, score, self.noise(x0))
         return self.raw(self.denoised(path, compared.sigma))
+
+    def after(self, compared: ComparedField, horizon: float) -> Float[np.ndarray, "n *shape"]:
+        """Raw denoised states after ``horizon`` transit times, of those that were measured."""
+        parts = (compared.field, self.model.score, compared.reference, self.integrator)
+        states = measured_path(*parts)[horizon][:SHOWN_STATES]
+        return self.raw(self.denoised(states, compared.sigma))
 
     def orbits(
         self, compared: ComparedField, integrator: Integrator | None = None

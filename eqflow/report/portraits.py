@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -101,7 +100,7 @@ def distributions(compared: ComparedField, display: Display) -> Figure:
     """Held-out states, states after the last horizon of a field, and marginals of both."""
     horizon, colour = max(compared.ratios), compared.look["color"]
     before = display.states(compared.sigma)
-    after = display.path(compared, torch.tensor([0.0, horizon]))[-1]
+    after = display.after(compared, horizon)
     limits, names = limits_of(before), display.coordinates
     places = [f"{i}" for i in range(len(names))]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(places, 6 // len(names)))]
