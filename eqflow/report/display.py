@@ -1,7 +1,7 @@
 """States, trajectories and velocities of a run's fields in raw units, for its figures."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -115,10 +115,11 @@ class Display:
         states = measured_path(*parts)[horizon][:SHOWN_STATES]
         return self.raw(self.denoised(states, compared.sigma))
 
+    @lru_cache(maxsize=2)  # noqa: B019 - of a run's page, which ends with its display
     def orbits(
-        self, compared: ComparedField, integrator: Integrator | None = None
+        self, compared: ComparedField, integrator: Integrator
     ) -> Float[np.ndarray, "times runs *shape"]:
-        """The trajectories of a field that portraits show."""
+        """The trajectories of a field that portraits show, kept for the next of them."""
         x0 = self.reference(compared.sigma).initial[:DRAWN_ORBITS]
         return self.path_from(compared, x0, self.orbit_times, integrator)
 

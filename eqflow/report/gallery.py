@@ -67,7 +67,7 @@ def _trajectories(run: Sequence[ComparedField], display: Display) -> Figure:
     for compared in run:
         if compared.own or compared.findings:
             level = f", {SIGMA} = {number(compared.sigma)}" if compared.sigma else ""
-            path, colour = display.orbits(compared), compared.look["color"]
+            path, colour = display.orbits(compared, display.integrator), compared.look["color"]
             title, states = f"{compared.name}: {length}{level}", display.states(compared.sigma)
             rows.append(Portrait(title, states, path, colour))
     truth = display.true_path(display.snapshots.test[:DRAWN_ORBITS], display.orbit_times)
