@@ -46,7 +46,7 @@ CONDITIONS = {
 }
 """Forms of the condition (method section 5), each with the options that it is tuned by."""
 
-ORIGIN_STEPS = 300
+ORIGIN_STEPS = 1000
 """Steps of the training of a network that is made exact: few, as the exactness comes later."""
 
 SELECTION = ("principle", "smoothness")

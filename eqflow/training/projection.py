@@ -30,7 +30,7 @@ class ProjectionModule(StageModule):
         field: ExactNetwork,
         velocities: KnownVelocities | None = None,
         velocity_weight: float = 1.0,
-        steps: int = 2000,
+        steps: int = 1500,
         learning_rate: float = 2e-2,
         **training: Any,
     ) -> None:
