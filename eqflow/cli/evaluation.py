@@ -121,10 +121,13 @@ class Evaluation:
         return ComparedField(role, family, field, reference, findings=findings)
 
     def _protocol(self, role: Role) -> Protocol:
-        """The full protocol, or a lighter one for nulls and members."""
+        """The full protocol, or a lighter one for members and, lighter still, for nulls."""
         full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
         if role in ("own", "beside"):
             return full
         horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
         few = -(-full.chaos // 4)
-        return replace(full, horizons=horizons or full.horizons[:1], transport=False, chaos=few)
+        light = replace(full, horizons=horizons or full.horizons[:1], transport=False, chaos=few)
+        if role == "member":
+            return light
+        return replace(light, chaos_duration=full.chaos_duration / 4)
