@@ -197,6 +197,6 @@ def true_path(
         return unit * velocity(x)
 
     if len(snapshots.shape) == 1:
-        return RK4()(at_unit_speed, x0, times)
+        return RK4(0.05)(at_unit_speed, x0, times)
     step = min(0.05, STEPS_PER_DECAY / max(1.0, stiffness(at_unit_speed, x0).radius))
     return Stable(step)(at_unit_speed, x0, times)

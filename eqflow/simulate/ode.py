@@ -28,7 +28,7 @@ def rk4_step(
 class RK4(FixedStep):
     """Runge-Kutta method of order four with fixed steps (torchdiffeq's, the 3/8 rule)."""
 
-    def __init__(self, dt: float = 0.05) -> None:
+    def __init__(self, dt: float = 0.1) -> None:
         super().__init__(dt)
 
     def __call__(
