@@ -24,7 +24,6 @@ from scipy.stats import chi2, chisquare
 from torch import Tensor
 
 from eqflow.data import Standardiser, novelty, random_half
-from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
 from eqflow.metrics import median_bandwidth, mmd2, mmd2_splits
 from eqflow.model import FlowModel
@@ -61,7 +60,7 @@ class Mixture:
                 found = torch.cat([found, place[None]])
             if len(found) == self.modes:
                 return found
-        raise InputError(f"modes={self.modes} do not fit; expected fewer, or more dimensions")
+        raise SystemExit(f"modes={self.modes} do not fit; expected fewer, or more dimensions")
 
     def _shuffled(self) -> Tensor:
         steps = torch.linspace(0, 1, self.modes, dtype=torch.double)
@@ -120,7 +119,7 @@ def measure(modes: int, dim: int, seed: int, states: int, ways: list[str]) -> di
     """A row: the null, and of each way p, MMD^2, what lies outside, novelty, CPU seconds."""
     mixture = Mixture(modes, dim, seed)
     if states * mixture.weights.min() < FEWEST:
-        raise InputError(
+        raise SystemExit(
             f"states={states} found, too few to show the shares of {modes} modes: the rarest is "
             f"expected {states * mixture.weights.min():.1f} times; expected {FEWEST} times or more"
         )
