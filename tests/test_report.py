@@ -13,12 +13,12 @@ from eqflow.evaluation import ComparedField, Protocol, Reference
 from eqflow.fields import Library, VelocityField, build_field
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
-from eqflow.report import chaos, overview, portraits
+from eqflow.report import chaos, opening, overview, portraits
 from eqflow.report.display import Display
 from eqflow.report.equations import FittedEquations
 from eqflow.report.page import StageRecord, write_report
 from eqflow.report.text import SIGMA, chance, number, percent
-from eqflow.report.verdict import verdict
+from eqflow.report.verdict import lead, tables, verdict
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
 
@@ -137,11 +137,20 @@ def test_every_figure_and_number_is_there(tmp_path, dim):
         "null/random_skew/": SPREAD,
     }
     figures, page = report(tmp_path, dim, PRESERVED | TRUTH, HISTORY, truth=True, others=others)
-    expected = {"overview", "preservation", "distributions", "similarity", "losses"}
+    expected = {
+        "opening",
+        "film",
+        "overview",
+        "preservation",
+        "distributions",
+        "similarity",
+        "losses",
+    }
     expected |= PORTRAITS[dim]
     assert {path.stem for path in figures} == expected
     assert all(path.parent == tmp_path / "figures" and path.stat().st_size for path in figures)
-    assert page.count("data:image/png;base64,") == len(figures)
+    assert page.count("data:image/png;base64,") == len(figures) - 1
+    assert page.count("data:video/mp4;base64,") == 1
     hidden = re.compile("escaped|_h2|sigma|_std|floor95|rbf05|mmd2_ratio$")
     for numbers in (PRESERVED | TRUTH, *others.values()):
         shown = [value for name, value in numbers.items() if not hidden.search(name)]
@@ -160,10 +169,10 @@ def test_page_loads_nothing_and_escapes_what_it_is_given(tmp_path):
 @pytest.mark.parametrize("dim", [2, 3])
 def test_nothing_measured_still_gives_a_page(tmp_path, dim):
     figures, page = report(tmp_path, dim)
-    assert {path.stem for path in figures} == {"overview"} | (
-        {"trajectories"} if dim == 3 else set()
-    )
+    drawn = {"opening", "film", "overview"} | ({"trajectories"} if dim == 3 else set())
+    assert {path.stem for path in figures} == drawn
     assert "was not measured" in page
+    assert "was not simulated" in page
     assert "skew (no training)" not in page
 
 
@@ -400,3 +409,102 @@ def test_numbers_are_written_for_people():
     assert number(-0.99999999999999989) == "\N{MINUS SIGN}1"
     assert number(12.3456, 4) == "12.35"
     assert [chance(p) for p in (0.0, 0.0123)] == ["<0.0001", "0.0123"]
+
+
+def ratios(at_10, **further):
+    return {"preservation/mmd2_ratio_h1": 0.1, "preservation/mmd2_ratio_h10": at_10} | further
+
+
+@pytest.mark.parametrize(
+    ("own", "nulls", "sentence"),
+    [
+        (
+            ratios(0.3),
+            [8.0, 90.0],
+            "The network keeps the distribution after 10 transit times, as no",
+        ),
+        (ratios(0.3), [0.9, 90.0], "but so does the score, which knows nothing of the dynamics."),
+        (
+            ratios(0.3),
+            [0.9, 1.2],
+            "but so do the score and the \N{MINUS SIGN}x, which know nothing",
+        ),
+        (ratios(4.0), [8.0, 90.0], "The network does not keep the distribution: after 10 transit"),
+        (
+            ratios(0.3, **{"preservation/mmd2_ratio_h100": 7.0}),
+            [8.0],
+            "times, but not after 100, as",
+        ),
+    ],
+)
+def test_the_page_says_first_whether_nulls_do_as_well(own, nulls, sentence):
+    run = [compared("own", "network", MinusX((2,)), own)]
+    for family, ratio in zip(("score", "minus_x"), nulls, strict=False):
+        run.append(compared("null", family, MinusX((2,)), ratios(ratio)))
+    assert sentence in lead(run)
+    assert verdict(run).startswith(lead(run))
+
+
+@pytest.mark.parametrize(
+    ("cosine", "null", "sentence"),
+    [
+        (
+            0.99,
+            0.5,
+            "its dynamics are the true ones, up to sign and speed (|cos| 0.99, nulls up to 0.5)",
+        ),
+        (0.6, 0.5, "its dynamics are closer to the true ones than those of any null"),
+        (0.4, 0.5, "its dynamics are not the true ones"),
+    ],
+)
+def test_the_page_says_first_whether_the_dynamics_are_the_true_ones(cosine, null, sentence):
+    own, random = (MinusX((2,)) for _ in range(2))
+    run = [
+        compared("own", "network", own, ratios(0.3, **{"truth/cos": cosine})),
+        compared("null", "score", random, ratios(9.0, **{"truth/cos": null})),
+    ]
+    assert sentence in lead(run)
+
+
+def test_preservation_is_no_evidence_where_the_library_spans_several_fields():
+    field, findings = law_of()
+    run = [
+        compared("own", "network", MinusX((2,)), ratios(0.3)),
+        compared("beside", "library", field, {}, replace(findings, dimension=4)),
+    ]
+    assert "but so do 4 independent fields of the library" in lead(run)
+    assert "The snapshots do not decide the dynamics." in lead(run[1:])
+    assert "The snapshots decide" in lead([replace(run[1], findings=findings)])
+
+
+def test_the_first_table_is_narrow_and_the_second_has_the_rest():
+    numbers = PRESERVED | TRUTH | {"stationarity/p_value": 0.5, "preservation/sw2": 0.25}
+    (first, rows), (rest, _) = tables([compared("own", "network", MinusX((2,)), numbers)], 2)
+    assert first[2:] == ["relative residual", "|cos| truth", "p-value"]
+    assert rest == ["field", "MMD²", "sliced W₂", "|cos| smoothed"]
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_the_film_shows_fields_beside_the_truth_or_the_snapshots(truth):
+    display, own = gaussian()
+    if truth:
+        display.snapshots = replace(display.snapshots, velocity=own.field)
+    portraits = opening.moving([own], display)
+    titles = [portrait.title for portrait in portraits]
+    assert titles == (["network", "true system"] if truth else ["held-out snapshots", "network"])
+    first, *_, last = opening.frames(portraits, display)
+    assert first.shape == last.shape
+    assert all(side % 2 == 0 for side in first.shape[:2])
+    changed = (first != last).any((0, 2))
+    half = len(changed) // 2
+    assert changed[half:].any()
+    assert changed[:half].any() == truth  # snapshots stand still
+
+
+def test_states_beyond_the_axes_are_not_painted():
+    frame = np.full((20, 30, 3), 255, np.uint8)
+    points = np.array([[15.0, 5.0], [1e30, 5.0], [2.0, 5.0]])
+    opening._paint(frame, points, np.array([10, 2, 28, 18]), (0, 0, 0), radius=1)
+    rows, columns = np.nonzero((frame == 0).all(2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 15, 14, 16)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_growth
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
-from eqflow.report.style import TRUTH, new_figure
+from eqflow.report.style import TRUTH, WIDTH, new_figure
 from eqflow.report.text import number, percent
 
 LARGEST_EXPONENT = "chaos/lyapunov_max"
@@ -75,14 +75,14 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
     dynamics = _dynamics(run, display)
     if not dynamics:
         return None
-    figure, coordinate = new_figure(8.6, 6.4), display.coordinates[-1]
+    figure, coordinate = new_figure(WIDTH, 5.4), display.coordinates[-1]
     upper, lower = figure.subplots(2, 2)
     _largest(upper[0], dynamics)
     _spectrum(upper[1], dynamics)
     _return_map(lower[0], dynamics, coordinate)
     _autocorrelation(lower[1], dynamics, coordinate)
     handles, labels = upper[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, ODD_COSINE, PUBLISHED_COSINE, spread_of
-from eqflow.report.style import BAND, TRUTH, logarithmic, new_figure
+from eqflow.report.style import BAND, TRUTH, WIDTH, logarithmic, new_figure
 
 History = Mapping[str, Sequence[Numbers]]
 """Stage -> its losses, one row for each epoch, with the ``step`` they were measured at."""
@@ -23,7 +23,7 @@ def preservation(run: Sequence[ComparedField]) -> Figure | None:
     simulated = [compared for compared in run if compared.ratios]
     if not simulated:
         return None
-    figure = new_figure(8.0, 3.9)
+    figure = new_figure(WIDTH, 4.8)
     axes = figure.add_subplot(xscale="log", xlabel="transit times", ylabel="MMD² / floor95")
     axes.set_yscale("symlog", linthresh=1, linscale=0.6)
     axes.axhspan(-1, 1, color=BAND, zorder=0, label="sampling noise (ratio ≤ 1)")
@@ -35,7 +35,7 @@ def preservation(run: Sequence[ComparedField]) -> Figure | None:
     ticks = simulated[0].ratios
     axes.set_xticks(list(ticks), [f"{horizon:g}" for horizon in ticks])
     axes.minorticks_off()
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -47,7 +47,7 @@ def losses(history: History) -> Figure | None:
     stages = [s for s, rows in history.items() if any(f"{s}/train_loss" in row for row in rows)]
     if not stages:
         return None
-    figure = new_figure(4.0 * len(stages), 2.9)
+    figure = new_figure(WIDTH / 2 * len(stages), 2.7)
     for column, stage in enumerate(stages, start=1):
         axes = figure.add_subplot(1, len(stages), column, xlabel="step", title=f"{stage} loss")
         _loss(axes, history[stage], stage)
@@ -76,8 +76,8 @@ def similarity(run: Sequence[ComparedField]) -> Figure | None:
     known = [compared for compared in run if "truth/cos" in compared.numbers][::-1]
     if not known:
         return None
-    figure = new_figure(7.0, 0.8 + 0.32 * len(known))
-    label = "|cos| to the true velocity (full) and to the smoothed one (hollow)"
+    figure = new_figure(WIDTH, 0.8 + 0.32 * len(known))
+    label = "|cos| to the true velocity (full), to the smoothed one (hollow)"
     axes = figure.add_subplot(xlim=(0, 1), xlabel=label)
     _cosines(axes, known, full="truth/cos", hollow="truth/cos_smoothed")
     return figure
@@ -98,7 +98,7 @@ def image_similarity(run: Sequence[ComparedField]) -> Figure | None:
     if any(ODD_COSINE in compared.numbers for compared in known):
         label = "displacement,\nodd part (hollow: published, best sign)"
         panels[label] = ODD_COSINE, PUBLISHED_COSINE
-    figure = new_figure(1.5 + 3.6 * len(panels), 1.0 + 0.32 * len(known))
+    figure = new_figure(1.4 + 2.2 * len(panels), 1.0 + 0.32 * len(known))
     for column, (label, (full, hollow)) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(1, len(panels), column, xlabel=f"cosine of the {label}")
         axes.axvline(0, color=TRUTH, linewidth=0.8)

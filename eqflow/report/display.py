@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.data import Snapshots
-from eqflow.evaluation import ComparedField, Protocol, Reference, measured_path, true_path
+from eqflow.evaluation import ComparedField, Protocol, Reference, measured_path, step, true_path
 from eqflow.model import FlowModel
 from eqflow.report.text import coordinates
 from eqflow.runtime import Draws, normal_batch
-from eqflow.simulate import Integrator, Noise
+from eqflow.simulate import RK4, Integrator, Noise
 
 SHOWN_STATES = 800
 """Largest number of states in a figure."""
@@ -59,6 +59,11 @@ class Display:
     def coordinates(self) -> list[str]:
         """Names of the coordinates that figures of state space show, at most three."""
         return coordinates(self.snapshots.shape[0], self.snapshots.names)
+
+    @property
+    def ode(self) -> Integrator:
+        """The run's integrator, or one without noise where it has noise."""
+        return RK4(step(self.integrator)) if self.integrator.eta else self.integrator
 
     def states(self, sigma: float = 0.0) -> Float[np.ndarray, "n *shape"]:
         """Raw held-out states, noised at ``sigma`` and denoised, as simulated states are."""

@@ -32,6 +32,21 @@ class FittedEquations:
         return int(self.equations.coefficients.count_nonzero())
 
     @property
+    def lead(self) -> str:
+        """Plain sentence that says whether the snapshots decide the equations."""
+        if not self.findings.reason:
+            return "The snapshots decide these dynamics: held-out ones agree with the equations."
+        if self.findings.p_value < ACCEPTANCE_LEVEL:
+            return "No equations were recovered: held-out snapshots reject even the closest ones."
+        return "The snapshots do not decide the dynamics."
+
+    @property
+    def many(self) -> bool:
+        """Whether several fields keep the distribution, beside known symmetries."""
+        findings = self.findings
+        return bool(findings.reason) and findings.dimension > max(1, len(findings.symmetries))
+
+    @property
     def verdict(self) -> str:
         """Sentence that says whether the equations were recovered, or why not."""
         findings, size = self.findings, f"{self.size} terms of degree {self.findings.degree}"

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio_ffmpeg
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from eqflow.report.film import write_film
 from eqflow.report.style import new_figure
-from eqflow.runtime import replacing
 
 SHOWN_CHANNEL = -1
 """Index of the channel that is shown."""
@@ -25,9 +24,6 @@ COLOUR_MAP = colormaps["viridis"]
 
 PANEL_SIDE = 320
 """Smallest length of the shorter side of a film's panel, in pixels."""
-
-FRAME_RATE, BIT_RATE = 15, "1200k"
-"""Frames in a second of a film, and largest number of bits."""
 
 Array = np.ndarray
 
@@ -49,7 +45,7 @@ def frame_rows(
     sequences: Sequence[ImageSequence], times: Sequence[float], scale: Normalize
 ) -> Figure:
     """Images at ``times``, in transit times, one row for each sequence."""
-    figure = new_figure(1.75 * len(times) + 0.9, 1.95 * len(sequences))
+    figure = new_figure(1.0 * len(times) + 0.8, 1.2 * len(sequences) + 0.3)
     axes = figure.subplots(len(sequences), len(times), squeeze=False)
     for sequence, row in zip(sequences, axes, strict=True):
         row[0].set_ylabel(sequence.title)
@@ -67,26 +63,8 @@ def frame_rows(
 def film(
     path: Path, panels: Sequence[Float[Array, "times channels height width"]], scale: Normalize
 ) -> Path:
-    """Write a film (MP4, H.264) of the panels side by side; returns ``path``."""
-    frames = np.concatenate([_pixels(images, scale) for images in panels], axis=2)
-    _, height, width, _ = frames.shape
-    options = ["-maxrate", BIT_RATE, "-bufsize", BIT_RATE, "-movflags", "+faststart", "-f", "mp4"]
-    with replacing(path) as temporary:
-        writer = imageio_ffmpeg.write_frames(
-            temporary,
-            (width, height),
-            fps=FRAME_RATE,
-            codec="libx264",
-            pix_fmt_out="yuv420p",
-            quality=None,
-            macro_block_size=2,
-            output_params=["-crf", "26", *options],
-        )
-        writer.send(None)
-        for frame in frames:
-            writer.send(np.ascontiguousarray(frame))
-        writer.close()
-    return path
+    """Write a film of the panels side by side; returns ``path``."""
+    return write_film(path, np.concatenate([_pixels(images, scale) for images in panels], axis=2))
 
 
 def _pixels(

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField, kinds
 from eqflow.fields import Ensemble
-from eqflow.report import chaos, curves, inference, motion, portraits
+from eqflow.report import chaos, curves, inference, motion, opening, portraits
 from eqflow.report.curves import History
 from eqflow.report.display import DRAWN_ORBITS, Display
 from eqflow.report.equations import FittedEquations, fitted_equations
+from eqflow.report.film import write_film
 from eqflow.report.overview import overview
 from eqflow.report.pairs import pairs
 from eqflow.report.portraits import Portrait
@@ -41,9 +42,15 @@ def draw(run: Sequence[ComparedField], history: History, display: Display) -> di
     return {name: figure for name, figure in figures.items() if figure}
 
 
-def films(run: Sequence[ComparedField], display: Display, folder: Path) -> dict[str, Path]:
-    """Write the films of a run on images into ``folder``: name -> path; none for vectors."""
-    return motion.films(run, display, folder) if len(run[0].field.shape) > 1 else {}
+def opened(
+    run: Sequence[ComparedField], display: Display, film: Path
+) -> tuple[dict[str, Figure], Path]:
+    """What the page opens with: write the film, of vectors with a picture of the whole of it."""
+    if len(run[0].field.shape) > 1:
+        return {}, motion.film(run, display, film)
+    portraits = opening.moving(run, display)
+    figures = {"opening": opening.picture(portraits, display)}
+    return figures, write_film(film, opening.frames(portraits, display))
 
 
 def _portraits(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from eqflow.discovery import ACCEPTANCE_LEVEL
 from eqflow.evaluation import Numbers
 from eqflow.report.equations import FittedEquations
-from eqflow.report.style import BAND, TRUTH, logarithmic, new_figure
+from eqflow.report.style import BAND, TRUTH, WIDTH, logarithmic, new_figure
 from eqflow.report.text import as_label, chance, number
 
 Array = np.ndarray
@@ -28,7 +28,7 @@ LINEAR_EFFECT_SIZE = 0.01
 
 def spectrum(fitted: FittedEquations) -> Figure:
     """Statistic per moment of successive orthogonal fields; those that pass the test are full."""
-    findings, figure = fitted.findings, new_figure(7.6, 3.2)
+    findings, figure = fitted.findings, new_figure(WIDTH, 3.7)
     axes = figure.add_subplot(
         xlabel="fields, each orthogonal to those before it", ylabel="statistic per moment"
     )
@@ -42,7 +42,7 @@ def spectrum(fitted: FittedEquations) -> Figure:
     _points(axes, fitted, ranks, findings.spectrum, kept, ("passes the held-out test", "rejected"))
     axes.set_xticks(ranks)
     logarithmic(axes, [*findings.spectrum, *noise])
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -64,9 +64,9 @@ def _points(
 
 def selection(fitted: FittedEquations) -> Figure:
     """Held-out effect size of each degree tried, and the rise of the statistic by elimination."""
-    figure = new_figure(8.4, 3.5)
-    _degrees(figure.add_subplot(1, 2, 1), fitted)
-    _elimination(figure.add_subplot(1, 2, 2), fitted)
+    figure = new_figure(WIDTH, 6.0)
+    _degrees(figure.add_subplot(2, 1, 1), fitted)
+    _elimination(figure.add_subplot(2, 1, 2), fitted)
     return figure
 
 
@@ -112,7 +112,7 @@ def predicted(
     rates = fitted.equations.rates
     columns = min(len(rates), 3)
     rows = -(-len(rates) // columns)
-    figure = new_figure(2.8 * columns, 0.4 + 2.7 * rows)
+    figure = new_figure(WIDTH / 3 * columns, 0.4 + 2.1 * rows)
     cosine = number(fitted.compared.numbers["truth/cos"])
     figure.suptitle(f"{fitted.compared.name} against the truth, |cos| = {cosine}", fontsize=10)
     for j, rate in enumerate(rates):

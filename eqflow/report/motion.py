@@ -46,7 +46,7 @@ def figures(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]
     }
 
 
-def films(run: Sequence[ComparedField], display: Display, folder: Path) -> dict[str, Path]:
+def film(run: Sequence[ComparedField], display: Display, path: Path) -> Path:
     """A film of the run's own field and, where it is known, of the true system beside it."""
     own, times = run[0], torch.linspace(0, FILM_TIME, display.film_frames)
     clean = _start(own, display)
@@ -56,7 +56,7 @@ def films(run: Sequence[ComparedField], display: Display, folder: Path) -> dict[
     truth = display.true_path(clean, times)
     if truth is not None:
         panels.append(truth[:, 0])
-    return {"film": frames.film(folder / "film.mp4", panels, _colour_scale(display))}
+    return frames.film(path, panels, _colour_scale(display))
 
 
 def _start(compared: ComparedField, display: Display) -> Float[Tensor, "1 channels height width"]:

@@ -16,12 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial import KDTree
 
-from eqflow.evaluation import ComparedField, step
+from eqflow.evaluation import ComparedField
 from eqflow.report.display import Display
 from eqflow.report.portraits import Limits, dots, flow_lines, limits_of, orbits, panel
-from eqflow.report.style import TRUTH, new_figure
+from eqflow.report.style import TRUTH, WIDTH, new_figure
 from eqflow.report.text import SIGMA, number
-from eqflow.simulate import RK4, HeunSDE
+from eqflow.simulate import HeunSDE
 
 SDE_STEP, SDE_PATHS = 0.1, 2
 """Time step of the SDE in transit times, and number of its trajectories that are drawn."""
@@ -49,7 +49,7 @@ def overview(own: ComparedField, display: Display) -> Figure:
     ends = [0, len(names) - 1]
     states = display.states(display.model.sigma)[:, ends]
     limits = limits_of(states)
-    figure = new_figure(9.6, 3.5)
+    figure = new_figure(WIDTH, 2.7)
     axes = [panel(a, limits, [names[i] for i in ends]) for a in figure.subplots(1, 3)]
     dots(axes[0], states)
     _score(axes[0], display, limits if own.field.dim == 2 else None)
@@ -101,10 +101,8 @@ def _dynamics(
     if own.field.dim == 2:
         flow_lines(axes, partial(display.velocity, own), limits, own.look["color"])
     else:
-        ode = RK4(step(display.integrator)) if display.integrator.eta else display.integrator
-        orbits(axes, display.orbits(own, ode)[..., ends], own.look["color"])
-    level = f"{SIGMA} = {number(own.sigma)}, MMD² / floor95 = {number(own.ratio)}"
-    axes.set_title(f"{own.name}\n{level}")
+        orbits(axes, display.orbits(own, display.ode)[..., ends], own.look["color"])
+    axes.set_title(f"{own.name}\n{SIGMA} = {number(own.sigma)}")
 
 
 def _sde(axes: Axes, own: ComparedField, display: Display, ends: Sequence[int]) -> None:

@@ -11,15 +11,15 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import SAMPLING_NOISE, ComparedField
-from eqflow.report import chaos
+from eqflow.report import chaos, opening
 from eqflow.report.curves import History
 from eqflow.report.display import Display
 from eqflow.report.equations import fitted_equations
-from eqflow.report.gallery import FURTHER_FIGURES, draw, films
+from eqflow.report.gallery import FURTHER_FIGURES, draw, opened
 from eqflow.report.html import write_page
 from eqflow.report.style import STYLE
 from eqflow.report.text import number
-from eqflow.report.verdict import crossed, levels, table, verdict
+from eqflow.report.verdict import crossed, evidence, lead, levels, tables
 from eqflow.runtime import replacing
 
 
@@ -38,7 +38,7 @@ def write_report(
     stages: StageRecord,
     display: Display,
 ) -> list[Path]:
-    """Write ``report.html`` and its figures; returns the paths of the figures.
+    """Write ``report.html`` and its figures; returns the paths of the figures and of the film.
 
     The page leaves out what was not measured.
 
@@ -50,10 +50,11 @@ def write_report(
         display: simulates the fields.
     """
     with rc_context(STYLE):
-        figures = draw(run, stages.losses, display)
+        film = folder / "figures" / "film.mp4"
+        film.parent.mkdir(parents=True, exist_ok=True)
+        first, film = opened(run, display, film)
+        figures = first | draw(run, stages.losses, display)
         paths = {name: _save(figure, folder, name) for name, figure in figures.items()}
-    moving = films(run, display, folder / "figures")
-    headings, rows = table(run, run[0].field.dim)
     write_page(
         folder / "report.html",
         "page.html.j2",
@@ -63,19 +64,22 @@ def write_report(
         snapshots=display.snapshots,
         levels=list(levels(run)),
         fitted=fitted_equations(run),
-        verdict=verdict(run),
+        lead=lead(run),
+        evidence=evidence(run),
         noise=SAMPLING_NOISE,
-        headings=headings,
-        rows=rows,
+        tables=tables(run, run[0].field.dim),
+        measured={name for e in run for name in e.numbers},
         seconds=", ".join(f"{stage} {number(value)}" for stage, value in stages.seconds.items()),
         chaos=chaos.table(run),
         crossed=crossed(run),
         figures={name: _embedded(path) for name, path in paths.items()},
+        inches={name: figure.get_figwidth() for name, figure in figures.items()},
+        film=_embedded(film),
+        film_time=opening.TIME,
         further={name: draw_figure.__doc__ for name, draw_figure in FURTHER_FIGURES.items()},
-        films={name: _embedded(path) for name, path in moving.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
-    return [*paths.values(), *moving.values()]
+    return [*paths.values(), film]
 
 
 def _embedded(path: Path) -> str:
@@ -85,7 +89,6 @@ def _embedded(path: Path) -> str:
 
 def _save(figure: Figure, folder: Path, name: str) -> Path:
     path = folder / "figures" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return path

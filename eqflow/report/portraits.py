@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField
 from eqflow.report.display import Display
-from eqflow.report.style import DATA, new_figure
+from eqflow.report.style import DATA, WIDTH, new_figure
 from eqflow.report.text import number, percent
 
 Array = np.ndarray
@@ -32,9 +32,9 @@ def limits_of(states: Float[Array, "n dim"], margin: float = 0.12) -> Limits:
 
 def streamlines(run: Sequence[ComparedField], display: Display) -> Figure:
     """Streamlines of two-dimensional fields over held-out states, one panel for each field."""
-    columns, limits = 3, limits_of(display.states(run[0].sigma))
+    columns, limits = 2, limits_of(display.states(run[0].sigma))
     rows = -(-len(run) // columns)
-    figure = new_figure(9.6, 3.5 * rows)
+    figure = new_figure(WIDTH, 3.0 * rows)
     for place, compared in enumerate(run, start=1):
         axes = panel(figure.add_subplot(rows, columns, place), limits, display.coordinates)
         dots(axes, display.states(compared.sigma))
@@ -76,7 +76,7 @@ class Portrait(NamedTuple):
 def projections(portraits: Sequence[Portrait], names: Sequence[str]) -> Figure:
     """Projections of each portrait onto the three coordinate planes, on the limits of the first."""
     limits = limits_of(portraits[0].states)
-    figure = new_figure(8.4, 2.5 * len(portraits))
+    figure = new_figure(WIDTH, 2.2 * len(portraits))
     rows = figure.subfigures(len(portraits), 1, squeeze=False).flat
     for row, portrait in zip(rows, portraits, strict=True):
         row.suptitle(portrait.title, fontsize=10)
@@ -104,7 +104,7 @@ def distributions(compared: ComparedField, display: Display) -> Figure:
     limits, names = limits_of(before), display.coordinates
     places = [f"{i}" for i in range(len(names))]
     layout = [["before"] * 3 + ["after"] * 3, list(np.repeat(places, 6 // len(names)))]
-    figure, ends = new_figure(7.6, 5.6), [0, len(names) - 1]
+    figure, ends = new_figure(WIDTH, 4.8), [0, len(names) - 1]
     axes = figure.subplot_mosaic(layout, height_ratios=[1.7, 1])
     for place in ("before", "after"):
         panel(axes[place], [limits[i] for i in ends], [names[i] for i in ends])

@@ -13,6 +13,9 @@ TRUTH, DATA = "#222222", "#9AA1AA"
 BAND = "#DDEFE4"
 """Colour of the range of sampling noise."""
 
+WIDTH = 5.8
+"""Inches of a figure as wide as a page: its letters can be read on a phone."""
+
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -22,7 +25,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "grid.color": "#E6E8EB",
     "legend.frameon": False,
-    "savefig.dpi": 140,
+    "savefig.dpi": 160,
     "savefig.bbox": "tight",
 }
 """Matplotlib settings (``rcParams``) under which figures are drawn and saved."""

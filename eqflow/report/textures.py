@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eqflow.evaluation import ComparedField
 from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
-from eqflow.report.style import BAND, DATA, new_figure
+from eqflow.report.style import BAND, DATA, WIDTH, new_figure
 
 RESAMPLES = 200
 """Bootstrap samples of the held-out images that the band is taken from."""
@@ -27,7 +27,7 @@ def textures(
     escaped left out. The band holds 95 % of the means of as many resampled held-out images.
     """
     channels = held_out.shape[1]
-    figure = new_figure(8.4, 0.3 + 2.6 * channels)
+    figure = new_figure(WIDTH, 0.3 + 2.5 * channels)
     axes = figure.subplots(channels, 2, squeeze=False)
     after = after[after.flatten(1).isfinite().all(1)]
     for c, (left, right) in enumerate(axes):
@@ -39,7 +39,7 @@ def textures(
     axes[-1, 0].set_xlabel("waves per side")
     axes[-1, 1].set_xlabel("value, standardised")
     axes[0, 0].set_title("Structure factor")
-    axes[0, 1].set_title(f"One-point histogram, after {time:g} transit times")
+    axes[0, 1].set_title(f"Histogram after {time:g} transit times")
     axes[0, 1].legend()
     return figure
 

@@ -1,6 +1,6 @@
 """Verdict on a run in words, and the tables of its numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eqflow.evaluation import SAMPLING_NOISE, ComparedField, Numbers
 from eqflow.evaluation.comparison import (
@@ -43,6 +43,12 @@ TABLE_COLUMNS = {
 }
 """Columns of the table after the ratios: heading -> name of the measure."""
 
+FIRST_COLUMNS, FEW = ("relative residual", "|cos| truth", "signed cos", "p-value", "effect size"), 5
+"""Columns that follow the ratios in the first table, and the number of columns that it has."""
+
+TRUE_COSINE = 0.95
+"""Smallest ``|cos|`` to the true velocity of dynamics that are called the true ones."""
+
 FLOOR_MEASURES = {
     NOISE_LEVEL: NOISE_LEVEL,
     "preservation/mmd2_rbf05": "preservation/mmd2_floor95",
@@ -55,7 +61,25 @@ FLOOR_MEASURES = {
 
 
 def verdict(run: Sequence[ComparedField]) -> str:
-    """A run in a few sentences.
+    """A run in a few sentences: what holds, then the evidence."""
+    return f"{lead(run)} {evidence(run)}"
+
+
+def lead(run: Sequence[ComparedField]) -> str:
+    """What holds, in one plain sentence.
+
+    Of a library, whether the snapshots decide its equations. Of other fields, whether they keep the
+    distribution, whether others that know nothing of the dynamics do so as well, and of vectors
+    whether their dynamics are the true ones, where these are known.
+    """
+    fitted = fitted_equations(run[:1])
+    if fitted:
+        return fitted[0].lead
+    return f"The {run[0].name} {_keeps(run)}{_beside_the_truth(run)}."
+
+
+def evidence(run: Sequence[ComparedField]) -> str:
+    """The numbers that the lead rests on, in a few sentences.
 
     Whether equations were recovered, images are aligned with the truth, the distribution is
     preserved, and the textures of images are.
@@ -63,6 +87,41 @@ def verdict(run: Sequence[ComparedField]) -> str:
     equations = (fitted.verdict for fitted in fitted_equations(run[:1]))
     sentences = [*equations, alignment(run), _preserved(run), kept_textures(run)]
     return " ".join(filter(None, sentences))
+
+
+def _keeps(run: Sequence[ComparedField]) -> str:
+    own, horizon = run[0], run[0].headline
+    if own.ratio is None:
+        return "was not simulated: whether it keeps the distribution is not known"
+    after = f"after {horizon:g} transit times"
+    if own.ratio > SAMPLING_NOISE:
+        return f"does not keep the distribution: {after} its states differ from held-out ones"
+    if longer := [h for h, ratio in own.ratios.items() if h > horizon and ratio > SAMPLING_NOISE]:
+        after += f", but not after {longer[0]:g}"
+    nulls = {e.name: e.ratios[horizon] for e in run if e.null and horizon in e.ratios}
+    if alike := [f"the {name}" for name, ratio in nulls.items() if ratio <= SAMPLING_NOISE]:
+        know = "so does {}, which knows" if len(alike) == 1 else "so do {}, which know"
+        others = know.format(" and ".join(alike))
+        return f"keeps the distribution {after}, but {others} nothing of the dynamics"
+    if undecided := [fitted.findings for fitted in fitted_equations(run[1:]) if fitted.many]:
+        others = f"so do {undecided[0].dimension} independent fields of the library"
+        return f"keeps the distribution {after}, but {others}: it need not be the right one"
+    return f"keeps the distribution {after}{', as no null does' if nulls else ''}"
+
+
+def _beside_the_truth(run: Sequence[ComparedField]) -> str:
+    own, *others = [e for e in run if "truth/cos" in e.numbers] or [run[0]]
+    if not own.own or "truth/cos" not in own.numbers or len(own.field.shape) > 1:
+        return ""
+    cosine, nulls = own.numbers["truth/cos"], [e.numbers["truth/cos"] for e in others if e.null]
+    if cosine >= TRUE_COSINE:
+        says = "its dynamics are the true ones, up to sign and speed"
+    elif nulls and cosine > max(nulls):
+        says = "its dynamics are closer to the true ones than those of any null"
+    else:
+        says = "its dynamics are not the true ones"
+    against = f", nulls up to {number(max(nulls))}" if nulls else ""
+    return f"; {says} (|cos| {number(cosine)}{against})"
 
 
 def _preserved(run: Sequence[ComparedField]) -> str:
@@ -98,14 +157,22 @@ def levels(run: Sequence[ComparedField]) -> dict[float, ComparedField]:
     return {sigma: next(e for e in run if e.sigma == sigma) for sigma in sigmas}
 
 
-def table(run: Sequence[ComparedField], dim: int) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells: one row for each field, then the noise floors of each noise level.
+def tables(run: Sequence[ComparedField], dim: int) -> list[tuple[list[str], list[list[str]]]]:
+    """Headings and cells: a table of a few columns, and one of all others if there are any.
 
-    ``MMD^2`` is that with bandwidth 0.5 up to three dimensions, with the median distance beyond.
-    The noise level has a column if it is not the same for all fields. Columns without a number are
-    left out.
+    One row for each field, then the noise floors of each noise level. ``MMD^2`` is that with
+    bandwidth 0.5 up to three dimensions, with the median distance beyond. The noise level has a
+    column if it is not the same for all fields. Columns without a number are left out.
     """
     columns = _columns(run, dim)
+    first = [h for h in (*map(_after, TABLE_HORIZONS), *FIRST_COLUMNS) if h in columns][:FEW]
+    parts = [first, [heading for heading in columns if heading not in first]]
+    return [_table(run, {h: columns[h] for h in part}) for part in parts if part]
+
+
+def _table(
+    run: Sequence[ComparedField], columns: Mapping[str, str]
+) -> tuple[list[str], list[list[str]]]:
     rows = [[e.name, *(_cell(e.numbers, key) for key in columns.values())] for e in run]
     for compared in levels(run).values():
         floors = [_floor(compared.numbers, key) for key in columns.values()]
@@ -130,10 +197,14 @@ def _columns(run: Sequence[ComparedField], dim: int) -> dict[str, str]:
     """Heading -> name of the measure, for those that were measured."""
     columns = {SIGMA: NOISE_LEVEL} if len(levels(run)) > 1 else {}
     for h in TABLE_HORIZONS:
-        columns[f"MMD² / floor95 at\N{NO-BREAK SPACE}{h:g}"] = f"{RATIO}{h:g}"
+        columns[_after(h)] = f"{RATIO}{h:g}"
     columns["MMD²"] = "preservation/mmd2_rbf05" if dim <= 3 else "preservation/mmd2_median"
     columns |= TABLE_COLUMNS
     return {h: key for h, key in columns.items() if any(key in e.numbers for e in run)}
+
+
+def _after(horizon: float) -> str:
+    return f"MMD² / floor95 at\N{NO-BREAK SPACE}{horizon:g}"
 
 
 def _cell(numbers: Numbers, key: str) -> str:
