@@ -252,7 +252,7 @@ class EquilibriumFlow:
 
         size = self.batch_size or (VECTORS_PER_STEP if z.ndim == 2 else IMAGES_PER_STEP)
         trainer = quiet_trainer(module.steps, self.progress)
-        trainer.fit(module, train_loader(z, size, 100, self.seed))
+        trainer.fit(module, train_loader(z, size, 100, self.seed), [])  # nothing to validate on
 
     def velocity(self, x: Array) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""

@@ -25,6 +25,22 @@ STAGES = ("score", "flow", "evaluate")
 """Stages of a run, in their order."""
 
 
+MEASURED = (
+    *(
+        "preservation",
+        "residual",
+        "stationarity",
+        "orientation",
+        "spectrum",
+        "selection",
+        "bootstrap",
+    ),
+    *("noise", "chaos", "truth", "velocities", "fields", "displacement", "pairs", "similarity"),
+    *("beside", "null", "time"),
+)
+"""What names of measures begin with; those from outside the package may begin with anything."""
+
+
 class Checks(Callback):
     """Callback of Hydra that checks a single run and locks its folder.
 
@@ -57,6 +73,7 @@ def check(cfg: DictConfig) -> None:
     from eqflow.cli.parts import check_parts
 
     check_stages(cfg)
+    check_metric(cfg.metric)
     hydra = HydraConfig.get()
     check_types(cfg, CONF, hydra.runtime.choices)
     for name, seed in (("seed", cfg.seed), ("flow.seed", cfg.flow.get("seed", 0))):
@@ -71,6 +88,18 @@ def check(cfg: DictConfig) -> None:
     folder_given = any(option.startswith("run_dir=") for option in hydra.overrides.task)
     check_nodes(cfg.trainer, folder_given or hydra.mode is RunMode.MULTIRUN)
     check_parts(cfg)
+
+
+def check_metric(metric: str | list[str] | None) -> None:
+    """Raise ``InputError`` for a metric of no topic that is measured, before the run is made."""
+    from eqflow.evaluation import FURTHER_MEASURES
+
+    for name in [metric] if isinstance(metric, str) else metric or []:
+        if name.split("/")[0] not in MEASURED and not FURTHER_MEASURES:
+            raise InputError(
+                f"metric={name} is no measure; expected a name of metrics.json, as "
+                "preservation/rank or residual/relative (docs/measures.md)"
+            )
 
 
 def check_stages(cfg: DictConfig) -> None:

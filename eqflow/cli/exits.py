@@ -18,12 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from eqflow.cli.resume import RESOLVED_CONFIG, SWEEP_CONFIG
+from eqflow.cli.types import TYPED_GROUPS
 from eqflow.errors import InputError
+from eqflow.options import unknown
 from eqflow.signals import ENDING, end, on_signals
 
 EVALUATION_THREADS = "evaluation"
@@ -47,7 +50,19 @@ def _mistake(error: Exception) -> str | None:
     if isinstance(error, InstantiationException):
         return None  # a constructor failed otherwise than by an InputError: a bug
     mistakes = (InputError, HydraException, OmegaConfBaseException)
-    return sentence(error) if isinstance(error, mistakes) else None
+    return sentence(_misnamed(error) or error) if isinstance(error, mistakes) else None
+
+
+def _misnamed(error: Exception) -> InputError | None:
+    """Refusal of an option that eqflow's own groups lack; others take more than ``conf`` names."""
+    cause = error.__cause__
+    missing = isinstance(cause, ConfigAttributeError | ConfigKeyError)
+    if not (missing and isinstance(error, ConfigCompositionException)):
+        return None
+    group, *deeper = str(cause.full_key).split(".")
+    if not isinstance(cause.parent_node, DictConfig) or (deeper and group not in TYPED_GROUPS):
+        return None
+    return unknown("", cause.key, map(str, cause.parent_node), f"{cause.full_key}")
 
 
 def _folder() -> Path | None:

@@ -135,7 +135,8 @@ class Run:
         with _alone(cached):
             store.remove_leftovers(cached.parent, cached.name)
             if _agreed(cached.is_file()):
-                log.info("score: taken from the cache")
+                if any(True for _ in self.model.score.parameters()):  # one of closed form has none
+                    log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:
                 with self._saved("score", self.model.score, cached):
                     train_score(self.model, self._fit, **score_options(self.cfg))
