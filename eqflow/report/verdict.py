@@ -165,9 +165,10 @@ def tables(run: Sequence[ComparedField], dim: int) -> list[tuple[list[str], list
     column if it is not the same for all fields. Columns without a number are left out.
     """
     columns = _columns(run, dim)
-    first = [h for h in (*map(_after, TABLE_HORIZONS), *FIRST_COLUMNS) if h in columns][:FEW]
-    parts = [first, [heading for heading in columns if heading not in first]]
-    return [_table(run, {h: columns[h] for h in part}) for part in parts if part]
+    few = [h for h in (*map(_after, TABLE_HORIZONS), *FIRST_COLUMNS) if h in columns][:FEW]
+    first = {h: key for h, key in columns.items() if h in (SIGMA, *few)}
+    rest = {h: key for h, key in columns.items() if h not in first}
+    return [_table(run, first), *([_table(run, rest)] if rest else [])]
 
 
 def _table(
