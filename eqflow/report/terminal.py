@@ -16,7 +16,7 @@ from eqflow.evaluation import SAMPLING_NOISE, ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, RATIO
 from eqflow.report.equations import FittedEquations, fitted_equations
 from eqflow.report.text import chance, number
-from eqflow.report.verdict import P_VALUE, TABLE_HORIZONS, verdict
+from eqflow.report.verdict import P_VALUE, TABLE_HORIZONS, evidence, lead
 
 COLUMNS = {
     **{f"at {horizon:g}": f"{RATIO}{horizon:g}" for horizon in TABLE_HORIZONS},
@@ -44,9 +44,9 @@ def terminal_width() -> int:
 
 
 def judged(run: Sequence[ComparedField], width: int = WIDEST) -> str:
-    """Verdict on a run, and on equations that were fitted beside its own field."""
+    """What holds of a run, the evidence, and the verdict on equations beside its own field."""
     beside = [f"Beside it: {fit.verdict}" for fit in fitted_equations(run[1:])]
-    return "\n".join(_filled(sentences, width) for sentences in (verdict(run), *beside))
+    return "\n".join(_filled(sentences, width) for sentences in (lead(run), evidence(run), *beside))
 
 
 def summary(run: Sequence[ComparedField], width: int = WIDEST) -> str:
