@@ -209,7 +209,11 @@ class EquilibriumFlow:
         shape = tuple(z.shape[1:])
         made_exact = exact_if_possible(self.exact, self.family, shape, self.ensemble, condition)
         size = {name: n for name, n in self.projection.items() if name in EXACT_SIZE}
-        drawn: dict[str, Any] = {"exact": size if made_exact else None, "field_sigma": level, "names": names}
+        drawn: dict[str, Any] = {
+            "exact": size if made_exact else None,
+            "field_sigma": level,
+            "names": names,
+        }
         self.model = FlowModel(shape, z, self.family, *arguments, **drawn)
         self.model.standardiser = units
         none = z[:0]  # nothing is held out here
