@@ -56,8 +56,9 @@ def _mistake(error: Exception) -> str | None:
 def _misnamed(error: Exception) -> InputError | None:
     """Refusal of an option that eqflow's own groups lack; others take more than ``conf`` names."""
     cause = error.__cause__
-    missing = isinstance(cause, ConfigAttributeError | ConfigKeyError)
-    if not (missing and isinstance(error, ConfigCompositionException)):
+    if not isinstance(error, ConfigCompositionException):
+        return None
+    if not isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return None
     group, *deeper = str(cause.full_key).split(".")
     if not isinstance(cause.parent_node, DictConfig) or (deeper and group not in TYPED_GROUPS):

@@ -6,6 +6,7 @@ snapshots are beside the field. Raw units, the first and the last of the drawn c
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,11 +67,11 @@ def frames(portraits: Sequence[Portrait], display: Display) -> Iterator[Picture]
     """The states of the portraits as time goes on: dots, the first of them with their trails."""
     figure, panels = _panels(portraits, display)
     figure.set_dpi(RESOLUTION)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     trails = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     moved = [
-        (_pixels(axes, portrait.path), axes.bbox.extents.astype(int), portrait.colour)
+        (_pixels(axes, portrait.path), np.asarray(axes.bbox.extents).astype(int), portrait.colour)
         for axes, portrait in zip(panels, portraits, strict=True)
         if portrait.path is not None
     ]
