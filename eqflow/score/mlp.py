@@ -22,7 +22,7 @@ class MLPScore(TrainedScore):
     def __init__(
         self,
         shape: tuple[int, ...],
-        width: int = 128,
+        width: int = 64,
         depth: int = 3,
         conservative: bool = True,
         noise_mean: float = -1.6,
