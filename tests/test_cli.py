@@ -213,7 +213,7 @@ def test_the_log_tells_what_was_run_and_found_each_line_once(done):
         assert f"{stage}: 4 steps" in told
         assert any(line.startswith(f"{stage}: done in ") for line in told)
     assert any(line.startswith("The distribution is ") for line in told)
-    assert any(line.startswith("network ") for line in told)  # the row of the table
+    assert any(line.startswith("exact network ") for line in told)  # the row of the table
     assert told[-1] == f"page: {done / 'report.html'}"
 
 

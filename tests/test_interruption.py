@@ -134,8 +134,15 @@ def test_sigterm_ends_wandb_as_failed(tmp_path, monkeypatch):
     options = [*TINY, f"run_dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
     assert call(monkeypatch, *options) == SIGTERM
     (file,) = tmp_path.glob("run/wandb/offline-run-*/run-*.wandb")
-    ends = [r.exit.exit_code for r in wandb_records(file) if r.WhichOneof("record_type") == "exit"]
-    assert ends == [1]
+
+    def ends() -> list[int]:
+        kinds = [(r.WhichOneof("record_type"), r.exit.exit_code) for r in wandb_records(file)]
+        return [code for kind, code in kinds if kind == "exit"]
+
+    patience = time.monotonic() + 20  # another process writes the file
+    while not ends() and time.monotonic() < patience:
+        time.sleep(0.1)
+    assert ends() == [1]
 
 
 def test_sigterm_keeps_the_sums_of_a_pass(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Checks of a configuration before its run folder is created, and the lock of the folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,9 @@ STAGES = ("score", "flow", "evaluate")
 
 
 MEASURED = (
-    *(
-        "preservation",
-        "residual",
-        "stationarity",
-        "orientation",
-        "spectrum",
-        "selection",
-        "bootstrap",
-    ),
-    *("noise", "chaos", "truth", "velocities", "fields", "displacement", "pairs", "similarity"),
-    *("beside", "null", "time"),
-)
+    "beside null time preservation residual stationarity orientation spectrum selection bootstrap "
+    "noise chaos truth network velocities fields displacement pairs similarity"
+).split()
 """What names of measures begin with; those from outside the package may begin with anything."""
 
 
@@ -90,7 +82,7 @@ def check(cfg: DictConfig) -> None:
     check_parts(cfg)
 
 
-def check_metric(metric: str | list[str] | None) -> None:
+def check_metric(metric: str | Sequence[str] | None) -> None:
     """Raise ``InputError`` for a metric of no topic that is measured, before the run is made."""
     from eqflow.evaluation import FURTHER_MEASURES
 
