@@ -203,3 +203,14 @@ def test_fields_with_and_without_a_score_that_meet_the_condition_rank_alike():
     effect = "stationarity/effect_size"
     assert rank(0.3, 0.02) == rank(0.9, 0.01) == rank(0.5, **{effect: -0.004}) == 0
     assert rank(0.3, 0.12) == pytest.approx(rank(0.3, **{effect: 0.1}))
+
+
+def test_a_field_that_has_changed_is_measured_again(gaussian):
+    """What is kept for the figures is what was measured last."""
+    reference, field = Reference(gaussian, SIGMA, LIGHT), Linear(TURN)
+    evaluate(field, Gaussian(), reference, RK4(0.1))
+    first = reference.paths[field][1], reference.growths[field].rates
+    field.scale.mul_(3)
+    evaluate(field, Gaussian(), reference, RK4(0.1))
+    assert not torch.equal(reference.paths[field][1], first[0])
+    assert not torch.equal(reference.growths[field].rates, first[1])

@@ -15,11 +15,11 @@ from eqflow.evaluation.chaos import (
     true_growth,
 )
 from eqflow.evaluation.comparison import ComparedField, Numbers
-from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth, measured_path
+from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth
 from eqflow.evaluation.identifiability import Bands, Identifiability, identifiability
 from eqflow.evaluation.members import evaluate_members, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
-from eqflow.evaluation.preservation import preservation
+from eqflow.evaluation.preservation import preservation, simulated
 from eqflow.evaluation.protocol import HEADLINE, Protocol
 from eqflow.evaluation.ranking import RANK, SAMPLING_NOISE, ranked
 from eqflow.evaluation.reference import Reference, true_path
@@ -44,11 +44,11 @@ __all__ = [
     "field_growth",
     "identifiability",
     "kinds",
-    "measured_path",
     "member_chaos",
     "preservation",
     "random_skew_similarity",
     "ranked",
+    "simulated",
     "step",
     "true_chaos",
     "true_growth",

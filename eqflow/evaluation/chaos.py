@@ -31,7 +31,9 @@ def chaos(field: VelocityField, reference: Reference, integrator: Integrator) ->
     """
     if not measurable(field, reference.protocol):
         return {}
-    return _numbers("chaos", field_growth(field, reference, step(integrator)))
+    growths = reference.growths
+    growths[field] = field_growth(field, reference, step(integrator))
+    return _numbers("chaos", growths[field])
 
 
 def measurable(field: VelocityField, protocol: Protocol) -> bool:
@@ -70,11 +72,10 @@ def step(integrator: Integrator) -> float:
     return integrator.dt or DEFAULT_STEP
 
 
-@lru_cache(maxsize=16)
 def field_growth(field: VelocityField, reference: Reference, dt: float) -> Growth:
     """Growth of tangents along ``protocol.chaos`` trajectories from held-out states.
 
-    Each process has its own of them. Kept for the figures, which show what was measured.
+    Each process has its own of them.
     """
     protocol = reference.protocol
     starts = spread_out(reference.initial, protocol.chaos)

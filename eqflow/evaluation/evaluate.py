@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import torch
 
 from eqflow.evaluation.chaos import chaos, measurable, true_chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
-from eqflow.evaluation.preservation import Path, distances, shortened, simulated, textures
+from eqflow.evaluation.preservation import distances, shortened, simulated, textures
 from eqflow.evaluation.ranking import ranked
 from eqflow.evaluation.reference import Reference
 from eqflow.evaluation.residuals import image_residuals, residuals, stationarity
@@ -22,14 +21,6 @@ Measure = Callable[[VelocityField, Score, Reference, Integrator], dict[str, floa
 
 FURTHER_MEASURES: list[Measure] = []
 """Measures from outside the package, taken of every field that is simulated."""
-
-
-@lru_cache(maxsize=16)
-def measured_path(
-    field: VelocityField, score: Score, reference: Reference, integrator: Integrator
-) -> Path:
-    """The simulated states that preservation is measured of, kept for the figures."""
-    return simulated(field, score, reference, integrator)
 
 
 @torch.no_grad()
@@ -49,7 +40,7 @@ def evaluate(
 def _measures(
     field: VelocityField, score: Score, reference: Reference, integrator: Integrator
 ) -> dict[str, float]:
-    path = measured_path(field, score, reference, integrator)
+    path = reference.paths[field] = simulated(field, score, reference, integrator)
     numbers = distances(path, reference) | shortened(field, integrator)
     numbers |= stationarity(field, reference) | velocity_agreement(field, reference.snapshots)
     for measure in FURTHER_MEASURES:

@@ -4,8 +4,9 @@ Distances between finite samples of one distribution are not zero. Their *resamp
 random splits of the held-out states read (method section 8).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,8 +14,10 @@ from torch import Tensor
 
 from eqflow.data import Snapshots, random_half
 from eqflow.evaluation.protocol import Protocol
+from eqflow.fields import VelocityField
 from eqflow.metrics import (
     PROFILES,
+    Growth,
     median_bandwidth,
     mmd2_splits,
     profile_splits,
@@ -43,12 +46,20 @@ class Reference:
     """Held-out states at noise level ``sigma``, and all that does not depend on a field.
 
     States are those of the test split of ``snapshots`` with noise ``sigma eps``, standardised; the
-    ``protocol`` says how many. Everything is computed when it is first asked for, and kept.
+    ``protocol`` says how many. Everything is computed when it is first asked for, and kept. What
+    was simulated of a field when it was last measured is kept for the figures, while the field
+    lives: its states by horizon in ``paths``, the growth of its tangents in ``growths``.
     """
 
     snapshots: Snapshots
     sigma: float
     protocol: Protocol
+    paths: WeakKeyDictionary[VelocityField, dict[float, Tensor]] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
+    growths: WeakKeyDictionary[VelocityField, Growth] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
 
     @property
     def images(self) -> bool:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqflow.evaluation import ComparedField, Numbers, field_growth, step, true_growth
+from eqflow.evaluation import ComparedField, Numbers, step, true_growth
 from eqflow.metrics import Growth, autocorrelation, return_map
 from eqflow.report.display import Display
 from eqflow.report.style import TRUTH, WIDTH, new_figure
@@ -87,17 +87,17 @@ def figure(run: Sequence[ComparedField], display: Display) -> Figure | None:
 
 
 def _dynamics(run: Sequence[ComparedField], display: Display) -> list[Dynamics]:
-    """Those whose exponents were measured: their growth is remembered, not computed again."""
-    dt, dynamics = step(display.integrator), []
+    """Those whose exponents were measured, as they were."""
+    dynamics = []
     for compared in run:
         if (compared.own or compared.findings) and LARGEST_EXPONENT in compared.numbers:
-            growth = field_growth(compared.field, compared.reference, dt)
+            growth = compared.reference.growths[compared.field]
             style = {"color": compared.look["color"], "linewidth": 2.0 if compared.own else 1.4}
             series = _series(growth, compared.sigma, display)
             dynamics.append(Dynamics(compared.name, growth, series, style))
     if not dynamics:
         return []
-    truth = true_growth(run[0].reference, dt)
+    truth = true_growth(run[0].reference, step(display.integrator))
     if truth:
         style = {"color": TRUTH, "linewidth": 1.4, "linestyle": "--"}
         dynamics.append(Dynamics("true system", truth, _series(truth, 0.0, display), style))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.data import Snapshots
-from eqflow.evaluation import ComparedField, Protocol, Reference, measured_path, step, true_path
+from eqflow.evaluation import ComparedField, Protocol, Reference, simulated, step, true_path
 from eqflow.model import FlowModel
 from eqflow.report.text import coordinates
 from eqflow.runtime import Draws, normal_batch
@@ -116,8 +116,11 @@ class Display:
 
     def after(self, compared: ComparedField, horizon: float) -> Float[np.ndarray, "n *shape"]:
         """Raw denoised states after ``horizon`` transit times, of those that were measured."""
-        parts = (compared.field, self.model.score, compared.reference, self.integrator)
-        states = measured_path(*parts)[horizon][:SHOWN_STATES]
+        field, reference = compared.field, compared.reference
+        if field not in reference.paths:
+            parts = (self.model.score, reference, self.integrator)
+            reference.paths[field] = simulated(field, *parts)
+        states = reference.paths[field][horizon][:SHOWN_STATES]
         return self.raw(self.denoised(states, compared.sigma))
 
     @lru_cache(maxsize=2)  # noqa: B019 - of a run's page, which ends with its display
