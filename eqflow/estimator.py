@@ -81,7 +81,7 @@ class EquilibriumFlow:
     - ``score``: the name and the arguments of the score, ``field``: the arguments of the field;
     - ``score_training``, ``flow_training``: options of their training, or of a library's discovery;
     - ``exact``: whether the network is replaced by the nearest field that keeps the distribution
-      exactly; by default wherever it can be, for one network of vectors by the strong form;
+      exactly; by default for one network of up to 32 features by the strong form;
       ``projection``: size (``width``, ``depth``) and training of that field;
     - ``batch_size``: snapshots of a training step, by default ``VECTORS_PER_STEP`` or
       ``IMAGES_PER_STEP``;

@@ -33,11 +33,13 @@ def seed():
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures drawn fast, of few pixels and short trajectories, unless a test asks for others."""
+    from eqflow.report import opening
     from eqflow.report.display import Display
     from eqflow.report.style import STYLE
 
     monkeypatch.setitem(STYLE, "savefig.dpi", 40)
     monkeypatch.setitem(STYLE, "savefig.bbox", None)  # "tight" draws every figure twice
+    monkeypatch.setattr(opening, "FRAMES", 4)
     short = partialmethod(Display.__init__, orbit_time=5.0, sde_time=1.0)
     monkeypatch.setattr(Display, "__init__", short)
 

@@ -109,6 +109,12 @@ def test_one_network_of_vectors_is_made_exact_unless_asked_otherwise(
         exact_if_possible(True, *parts)
 
 
+def test_many_dimensions_are_made_exact_only_where_it_is_asked_for():
+    parts = ("network", (33,), 1, "strong")
+    assert not exact_if_possible(None, *parts)
+    assert exact_if_possible(True, *parts)
+
+
 def test_a_score_that_is_no_gradient_is_told_with_what_it_costs(caplog):
     class Rotated(Score):
         def forward(self, x, sigma):

@@ -13,6 +13,10 @@ from eqflow.score import Score
 EXACT_SIZE = ("width", "depth")
 """Those of the options of a projection that are the size of the exact field."""
 
+MOST_DIMENSIONS = 32
+"""Dimensions up to which networks are made exact unasked: ``Q`` has ``d^2 / 2`` outputs, each with
+``d`` derivatives."""
+
 
 class ExactNetwork(Stream):
     """Stream field that is drawn to the network ``origin``, which is kept beside it.
@@ -32,9 +36,10 @@ class ExactNetwork(Stream):
 def exact_if_possible(
     exact: bool | None, family: str, shape: tuple[int, ...], members: int, condition: str
 ) -> bool:
-    """Whether a field is made exact: as ``exact`` says or, for None, wherever it can be.
+    """Whether a field is made exact: as ``exact`` says or, for None, wherever it can be cheaply.
 
     It can be one network of vectors that is trained by the strong form; the weak form has no score.
+    Unasked it is up to ``MOST_DIMENSIONS``.
     Raises ``InputError`` where it cannot and is asked for.
     """
     possible = family == "network" and len(shape) == 1 and members == 1 and condition == "strong"
@@ -44,4 +49,4 @@ def exact_if_possible(
             f"form, found flow.family={family}, states of shape {shape}, flow.ensemble={members} "
             f"and flow.condition={condition}; expected flow.exact=false"
         )
-    return possible if exact is None else exact
+    return possible and shape[0] <= MOST_DIMENSIONS if exact is None else exact
