@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up_in_the_evaluation(free, disk, tmp_path, monkeypatc
 
 
 def test_a_full_cache_is_named(disk, tmp_path, monkeypatch, capfd):
-    cache = disk("size=64k") / "cache"
+    cache = disk("size=16k") / "cache"
     options = [*TINY, "logger=none", f"cache_dir={cache}", f"run_dir={tmp_path}/run"]
     assert call(monkeypatch, *options) == 2
     assert refusal(capfd).startswith(f"error: {cache}/score/")
@@ -111,7 +111,7 @@ def test_a_full_cache_is_named(disk, tmp_path, monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_a_full_cache_is_one_sentence_also_of_several_processes(disk, tmp_path):
-    cache, folder = disk("size=64k") / "cache", tmp_path / "run"
+    cache, folder = disk("size=16k") / "cache", tmp_path / "run"
     options = [*TINY, "trainer=ddp_cpu", "logger=none", f"cache_dir={cache}", f"run_dir={folder}"]
     process = spawn(*options)
     said = one_sentence(process.communicate()[1])
