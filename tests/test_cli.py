@@ -109,7 +109,8 @@ def test_a_mistake_gets_one_sentence_and_code_2(options, tmp_path, monkeypatch, 
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line]
     assert line.startswith("error: ")
     assert REFUSALS[options] in line
-    assert not list(tmp_path.iterdir())
+    # numba makes its folder in the cache when a process first imports it
+    assert {path.name for path in tmp_path.iterdir()} <= {"numba"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
