@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
-from typing_extensions import TypeAliasType
 
+from eqflow.arrays import (
+    Array,
+    checked_snapshots,
+    group_of_each,
+    known_velocities,
+    like,
+    numbers,
+)
 from eqflow.data import (
-    KnownVelocities,
     Snapshots,
     Standardiser,
-    check_states,
-    checked_velocities,
-    group_numbers,
     novelty,
     random_order,
     warn_if_not_periodic,
@@ -38,9 +40,10 @@ from eqflow.fields import (
     family_of,
     field_options,
     noise_level,
+    size_and_training,
 )
 from eqflow.model import FlowModel, check_sigma
-from eqflow.options import check_arguments, options_of, shortened, unknown
+from eqflow.options import check_arguments, options_of, unknown
 from eqflow.runtime import Draws, generator, normal
 from eqflow.score import clean, from_noise, from_snapshots, score_options
 from eqflow.simulate import RK4, HeunSDE, Stable, check_times
@@ -51,9 +54,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eqflow.training import StageModule
-
-Array = TypeAliasType("Array", ArrayLike | Tensor)
-"""A numpy array, a torch tensor, nested lists, or anything else that numpy makes an array of."""
 
 VECTORS_PER_STEP = 512
 """Snapshots of a training step, where their number is not chosen."""
@@ -190,17 +190,17 @@ class EquilibriumFlow:
         values that are not finite, constant features, and known velocities that do not belong to
         the snapshots.
         """
-        x = _snapshots(X)
+        x = checked_snapshots(X)
         names = [str(name) for name in getattr(X, "columns", ())] or None
         units = Standardiser.of(x, names=names)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
-        runs = _groups(groups, len(x))
+        runs = group_of_each(groups, len(x))
         order = random_order(
             len(x), runs, generator(self.seed, Draws.DATA)
         )  # that of X means nothing
         z, runs = units.standard(x[order]).float(), None if runs is None else runs[order]
-        known = None if velocities is None else _known_velocities(velocities, x)
+        known = None if velocities is None else known_velocities(velocities, x)
         known = known and known.standardised(units.mean, units.std)
         condition = self.flow_training.get("condition", "strong")
         level = noise_level(self.family, self.sigma, condition)
@@ -208,7 +208,7 @@ class EquilibriumFlow:
         arguments = (self.sigma, self.seed, score, self.field_arguments, self.ensemble)
         shape = tuple(z.shape[1:])
         made_exact = exact_if_possible(self.exact, self.family, shape, self.ensemble, condition)
-        size = {name: n for name, n in self.projection.items() if name in EXACT_SIZE}
+        size, _ = size_and_training(self.projection)
         drawn: dict[str, Any] = {
             "exact": size if made_exact else None,
             "field_sigma": level,
@@ -240,8 +240,7 @@ class EquilibriumFlow:
         else:
             few, fit = replace(data, train=data.train[:2]), partial(self._fit, data.train)
             trial = FlowModel(self.model.shape, few.train, **self.model.config)
-            projection = {n: v for n, v in self.projection.items() if n not in EXACT_SIZE}
-            projection = {"seed": self.seed, **projection}
+            projection = {"seed": self.seed, **size_and_training(self.projection)[1]}
             check_training(trial, few, self.score_training, options, projection)
             train_score(self.model, fit, **{"seed": self.seed, **self.score_training})
             if isinstance(self.model.field, ExactNetwork):
@@ -261,7 +260,7 @@ class EquilibriumFlow:
     def velocity(self, x: Array) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""
         z = self._standard(x)
-        return _like(x, self.model.field(z) * self.model.standardiser.std)
+        return like(x, self.model.field(z) * self.model.standardiser.std)
 
     @property
     def speed(self) -> float | None:
@@ -276,7 +275,7 @@ class EquilibriumFlow:
     def score(self, x: Array) -> Any:
         """Score ``grad log p_sigma`` at raw states, per raw unit."""
         z = self._standard(x)
-        return _like(x, self.model.score(z, self.sigma) / self.model.standardiser.std)
+        return like(x, self.model.score(z, self.sigma) / self.model.standardiser.std)
 
     def simulate(self, x0: Array, times: Array, eta: float = 0.0, dt: float = 0.05) -> Any:
         """Raw states at increasing ``times``, the first that of ``x0``, in transit times.
@@ -287,7 +286,7 @@ class EquilibriumFlow:
         follow the seed. Raises ``InputError`` for times that do not increase, as [0, 10] do.
         """
         path = self._path(self._standard(x0), times, eta, dt)
-        return _like(x0, self.model.standardiser.raw(path))
+        return like(x0, self.model.standardiser.raw(path))
 
     def sample(
         self,
@@ -342,7 +341,7 @@ class EquilibriumFlow:
 
     def _path(self, z: Tensor, times: Array, eta: float, dt: float) -> Tensor:
         """Standardised states at increasing times, ``(times, n, *shape)``, from ``z``."""
-        model, moments = self.model, _numbers(times, "times", "increasing times, as [0, 10]")
+        model, moments = self.model, numbers(times, "times", "increasing times, as [0, 10]")
         check_times(moments)
         check_arguments({"eta": eta, "dt": dt}, options_of(EquilibriumFlow.simulate))
         ode = RK4(dt) if len(model.shape) == 1 else Stable(dt)
@@ -432,7 +431,7 @@ class EquilibriumFlow:
         model = self._fitted()
         # images may be on a grid of any size
         expected = f"(n, {model.shape[0]}{', height, width' if len(model.shape) > 1 else ''})"
-        raw = _numbers(x, "states", expected)
+        raw = numbers(x, "states", expected)
         if raw.ndim != 1 + len(model.shape) or raw.shape[1] != model.shape[0]:
             single = ", x[None] for a single state" if raw.ndim == len(model.shape) else ""
             raise InputError(
@@ -469,18 +468,18 @@ def stationarity_test(
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
     True
     """
-    x = _snapshots(X)
+    x = checked_snapshots(X)
     units = Standardiser.of(x)
     z = units.standard(x)
     if not callable(velocity):
         raise InputError(f"velocity={velocity} found; expected a function of states, flow.velocity")
-    v = _numbers(velocity(X), "velocity(X)", f"{tuple(x.shape)}")
+    v = numbers(velocity(X), "velocity(X)", f"{tuple(x.shape)}")
     if v.shape != x.shape or not v.isfinite().all():
         raise InputError(
             f"velocity(X): found shape {tuple(v.shape)}, {int((~v.isfinite()).sum())} numbers of "
             f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
         )
-    return hotelling(v / units.std, z, functions_for(z, seed), _groups(groups, len(x)))
+    return hotelling(v / units.std, z, functions_for(z, seed), group_of_each(groups, len(x)))
 
 
 def _warn_of_copies(x: Tensor, snapshots: Tensor | None) -> None:
@@ -491,57 +490,3 @@ def _warn_of_copies(x: Tensor, snapshots: Tensor | None) -> None:
             near,
             len(snapshots),
         )
-
-
-def _groups(groups: Array | None, n: int) -> Tensor | None:
-    """Number of each snapshot's group, ``(n,)``, whatever names groups have."""
-    if groups is None:
-        return None
-    names = np.asarray(groups)
-    if names.shape != (n,):
-        raise InputError(
-            f"groups: found shape {names.shape}; expected one for each snapshot, ({n},)"
-        )
-    return group_numbers(names, "groups")
-
-
-def _snapshots(X: Array) -> Tensor:
-    """Checked snapshots in float64."""
-    x = _numbers(X, "X", "(N, d) or (N, C, H, W)")
-    if x.ndim and not len(x):
-        raise InputError(f"X: found an array of shape {tuple(x.shape)}; expected snapshots")
-    check_states(x, "X")
-    return x
-
-
-def _numbers(values: Array, name: str, expected: str) -> Tensor:
-    """``values`` in float64; raises ``InputError`` unless they are an array of numbers."""
-    if isinstance(values, str | Path):
-        raise InputError(
-            f"{name}={values} found; expected an array, {expected}, as numpy reads it from the "
-            f"file, or on the command line python run.py data=snapshots data.path={values}"
-        )
-    try:
-        if torch.is_complex(values) if isinstance(values, Tensor) else np.iscomplexobj(values):
-            raise TypeError("complex numbers")
-        array = values if isinstance(values, Tensor) else np.asarray(values, dtype=float)
-        return torch.as_tensor(array, dtype=torch.double).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{name}: found {type(values).__name__} that is no array of numbers "
-            f"({shortened(error)}); expected {expected}"
-        ) from None
-
-
-def _known_velocities(pair: tuple[Any, ...], x: Tensor) -> KnownVelocities:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(
-            f"velocities: found {type(pair).__name__}; expected two arrays, states and velocities, "
-            "(x, v)"
-        )
-    states, velocities = (_numbers(part, "velocities", "(n, d)") for part in pair)
-    return checked_velocities(states, velocities, x, "velocities")
-
-
-def _like(x: Array, values: Tensor) -> Any:
-    return values.to(x.device) if isinstance(x, Tensor) else np.asarray(values)

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from eqflow.errors import InputError
+from eqflow.text import shortened
 
 Options = Mapping[str, Any]
 """Names of options -> their types, as signatures annotate them; ``**`` stands for any other."""
@@ -69,12 +70,6 @@ def unknown(prefix: str, name: Any, known: Iterable[str], found: str = "") -> In
     close = get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"expected {_either(names) or 'none'}"
     return InputError(f"{prefix}{found or name} is unknown; {hint}")
-
-
-def shortened(value: Any, length: int = 60) -> str:
-    """A value as one line of a message."""
-    line = " ".join(str(value).split())
-    return line if len(line) <= length else f"{line[: length - 3]}..."
 
 
 def _check_type(option: str, value: Any, annotation: Any) -> None:

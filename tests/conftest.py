@@ -40,6 +40,7 @@ def coarse(monkeypatch):
     monkeypatch.setitem(STYLE, "savefig.dpi", 40)
     monkeypatch.setitem(STYLE, "savefig.bbox", None)  # "tight" draws every figure twice
     monkeypatch.setattr(opening, "FRAMES", 4)
+    monkeypatch.setattr(opening, "TIME", 1.0)
     short = partialmethod(Display.__init__, orbit_time=5.0, sde_time=1.0)
     monkeypatch.setattr(Display, "__init__", short)
 

@@ -9,6 +9,7 @@ import torch
 from runs import LIBRARY, ROOT, TINY, call, metrics
 
 import eqflow
+from eqflow.cli.checks import check_metric
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +185,14 @@ def test_every_measure_is_in_the_docs(done):
         group, _, last = measure.rpartition("/")
         assert f"`{group.split('/')[0]}/" in page, name
         assert last in page or group.endswith("chaos"), name
+
+
+def test_every_measure_of_the_docs_can_be_a_metric():
+    page = (ROOT / "docs" / "measures.md").read_text()
+    topics = set(re.findall(r"^\| `(\w+)/", page, re.M))
+    assert topics
+    for topic in topics:
+        check_metric(f"{topic}/any")
 
 
 def test_the_folder_holds_what_the_contract_names(done):

@@ -6,34 +6,19 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from compared import PRESERVED, TRUTH, compared, law_of
 
 from eqflow.data import split
-from eqflow.discovery import Findings
-from eqflow.evaluation import ComparedField, Protocol, Reference
-from eqflow.fields import Library, VelocityField, build_field
-from eqflow.fields.linear import MinusX
+from eqflow.fields import VelocityField, build_field
 from eqflow.model import FlowModel
 from eqflow.report import chaos, opening, overview, portraits
 from eqflow.report.display import Display
 from eqflow.report.equations import FittedEquations
 from eqflow.report.page import StageRecord, write_report
-from eqflow.report.text import SIGMA, chance, number, percent
-from eqflow.report.verdict import lead, tables, verdict
+from eqflow.report.text import SIGMA, number
 from eqflow.score import Score
 from eqflow.simulate import RK4, HeunSDE
 
-PRESERVED = {
-    "preservation/mmd2_ratio": -0.412,
-    "preservation/mmd2_ratio_h1": 0.123,
-    "preservation/mmd2_ratio_h2": 31.7,
-    "preservation/escaped_h1": 0.0,
-    "preservation/escaped_h2": 0.0125,
-    "preservation/mmd2_rbf05": 0.000457,
-    "preservation/mmd2_floor95": 0.000615,
-    "preservation/sigma": 0.2,
-    "residual/relative": 1304.8,
-}
-TRUTH = {"truth/cos": 0.876, "truth/cos_smoothed": 0.901}
 SPREAD = {"truth/cos": 0.0619, "truth/cos_std": 0.0382}
 HISTORY = {
     "score": [{"step": 1, "score/train_loss": 0.9}, {"step": 2, "score/train_loss": 0.8}],
@@ -55,46 +40,6 @@ class Exploding(VelocityField):
 
     def unscaled(self, x):
         return 90 * x
-
-
-def law_of(dim=2):
-    """The first two variables turn around each other, the others rest; and what was found of it."""
-    field = Library((dim,), degree=1)
-    field.coefficients[2, 0], field.coefficients[1, 1] = 2.0, -0.5
-    spread = 0.1 * (field.coefficients != 0)
-    low, high = ((field.coefficients + sign * spread).tolist() for sign in (-1, 1))
-    tried = {"unknowns": dim * (dim + 1), "statistic": 1.0, "terms": 2}
-    rejected = {"degree": 0, "unknowns": 2, "statistic": 9.0, "terms": 2, "p_value": 0.0}
-    findings = Findings(
-        degree=1,
-        degrees=[
-            rejected | {"effect_size": 0.7},
-            tried | {"degree": 1, "p_value": 0.4321, "effect_size": -0.001},
-        ],
-        path=[{"terms": 3, "rise": 0.0}, {"terms": 2, "rise": 1.5}, {"terms": 1, "rise": 4e4}],
-        p_value=0.4321,
-        effect_size=-0.001,
-        spectrum=[0.9, 12.0, 40.0],
-        error=0.1,
-        dimension=1,
-        gap=77.7,
-        direction=0.99987,
-        divergence=0.0,
-        divergence_error=0.1,
-        oriented=False,
-        escaped=0.0,
-        low=low,
-        high=high,
-    )
-    return field, findings
-
-
-def compared(role, family, field, numbers=(), findings=None, snapshots=None):
-    """A field at its own noise level, as it is compared."""
-    if snapshots is None:
-        snapshots = split(torch.randn(60, *field.shape).double(), val=10, test=20)
-    reference = Reference(snapshots, field.sigma, Protocol())
-    return ComparedField(role, family, field, reference, dict(numbers), findings)
 
 
 def report(
@@ -223,37 +168,6 @@ def test_law_beside_lives_at_its_own_level(tmp_path):
     assert page.count("noise floor, 95") == 4  # at two levels, in two tables
 
 
-@pytest.mark.parametrize(
-    ("changed", "sentence"),
-    [
-        ({}, "Equations with 2 terms of degree 1 were recovered: held-out"),
-        ({"p_value": 1e-9}, "are rejected on held-out snapshots (p-value <0.0001,"),
-        (
-            {"dimension": 3},
-            "The equations are not determined: the fields that keep the distribution span",
-        ),
-        (
-            {"direction": 0.5},
-            "the bootstrap's fields point in different directions. Those shown have 2 terms",
-        ),
-    ],
-)
-def test_verdict_on_equations(changed, sentence):
-    field, findings = law_of()
-    own = compared("own", "library", field, {}, replace(findings, **changed))
-    assert sentence in verdict([own])
-    assert sentence not in verdict([replace(own, findings=None), own])
-    assert "not stationary" not in verdict([own])
-
-
-def test_snapshots_that_even_the_truth_does_not_keep():
-    field, findings = law_of()
-    numbers = {"truth/stationarity/p_value": 1e-4}
-    own = compared("own", "library", field, numbers, replace(findings, p_value=1e-9))
-    assert "as is the true velocity: the snapshots are not stationary." in verdict([own])
-    assert "not stationary" not in verdict([replace(own, findings=findings)])
-
-
 def test_states_without_noise_are_the_snapshots():
     snapshots = split(torch.randn(300, 2, dtype=torch.float64), val=50, test=100)
     model = FlowModel((2,), snapshots.train, score={"name": "empirical"}, family="skew")
@@ -367,122 +281,6 @@ def test_stochastic_integrator_and_global_state(tmp_path):
     assert "HeunSDE, dt 0.2" in page
     assert dict(matplotlib.rcParams) == before
     assert "trajectories" in {path.stem for path in figures}
-
-
-@pytest.mark.parametrize(
-    ("ratios", "sentence"),
-    [
-        (
-            {1: 0.3, 10: -0.3},
-            "is preserved after 10 transit times (MMD² at \N{MINUS SIGN}0.3 times",
-        ),
-        (
-            {1: 0.3, 10: 1.4, 100: 202.4},
-            "and not preserved after 100 transit times (MMD² at 202 times",
-        ),
-        ({1: 5.0}, "is not preserved after 1 transit times"),
-    ],
-)
-def test_verdict(ratios, sentence):
-    numbers = {f"preservation/mmd2_ratio_h{h}": ratio for h, ratio in ratios.items()}
-    own, null = (
-        compared("own", "network", MinusX((2,)), numbers),
-        compared("null", "score", MinusX((2,))),
-    )
-    assert sentence in verdict([own, null])
-
-
-def test_numbers_are_written_for_people():
-    given = [None, 0.0, -0.4123, 1304.8, 1.77e-13, 2.5e7, float("nan"), 0.999873]
-    written = [
-        "\N{EN DASH}",
-        "0",
-        "\N{MINUS SIGN}0.412",
-        "1,300",
-        "1.77e\N{MINUS SIGN}13",
-        "2.5e+07",
-        "nan",
-        "0.99987",
-    ]
-    assert [number(value) for value in given] == written
-    assert percent(0.076) == "7.6 %"
-    assert number(-0.99999999999999989) == "\N{MINUS SIGN}1"
-    assert number(12.3456, 4) == "12.35"
-    assert [chance(p) for p in (0.0, 0.0123)] == ["<0.0001", "0.0123"]
-
-
-def ratios(at_10, **further):
-    return {"preservation/mmd2_ratio_h1": 0.1, "preservation/mmd2_ratio_h10": at_10} | further
-
-
-@pytest.mark.parametrize(
-    ("own", "nulls", "sentence"),
-    [
-        (
-            ratios(0.3),
-            [8.0, 90.0],
-            "The network keeps the distribution after 10 transit times, as no",
-        ),
-        (ratios(0.3), [0.9, 90.0], "but so does the score, which knows nothing of the dynamics."),
-        (
-            ratios(0.3),
-            [0.9, 1.2],
-            "but so do the score and the \N{MINUS SIGN}x, which know nothing",
-        ),
-        (ratios(4.0), [8.0, 90.0], "The network does not keep the distribution: after 10 transit"),
-        (
-            ratios(0.3, **{"preservation/mmd2_ratio_h100": 7.0}),
-            [8.0],
-            "times, but not after 100, as",
-        ),
-    ],
-)
-def test_the_page_says_first_whether_nulls_do_as_well(own, nulls, sentence):
-    run = [compared("own", "network", MinusX((2,)), own)]
-    for family, ratio in zip(("score", "minus_x"), nulls, strict=False):
-        run.append(compared("null", family, MinusX((2,)), ratios(ratio)))
-    assert sentence in lead(run)
-    assert verdict(run).startswith(lead(run))
-
-
-@pytest.mark.parametrize(
-    ("cosine", "null", "sentence"),
-    [
-        (
-            0.99,
-            0.5,
-            "its dynamics are the true ones, up to sign and speed (|cos| 0.99, nulls up to 0.5)",
-        ),
-        (0.6, 0.5, "its dynamics are closer to the true ones than those of any null"),
-        (0.4, 0.5, "its dynamics are not the true ones"),
-    ],
-)
-def test_the_page_says_first_whether_the_dynamics_are_the_true_ones(cosine, null, sentence):
-    own, random = (MinusX((2,)) for _ in range(2))
-    run = [
-        compared("own", "network", own, ratios(0.3, **{"truth/cos": cosine})),
-        compared("null", "score", random, ratios(9.0, **{"truth/cos": null})),
-    ]
-    assert sentence in lead(run)
-
-
-def test_preservation_is_no_evidence_where_the_library_spans_several_fields():
-    field, findings = law_of()
-    run = [
-        compared("own", "network", MinusX((2,)), ratios(0.3)),
-        compared("beside", "library", field, {}, replace(findings, dimension=4)),
-    ]
-    assert "but so do 4 independent fields of the library" in lead(run)
-    assert "The snapshots do not decide the dynamics." in lead(run[1:])
-    assert "The snapshots decide" in lead([replace(run[1], findings=findings)])
-
-
-def test_the_first_table_is_narrow_and_the_second_has_the_rest():
-    numbers = PRESERVED | TRUTH | {"stationarity/p_value": 0.5, "preservation/sw2": 0.25}
-    (first, rows), (rest, _) = tables([compared("own", "network", MinusX((2,)), numbers)], 2)
-    assert first[2:] == ["p-value", "relative residual", "|cos| truth"]
-    assert rest == ["field", "MMD²", "sliced W₂", "|cos| smoothed"]
-    assert len(rows) == 2
 
 
 @pytest.mark.parametrize("truth", [True, False])

@@ -16,13 +16,13 @@ from eqflow.discovery import Discovery, check_options
 from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
 from eqflow.fields import (
-    EXACT_SIZE,
     Library,
     VelocityField,
     build_field,
     exact_if_possible,
     family_of,
     noise_level,
+    size_and_training,
 )
 from eqflow.model import FlowModel
 from eqflow.runtime import store
@@ -68,7 +68,7 @@ def build_model(cfg: DictConfig, points: Tensor, names: Sequence[str] | None = N
     if flow.get("exact") not in (None, True, False):
         raise InputError(f"flow.exact={flow.exact} found; expected true, false or null")
     exact = exact_if_possible(flow.get("exact"), flow.family, shape, members, condition)
-    size = {name: flow.projection[name] for name in EXACT_SIZE} if exact else None
+    size = size_and_training(flow.projection)[0] if exact else None
     drawn = {"ensemble": members, "exact": size, "field_seed": flow.get("seed")}
     arguments = (flow.family, flow.sigma, cfg.seed, score, plain(flow.field))
     level = field_level(cfg)
@@ -91,8 +91,7 @@ def flow_options(cfg: DictConfig) -> dict[str, Any]:
 def projection_options(cfg: DictConfig) -> dict[str, Any]:
     """Options of the training that makes the run's network exact."""
     chosen = {"seed": cfg.seed, "velocity_weight": cfg.flow.get("velocity_weight", 1.0)}
-    given = cfg.flow.get("projection", {}).items()
-    return chosen | {name: value for name, value in given if name not in EXACT_SIZE}
+    return chosen | size_and_training(cfg.flow.get("projection", {}))[1]
 
 
 def build_discovery(cfg: DictConfig, field: Library, snapshots: Snapshots) -> Discovery:
@@ -127,7 +126,9 @@ def warm_start(cfg: DictConfig, model: FlowModel) -> str | None:
     option = f"ckpt_path={cfg.ckpt_path}"
     content = store.load_stage(Path(cfg.ckpt_path), option)
     if "history" not in content:
-        raise InputError(f"{option} is an unfinished stage; expected score.ckpt or flow.ckpt")
+        raise InputError(
+            f"{option} is an unfinished stage; expected score.ckpt, network.ckpt or flow.ckpt"
+        )
     parts = {"score": model.score, "network": getattr(model.field, "origin", model.field)}
     store.fill(parts.get(content["stage"], model.field), content["state_dict"], option)
     return content["stage"]

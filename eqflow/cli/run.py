@@ -38,6 +38,7 @@ from eqflow.report.display import Display
 from eqflow.report.page import StageRecord, write_report
 from eqflow.runtime import rank_and_world, store
 from eqflow.runtime.progress import doing, duration
+from eqflow.score import TrainedScore
 from eqflow.signals import on_signals
 from eqflow.stationarity import Sums
 from eqflow.training import (
@@ -135,7 +136,7 @@ class Run:
         with _alone(cached):
             store.remove_leftovers(cached.parent, cached.name)
             if _agreed(cached.is_file()):
-                if any(True for _ in self.model.score.parameters()):  # one of closed form has none
+                if isinstance(self.model.score, TrainedScore):
                     log.info("score: taken from the cache")
             elif "score" in self.cfg.stages:
                 with self._saved("score", self.model.score, cached):

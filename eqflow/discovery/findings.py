@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
-from eqflow.runtime import aligned
+from eqflow.text import aligned
 
 RECOVERY_LEVEL = 0.05
 """Held-out p-value above which equations are called recovered; to be selected they need less."""

@@ -2,7 +2,7 @@
 
 from eqflow.fields.base import VelocityField
 from eqflow.fields.ensemble import Ensemble
-from eqflow.fields.exact import EXACT_SIZE, ExactNetwork, exact_if_possible
+from eqflow.fields.exact import EXACT_SIZE, ExactNetwork, exact_if_possible, size_and_training
 from eqflow.fields.families import (
     FAMILIES,
     Family,
@@ -34,4 +34,5 @@ __all__ = [
     "family_of",
     "field_options",
     "noise_level",
+    "size_and_training",
 ]

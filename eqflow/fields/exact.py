@@ -2,8 +2,11 @@
 
 The network ``v`` meets the condition up to an error, and what it keeps drifts. The stream field
 ``w = Q s + div Q`` with the least ``E|w - v|^2`` at noised states has the shape of ``v`` and, where
-the score is a gradient, no residual (method section 4, "Made exact").
+the score is a gradient, no residual (method section 4).
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from eqflow.errors import InputError
 from eqflow.fields.network import Network
@@ -33,14 +36,19 @@ class ExactNetwork(Stream):
         self.origin = origin
 
 
+def size_and_training(projection: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a projection: those of the size of the exact field, and those of its training."""
+    size = {name: value for name, value in projection.items() if name in EXACT_SIZE}
+    return size, {name: value for name, value in projection.items() if name not in size}
+
+
 def exact_if_possible(
     exact: bool | None, family: str, shape: tuple[int, ...], members: int, condition: str
 ) -> bool:
     """Whether a field is made exact: as ``exact`` says or, for None, wherever it can be cheaply.
 
     It can be one network of vectors that is trained by the strong form; the weak form has no score.
-    Unasked it is up to ``MOST_DIMENSIONS``.
-    Raises ``InputError`` where it cannot and is asked for.
+    Unasked it is up to ``MOST_DIMENSIONS``. Raises ``InputError`` where it cannot and is asked for.
     """
     possible = family == "network" and len(shape) == 1 and members == 1 and condition == "strong"
     if exact and not possible:

@@ -4,11 +4,9 @@ from eqflow.runtime.distributed import global_means, rank_and_world, rows
 from eqflow.runtime.memory import allocate, check_disk, check_memory, chunks
 from eqflow.runtime.random import Draws, generator, hashed, normal, normal_batch
 from eqflow.runtime.store import file_hash, locked, remove_leftovers, replacing, write_json
-from eqflow.runtime.text import aligned
 
 __all__ = [
     "Draws",
-    "aligned",
     "allocate",
     "check_disk",
     "check_memory",

@@ -60,7 +60,7 @@ class TrainedScore(Score):
     def potential(
         self, x: Float[Tensor, "batch *shape"], sigma: Float[Tensor, "#batch *ones"]
     ) -> Float[Tensor, " batch"]:
-        """The scalar network ``Phi`` of a conservative score."""
+        """The scalar network ``Phi`` of a conservative score, which ``UNetScore`` never is."""
         raise NotImplementedError
 
     def _level(self, sigma: Float[Tensor, "#batch *ones"]) -> Float[Tensor, "#batch *ones"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqflow.errors import InputError
-from eqflow.options import shortened
+from eqflow.text import shortened
 
 Velocity = Callable[[Tensor], Tensor]
 """Map of states ``(batch, *shape)`` to vectors of that shape: a velocity or a score."""

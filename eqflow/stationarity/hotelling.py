@@ -14,9 +14,9 @@ from torch import Tensor
 
 from eqflow.data import group_sums
 from eqflow.errors import InputError
-from eqflow.runtime import aligned
 from eqflow.stationarity.functions import FourierFunctions, RandomWaves
 from eqflow.stationarity.images.functions import LocalFunctions
+from eqflow.text import aligned
 
 MAX_RANK = 60
 """Largest number of moments that are tested together."""

@@ -17,7 +17,7 @@ from eqflow.training.velocities import KnownVelocityLoss
 class ProjectionModule(StageModule):
     """Draws a stream field ``w`` to its network ``v``: minimises ``E|w - v|^2 / E|v|^2``.
 
-    Means are over states noised at the field's ``sigma`` (method section 4, "Made exact"). At the
+    Means are over states noised at the field's ``sigma`` (method section 4). At the
     minimum ``w`` is the projection of ``v`` on the fields without residual, and the loss is one
     minus their squared cosine. The error at known ``velocities`` (standardised) is added with the
     weight ``velocity_weight``. ``training`` are the arguments of :class:`StageModule`.
