@@ -254,8 +254,9 @@ class EquilibriumFlow:
         from eqflow.training import quiet_trainer, train_loader
 
         size = self.batch_size or (VECTORS_PER_STEP if z.ndim == 2 else IMAGES_PER_STEP)
-        trainer = quiet_trainer(module.steps, self.progress)
-        trainer.fit(module, train_loader(z, size, 100, self.seed), [])  # nothing to validate on
+        trainer = quiet_trainer(module.steps, self.progress, limit_val_batches=0)
+        loader = train_loader(z, size, 100, self.seed)
+        trainer.fit(module, loader, loader)  # it would warn of having nothing to validate on
 
     def velocity(self, x: Array) -> Any:
         """Velocity at raw states, ``(n, *shape)``, in raw units per transit time."""

@@ -467,6 +467,12 @@ def test_a_trained_network_has_unit_speed_and_no_drift():
     assert v.mean(0).abs().max() < 0.15
 
 
+def test_training_warns_of_nothing_that_its_caller_could_not_mend(recwarn):
+    EquilibriumFlow(**TINY).fit(STATES)
+    ours = [w for w in recwarn if "pytorch_lightning" in w.filename or "eqflow" in w.filename]
+    assert [str(w.message) for w in ours] == []
+
+
 def test_the_same_seed_trains_the_same_flow_whatever_the_global_seed(tiny):
     torch.manual_seed(77)
     again, other = (EquilibriumFlow(seed=seed, **TINY).fit(STATES) for seed in (0, 1))

@@ -7,8 +7,11 @@ import torch
 from runs import TINY, call, metrics
 
 import eqflow
+from eqflow.data import split
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow
+from eqflow.evaluation import Protocol, Reference
+from eqflow.evaluation.similarity import likeness_to_network
 from eqflow.fields import ExactNetwork, Network, build_exact, exact_if_possible
 from eqflow.score import EmpiricalScore, Score
 from eqflow.stationarity import strong_moments
@@ -153,6 +156,15 @@ def test_the_network_as_it_is_on_request():
     assert isinstance(alone.model.field, Network)
     made_exact = EquilibriumFlow(**SMALL).fit(x)
     torch.testing.assert_close(made_exact.model.field.origin(x), alone.model.field(x))
+
+
+def test_what_is_left_of_the_network_is_measured():
+    """A rotation beside a network that turns and falls: the cosine is that of its angle."""
+    origin, snapshots = Spiral(1.0, 0.75), split(torch.randn(2000, 2).double(), val=10, test=1000)
+    reference = Reference(snapshots, 0.5, Protocol())
+    exact = projected(origin, Gaussian())
+    assert likeness_to_network(exact, reference)["network/cos"] == pytest.approx(0.8, abs=0.03)
+    assert likeness_to_network(origin, reference) == {}
 
 
 def test_options_of_the_projection_are_checked():

@@ -93,7 +93,8 @@ def quieten() -> None:
     """Leave out what is no news of the run: advice of Lightning's, and a fault in it."""
     from lightning_fabric.utilities.warnings import disable_possible_user_warnings
 
+    from eqflow.training.trainer import LIGHTNINGS_OWN
+
     logging.raiseExceptions = False  # a line that a full disk does not take is not worth a page
     disable_possible_user_warnings()  # more workers would not load tensors faster
-    # pytorch-lightning 2.6 asks torch 2.13 in a way that is deprecated
-    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    warnings.filterwarnings("ignore", LIGHTNINGS_OWN)

@@ -1,6 +1,7 @@
 """Trainers: one without logs or files, and checkpoints that reach the disk whole."""
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from eqflow.runtime import store
+
+LIGHTNINGS_OWN = "`isinstance\\(treespec, LeafSpec\\)` is deprecated"
+"""Start of what torch 2.13 warns of in pytorch-lightning 2.6, which no caller can mend."""
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -29,6 +33,7 @@ def quiet_trainer(steps: int, progress: bool = False, **options: Any) -> pl.Trai
     ``progress`` shows a progress bar; other ``options`` are those of Lightning's ``Trainer``.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it would list devices
+    warnings.filterwarnings("ignore", LIGHTNINGS_OWN)
     return pl.Trainer(
         devices=1,
         max_steps=steps,
