@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -71,6 +72,8 @@ class SyntheticModule(SnapshotsModule):
     """
 
     velocity: Callable[[Tensor], Tensor] | None = None
+    folder: Path | None = None
+    """Where a set that is larger than memory is kept, or None if there is no such place."""
 
     def __init__(
         self,
@@ -99,7 +102,8 @@ class SyntheticModule(SnapshotsModule):
 
     def load(self) -> Snapshots:
         x, groups = self.sample(self.n + self.val + self.test)
-        snapshots = split(x, self.val, self.test, self.seed, self.velocity, groups)
+        sizes = self.val, self.test, self.seed
+        snapshots = split(x, *sizes, self.velocity, groups, self.folder)
         if not self.velocities or not snapshots.velocity:
             return snapshots
         draw = generator(self.seed, Draws.VELOCITIES)

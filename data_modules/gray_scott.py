@@ -1,28 +1,23 @@
 """Data set ``gray_scott``: patterns of the Gray-Scott system, simulated once and kept on disk."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from data_modules.base import SyntheticModule
+from data_modules.cached import CachedImages, sides
 from eqflow import systems
-from eqflow.data import Snapshots, add_measurement_noise, split
+from eqflow.data import Snapshots, add_measurement_noise
 from eqflow.errors import InputError
-from eqflow.runtime import check_disk, store
 from eqflow.systems import Sample, Schedule
-from eqflow.version import __version__
-
-log = logging.getLogger("eqflow")
 
 COMPARED_PRESETS = ("life", "waves", "spirals", "maze", "chaos")
 """Presets whose velocities a field is compared with: the five of Zhang & Levin (2025)."""
 
 
-class GrayScott(SyntheticModule):
+class GrayScott(CachedImages):
     """Snapshots ``(2, height, width)`` of the Gray-Scott system, with the true velocity.
 
     Args:
@@ -58,61 +53,37 @@ class GrayScott(SyntheticModule):
         cache_dir: str = "outputs/.cache",
         **loader: int,
     ) -> None:
-        super().__init__(n, val, test, **loader)
+        super().__init__(n, val, test, cache_dir, **loader)
         if not 0 <= noise < 10:
             raise InputError(f"data.noise={noise}: expected a fraction of the standard deviation")
         self.system, self.noise = systems.GrayScott(preset), noise
         self.velocity = self.system.velocity
         self.schedule = Schedule(settle, per_run, every, dt)
-        self.grid = _sides(grid)
+        self.grid = sides("data.grid", grid)
         self.system.check(self.grid, self.schedule)
         self.shape = (self.system.channels, *self.grid)
-        self.folder = Path(cache_dir) / "gray_scott"
-        self.total = n + val + test
-        if not self._path(self.total).is_file():
-            check_disk(self.total, self.shape, self.folder)
+        self.check_room()
+
+    def key(self) -> dict[str, Any]:
+        return {
+            "rates": self.system.rates,
+            "grid": self.grid,
+            "steps": self.schedule.steps,
+            "dt": float(self.schedule.dt),
+        }
+
+    def batches(self, n: int) -> Iterator[Tensor]:
+        return self.system.batches(n, self.seed, self.grid, self.schedule)
 
     def sample(self, n: int) -> Sample:
-        """``n`` raw states, float32, mapped from the cache, which is filled if needed."""
-        path = self._path(n)
-        with store.locked(path):
-            store.remove_leftovers(path.parent, path.name)
-            if path.is_file():
-                log.info("data: taken from the cache")
-            else:
-                batches = self.system.batches(n, self.seed, self.grid, self.schedule)
-                store.save_array(path, (n, *self.shape), batches)
-        states = np.load(path, mmap_mode="c", allow_pickle=False)  # c: copy on write
-        return Sample(torch.from_numpy(states), torch.arange(n) // self.schedule.per_run)
+        """``n`` raw states, float32; those of a run are a group."""
+        return Sample(super().sample(n).states, torch.arange(n) // self.schedule.per_run)
 
     def load(self) -> Snapshots:
-        x, groups = self.sample(self.total)
-        snapshots = split(
-            x, self.val, self.test, self.seed, self.velocity, groups, folder=self.folder
-        )
+        snapshots = super().load()
         if self.noise:
             snapshots = add_measurement_noise(snapshots, self.noise, self.seed)
         standard = snapshots.standardiser.standard_velocity
         names = dict.fromkeys((self.system.preset, *COMPARED_PRESETS))
         others = {name: standard(systems.GrayScott(name).velocity) for name in names}
         return replace(snapshots, alternatives=others)
-
-    def _path(self, n: int) -> Path:
-        """File of the cache for ``n`` states with these options."""
-        key = {
-            "rates": self.system.rates,
-            "grid": self.grid,
-            "n": n,
-            "seed": self.seed,
-            "steps": self.schedule.steps,
-            "dt": float(self.schedule.dt),
-            "version": __version__,
-        }
-        return self.folder / f"{store.content_hash(key)}.npy"
-
-
-def _sides(grid: int | Sequence[int]) -> tuple[int, int]:
-    sides = list(grid) if isinstance(grid, Sequence) else [grid, grid]
-    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
-        raise InputError(f"data.grid={grid}: expected a side, or [height, width]")
-    return sides[0], sides[1]

@@ -226,7 +226,7 @@ def test_other_options_are_another_file(tmp_path, options):
 
 
 def test_a_time_may_be_an_integer(tmp_path):
-    assert module(tmp_path, settle=300)._path(52) == module(tmp_path, settle=300.0)._path(52)
+    assert module(tmp_path, settle=300).path(52) == module(tmp_path, settle=300.0).path(52)
 
 
 def test_what_is_done_to_the_data_does_not_reach_the_file(tmp_path):
