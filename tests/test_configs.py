@@ -91,6 +91,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         "data=gray",
         "score=conv",
         "score=unet",
+        "data=icons",
     )
     trained = choice.startswith(("flow=network", "flow=stream")) or choice.endswith(
         "gray_scott_network"
@@ -99,14 +100,17 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["flow.training.steps=2"]
         if choice != "flow=stream":
             overrides += ["flow.projection.steps=2"]
-    if choice in ("data=gray_scott", "experiment=gray_scott_equations"):
+    if choice in ("data=gray_scott", "data=icons", "experiment=gray_scott_equations"):
         overrides += ["flow.field.degree=1", "flow.training.functions=20"]
     if "gray_scott" in choice:
         overrides += ["data.preset=gamma", "data.grid=16", "data.settle=100", "batch_size=8"]
         overrides += ["data.n=40", "data.val=4", "data.test=20", "protocol.starts=8"]
         overrides += ["protocol.displaced=0"]
-    if choice == "data=gray_scott":
+    if choice in ("data=gray_scott", "data=icons"):
         overrides += ["flow=library", "integrator=stable"]
+    if choice == "data=icons":
+        overrides += ["data.canvas=16", "data.size=8", "data.n=40", "data.val=4", "data.test=20"]
+        overrides += ["protocol.starts=8", "protocol.displaced=0", "batch_size=8"]
     if choice in ("data=dysts", "experiment=zoo"):
         overrides += ["data.transient=5"]
     if choice == "experiment=zoo":
@@ -182,6 +186,7 @@ DEFAULTS = {
     "logger/wandb": [(Wandb, "wandb")],
     "data/dysts": [(data_modules.Dysts, "")],
     "data/gray_scott": [(data_modules.GrayScott, ""), (Schedule, "")],
+    "data/icons": [(data_modules.Icons, "")],
     "data/lorenz": [(data_modules.Lorenz, "")],
     "data/ring": [(data_modules.Ring, "")],
     "data/snapshots": [(data_modules.SnapshotsFile, "")],

@@ -1,8 +1,9 @@
 """Resuming a run, ``run_dir=<folder> resume=true``, from its stored overrides and config."""
 
+from itertools import chain
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from eqflow.errors import InputError
 
@@ -87,8 +88,9 @@ def user_files(cfg: DictConfig) -> dict[str, str]:
     """Hash of each of the user's files and folders that decide what is trained, by its path."""
     from eqflow.runtime import file_hash
 
-    options = (*(cfg.data.get(name) for name in ("path", "groups", "velocities")), cfg.ckpt_path)
-    paths = [path for path in options if isinstance(path, str)]  # velocities may be a number
+    options = [cfg.data.get(name) for name in ("path", "groups", "velocities", "icon")]
+    listed = (option if isinstance(option, ListConfig) else [option] for option in options)
+    paths = [path for path in (*chain(*listed), cfg.ckpt_path) if isinstance(path, str)]
     return {path: file_hash(Path(path)) for path in paths if Path(path).exists()}
 
 

@@ -12,7 +12,11 @@ TYPED_GROUPS = ("data", "score", "flow", "integrator")
 """Groups of ``conf`` whose options are checked; those of the others belong to libraries."""
 
 
-FURTHER_TYPES: dict[str, type] = {"data.grid": list, "flow.training.noise_std": type(None)}
+FURTHER_TYPES: dict[str, type] = {
+    "data.grid": list,
+    "data.canvas": list,
+    "flow.training.noise_std": type(None),
+}
 """Type that an option may have beside that of its default: two sides, null for an estimate."""
 
 

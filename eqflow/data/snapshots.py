@@ -11,6 +11,7 @@ from eqflow.data.groups import group_boundary, random_order
 from eqflow.data.standardiser import Standardiser, Velocity
 from eqflow.data.velocities import KnownVelocities
 from eqflow.errors import InputError
+from eqflow.icons import Scene
 from eqflow.runtime import Draws, allocate, chunks, generator
 
 _MOVED = ("train", "val", "test", "train_groups", "test_groups")
@@ -32,6 +33,7 @@ class Snapshots:
         alternatives: Velocities of other systems, by name, that a field is compared with.
         known_velocities: Standardised states whose velocity is given, or None.
         names: Names of the features, or None where the data have none.
+        scene: Icons and background that raw images are made of, or None.
     """
 
     train: Tensor
@@ -44,6 +46,7 @@ class Snapshots:
     alternatives: dict[str, Velocity] | None = None
     known_velocities: KnownVelocities | None = None
     names: tuple[str, ...] | None = None
+    scene: Scene | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
