@@ -42,6 +42,7 @@ REFUSALS = {
     "null_horizon=null": "null_horizon=null found; expected a number",
     # what follows a grid of two sides and a noise to be estimated, which are right
     "data=gray_scott data.grid=[16,8] flow.sigma=-1": "flow.sigma=-1 is not a noise level",
+    "data=icons data.canvas=[32,64] data.icon=[taiji,firfly]": "data.icon=firfly is unknown",
     "flow=library flow.training.noise_std=null seed=-1": "seed=-1: expected an integer >= 0",
     "threads=[1]": "threads=[1] found; expected a whole number",
     "threads=0": "threads=0: expected a whole number >= 1",
