@@ -40,6 +40,7 @@ class Draws(IntEnum):
     WINDOWS = 16
     VELOCITIES = 17
     FRAME = 18
+    FRAME_ORDER = 19
 
 
 def generator(

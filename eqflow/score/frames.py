@@ -5,11 +5,15 @@ indifferent to direction. The mean over frames removes both biases; it is the gr
 energy if the score is a gradient.
 """
 
+from collections.abc import Callable
+from itertools import cycle
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from eqflow.runtime import Draws, generator
 
 
 class Frame(NamedTuple):
@@ -60,3 +64,22 @@ def frames(count: int) -> list[Frame]:
     places = len(CELL_PLACES)
     turns = [SQUARE_SYMMETRIES[(k + k // places) % len(SQUARE_SYMMETRIES)] for k in range(count)]
     return [Frame(CELL_PLACES[k % places], *turn) for k, turn in enumerate(turns)]
+
+
+class InTurn:
+    """A score of images that is seen in one frame after another, a new one at every call.
+
+    The order of the 128 frames is drawn by ``seed`` and then repeated, so that along a simulated
+    path no place and no direction is preferred, at the cost of the score alone.
+    """
+
+    def __init__(self, score: Callable[[Tensor], Tensor], seed: int = 0) -> None:
+        order = torch.randperm(FRAME_COUNT, generator=generator(seed, Draws.FRAME_ORDER))
+        every = frames(FRAME_COUNT)
+        self.score, self.turns = score, cycle([every[k] for k in order])
+
+    def __call__(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        frame = next(self.turns)
+        return frame.back(self.score(frame.into(x)))
