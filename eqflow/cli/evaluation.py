@@ -21,6 +21,7 @@ from eqflow.evaluation import (
     Reference,
     evaluate,
     evaluate_members,
+    evaluate_rest,
     evaluate_truth,
     random_skew_similarity,
 )
@@ -93,6 +94,7 @@ class Evaluation:
         numbers = evaluate(field.field, *parts)
         if field.own:
             numbers |= evaluate_truth(field.field, field.reference, self.integrator)
+            numbers |= evaluate_rest(*parts)
         return replace(
             field, numbers=numbers | (field.findings.numbers() if field.findings else {})
         )

@@ -6,6 +6,7 @@ times in transit times. A measure is a class in ``eqflow.metrics``; here it gets
 name.
 """
 
+from eqflow.evaluation.behaviour import at_rest
 from eqflow.evaluation.chaos import (
     chaos,
     field_growth,
@@ -15,7 +16,12 @@ from eqflow.evaluation.chaos import (
     true_growth,
 )
 from eqflow.evaluation.comparison import ComparedField, Numbers
-from eqflow.evaluation.evaluate import FURTHER_MEASURES, evaluate, evaluate_truth
+from eqflow.evaluation.evaluate import (
+    FURTHER_MEASURES,
+    evaluate,
+    evaluate_rest,
+    evaluate_truth,
+)
 from eqflow.evaluation.identifiability import Bands, Identifiability, identifiability
 from eqflow.evaluation.members import evaluate_members, random_skew_similarity
 from eqflow.evaluation.pairs import Kinds, embedding, kinds
@@ -36,10 +42,12 @@ __all__ = [
     "Numbers",
     "Protocol",
     "Reference",
+    "at_rest",
     "chaos",
     "embedding",
     "evaluate",
     "evaluate_members",
+    "evaluate_rest",
     "evaluate_truth",
     "field_growth",
     "identifiability",

@@ -6,8 +6,9 @@ directions and places of its own. Therefore the score is seen in one frame after
 field is compared with the same path without it, ``v = 0``.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import inf
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,24 +18,17 @@ from eqflow.evaluation.displacement import sde_of
 from eqflow.evaluation.reference import Reference, spread_out
 from eqflow.fields import VelocityField
 from eqflow.icons import Scene
-from eqflow.metrics.behaviour import Detections, Motion, behaviour, link, locate
+from eqflow.metrics.behaviour import Detections, Motion, Watched, behaviour, link, locate
 from eqflow.runtime import Draws, generator, normal_batch
 from eqflow.score import InTurn, Score, from_noise
-from eqflow.simulate import Integrator, Velocity
+from eqflow.simulate import FixedStep, Integrator
+from eqflow.stationarity import Velocity
 
 LAGS = 10
 """Lags of velocities, and of the autocorrelation, that a film has room for."""
 
 COUNTED_IMAGES = 32
 """Held-out images in which objects are counted, by the same means as in films."""
-
-
-@dataclass(frozen=True, eq=False)
-class Watched:
-    """A film of denoised images in ``[0, 1]``, and the motion of the objects in it."""
-
-    film: Float[Tensor, "frames 3 height width"]
-    motion: Motion
 
 
 def watched_behaviour(
@@ -47,7 +41,9 @@ def watched_behaviour(
     """
     if not watches(reference):
         return {}
-    seen = reference.watched[field] = watch(field, score, reference, integrator)
+    seen = reference.watched[field] = watch(
+        field, score, reference, sde_of(integrator, field.longest_step)
+    )
     numbers = _numbers(seen, reference)
     still = at_rest(score, reference, integrator).motion.displacement
     if still and "displacement" in numbers:
@@ -55,9 +51,7 @@ def watched_behaviour(
     return {f"behaviour/{name}": value for name, value in numbers.items()}
 
 
-def rest_behaviour(
-    score: Score, reference: Reference, integrator: Integrator
-) -> dict[str, float]:
+def rest_behaviour(score: Score, reference: Reference, integrator: Integrator) -> dict[str, float]:
     """The same numbers of restoring noise alone, as ``null/rest/behaviour/...``."""
     if not watches(reference):
         return {}
@@ -70,34 +64,37 @@ def watches(reference: Reference) -> bool:
     return bool(reference.protocol.behaviour and reference.snapshots.scene and reference.sigma)
 
 
-def watch(
-    velocity: Velocity, score: Score, reference: Reference, integrator: Integrator
-) -> Watched:
-    """Film of a field on the canvas of the protocol, its objects located and linked."""
+def watch(velocity: Velocity, score: Score, reference: Reference, sde: FixedStep) -> Watched:
+    """Film of a field on the canvas of the protocol, denoised, its objects located and linked.
+
+    What is not finite is shown as the background.
+    """
     protocol, sigma = reference.protocol, reference.sigma
     x0 = _start(score, reference)
     times = torch.linspace(0, protocol.behaviour, protocol.behaviour_frames)
     seen = InTurn(partial(score, sigma=sigma), protocol.seed)
-    noise = lambda step: normal_batch(x0, len(x0), protocol.seed, Draws.SIMULATION, step)  # noqa: E731
-    path = sde_of(integrator, velocity)(velocity, x0, times, seen, noise)[:, 0]
-    clean = torch.cat([score.denoise(frame, sigma) for frame in path.split(1)])
-    film = reference.snapshots.standardiser.raw(clean).float().cpu()
-    found = _located(film, reference)
+
+    def noise(step: int) -> Tensor:
+        return normal_batch(x0, len(x0), protocol.seed, Draws.SIMULATION, step)
+
+    path = sde(velocity, x0, times, seen, noise)[:, 0]
+    film = _colours(torch.cat([score.denoise(state, sigma) for state in path.split(1)]), reference)
+    tracks = link(_located(film, reference))
     dt = protocol.behaviour / (protocol.behaviour_frames - 1)
-    return Watched(film.clamp(0, 1), Motion(link(found), dt, protocol.behaviour / LAGS))
+    return Watched(film, Motion(tracks, dt, protocol.behaviour / LAGS))
 
 
 @lru_cache(maxsize=4)
 def at_rest(score: Score, reference: Reference, integrator: Integrator) -> Watched:
     """Film of restoring noise alone, ``v = 0``."""
-    return watch(torch.zeros_like, score, reference, integrator)
+    return watch(torch.zeros_like, score, reference, sde_of(integrator, inf))
 
 
 @lru_cache(maxsize=4)
 def expected_number(reference: Reference) -> float:
     """Number of objects on the canvas of the protocol at the density of the held-out images."""
     images = spread_out(reference.snapshots.test, COUNTED_IMAGES)
-    found = _located(reference.snapshots.standardiser.raw(images).float().cpu(), reference)
+    found = _located(_colours(images, reference), reference)
     height, width = reference.snapshots.shape[1:]
     per_pixel = len(found.frame) / (len(images) * height * width)
     return per_pixel * reference.protocol.behaviour_canvas**2
@@ -107,9 +104,9 @@ def _start(score: Score, reference: Reference) -> Float[Tensor, "1 3 side side"]
     """A canvas that comes down from pure noise, or a mosaic of held-out images, at ``sigma``."""
     protocol, sigma = reference.protocol, reference.sigma
     side, test = protocol.behaviour_canvas, reference.snapshots.test
-    draw = generator(protocol.seed, Draws.SAMPLES)
     if protocol.behaviour_start == "noise":
-        return from_noise(score, (3, side, side), 1, sigma, draw).to(test)
+        draw = generator(protocol.seed, Draws.CANVAS)
+        return from_noise(score, (3, side, side), 1, sigma, draw, test.device)
     rows, columns = (-(-side // length) for length in test.shape[2:])
     tiles = spread_out(test, rows * columns)
     lines = [torch.cat([*tiles[k * columns : (k + 1) * columns]], 2) for k in range(rows)]
@@ -117,8 +114,21 @@ def _start(score: Score, reference: Reference) -> Float[Tensor, "1 3 side side"]
 
 
 def _located(images: Float[Tensor, "n 3 height width"], reference: Reference) -> Detections:
-    scene: Scene = reference.snapshots.scene  # type: ignore[assignment]
+    scene = _scene(reference)
     return locate(images, [icon.image for icon in scene.icons], scene.background)
+
+
+def _colours(
+    z: Float[Tensor, "n 3 height width"], reference: Reference
+) -> Float[Tensor, "n 3 height width"]:
+    """Red, green and blue in [0, 1] of standardised images."""
+    raw = reference.snapshots.standardiser.raw(z).float().cpu()
+    blank = _scene(reference).background[:, None, None].expand_as(raw)
+    return torch.where(raw.isfinite(), raw, blank).clamp(0, 1)
+
+
+def _scene(reference: Reference) -> Scene:
+    return cast(Scene, reference.snapshots.scene)
 
 
 def _numbers(seen: Watched, reference: Reference) -> dict[str, float]:

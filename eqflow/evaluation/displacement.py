@@ -43,7 +43,7 @@ def displacement(
     """
     if not (reference.snapshots.velocity and reference.sigma and reference.protocol.displaced):
         return {}
-    sde = _sde(integrator, field)
+    sde = sde_of(integrator, field.longest_step)
     numbers = _mean_and_spread("odd", odd_cosines(field, score, reference, sde))
     if published:
         cos = published_cosines(field, score, reference, sde)
@@ -89,10 +89,10 @@ def published_cosines(
     return torch.stack(signs).amax(0)
 
 
-def _sde(integrator: Integrator, field: VelocityField) -> FixedStep:
+def sde_of(integrator: Integrator, longest_step: float) -> FixedStep:
     """The run's own integrator, or the default one where the run integrates an ODE."""
     sde = cast(FixedStep, integrator) if integrator.stochastic else HeunSDE()
-    return sde.limited(field.longest_step)
+    return sde.limited(longest_step)
 
 
 def _mean_and_spread(name: str, cos: Float[Tensor, " n"]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from eqflow.evaluation.behaviour import rest_behaviour, watched_behaviour
 from eqflow.evaluation.chaos import chaos, measurable, true_chaos
 from eqflow.evaluation.displacement import displacement
 from eqflow.evaluation.images import image_similarity
@@ -49,10 +50,17 @@ def _measures(
         numbers |= textures(path, reference)
         numbers |= image_residuals(field, score, reference) if reference.sigma else {}
         numbers |= image_similarity(field, reference)
+        numbers |= watched_behaviour(field, score, reference, integrator)
         return numbers | displacement(field, score, reference, integrator)
     numbers |= residuals(field, score, reference) if reference.sigma else {}
     numbers |= likeness_to_network(field, reference)
     return numbers | similarity(field, reference) | chaos(field, reference, integrator)
+
+
+@torch.no_grad()
+def evaluate_rest(score: Score, reference: Reference, integrator: Integrator) -> dict[str, float]:
+    """Behaviour of objects under restoring noise alone, as ``null/rest/...``, if it is watched."""
+    return rest_behaviour(score, reference, integrator)
 
 
 @torch.no_grad()

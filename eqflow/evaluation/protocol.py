@@ -9,6 +9,9 @@ from eqflow.errors import InputError
 HEADLINE = 10.0
 """Transit times after which the headline ``preservation/mmd2_ratio`` is taken."""
 
+FEWEST_FRAMES = 21
+"""Frames that a film has at least: velocities are taken over a tenth of it."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -19,8 +22,10 @@ class Protocol:
     and the Sinkhorn divergence at the headline horizon, the latter with 256 states and 50 splits.
     Displacements are taken over ``displaced`` images, 0 for none: they are most of the cost of an
     evaluation. Lyapunov exponents are taken over ``chaos`` trajectories, 0 for none, for
-    ``chaos_duration`` after ``chaos_transient``, in which states and tangents settle. Raises
-    ``InputError`` for numbers out of range.
+    ``chaos_duration`` after ``chaos_transient``, in which states and tangents settle. Objects of
+    images are watched for the time ``behaviour``, 0 for not at all, in ``behaviour_frames`` frames
+    on a square canvas of the side ``behaviour_canvas``, from pure ``noise`` or from a mosaic of
+    held-out ``data``. Raises ``InputError`` for numbers out of range.
     """
 
     horizons: Sequence[float | int] = (1, 2, 5, 10, 20, 50, 100)
@@ -31,6 +36,10 @@ class Protocol:
     chaos: int = 16
     chaos_transient: float = 20.0
     chaos_duration: float = 100.0
+    behaviour: float = 0.0
+    behaviour_canvas: int = 128
+    behaviour_frames: int = 101
+    behaviour_start: str = "noise"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -45,6 +54,20 @@ class Protocol:
         for name, count in (("displaced", self.displaced), ("chaos", self.chaos)):
             if count < 0:
                 raise InputError(f"protocol.{name}={count}: expected a number >= 0")
+
+        if not (self.behaviour >= 0 and self.behaviour_frames >= FEWEST_FRAMES):
+            raise InputError(
+                f"protocol.behaviour={self.behaviour}, behaviour_frames={self.behaviour_frames}: "
+                f"expected a time >= 0 and at least {FEWEST_FRAMES} frames"
+            )
+        if self.behaviour_canvas < 4 or self.behaviour_canvas % 4:
+            raise InputError(
+                f"protocol.behaviour_canvas={self.behaviour_canvas}: expected a multiple of 4"
+            )
+        if self.behaviour_start not in ("noise", "data"):
+            raise InputError(
+                f"protocol.behaviour_start={self.behaviour_start}: expected noise or data"
+            )
 
     @property
     def headline(self) -> float:

@@ -24,6 +24,7 @@ from eqflow.metrics import (
     sinkhorn_divergence,
     sliced_w2_splits,
 )
+from eqflow.metrics.behaviour import Watched
 from eqflow.runtime import Draws, generator
 from eqflow.score import EmpiricalScore
 from eqflow.simulate import RK4, Stable, bounding_radius, stiffness
@@ -48,7 +49,8 @@ class Reference:
     States are those of the test split of ``snapshots`` with noise ``sigma eps``, standardised; the
     ``protocol`` says how many. Everything is computed when it is first asked for, and kept. What
     was simulated of a field when it was last measured is kept for the figures, while the field
-    lives: its states by horizon in ``paths``, the growth of its tangents in ``growths``.
+    lives: its states by horizon in ``paths``, the growth of its tangents in ``growths``, the film of
+    its objects in ``watched``.
     """
 
     snapshots: Snapshots
@@ -58,6 +60,9 @@ class Reference:
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
     growths: WeakKeyDictionary[VelocityField, Growth] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
+    watched: WeakKeyDictionary[VelocityField, Watched] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 

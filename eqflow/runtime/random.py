@@ -41,6 +41,7 @@ class Draws(IntEnum):
     VELOCITIES = 17
     FRAME = 18
     FRAME_ORDER = 19
+    CANVAS = 20
 
 
 def generator(

@@ -4,7 +4,7 @@ from eqflow.score.base import Score, asymmetry
 from eqflow.score.descent import clean, descend, from_noise, from_snapshots
 from eqflow.score.empirical import EmpiricalScore
 from eqflow.score.families import build_score, score_options
-from eqflow.score.frames import CELL_SIDE, frames
+from eqflow.score.frames import CELL_SIDE, InTurn, frames
 from eqflow.score.images import ImageScore
 from eqflow.score.mlp import MLPScore
 from eqflow.score.trained import TrainedScore
@@ -13,6 +13,7 @@ __all__ = [
     "CELL_SIDE",
     "EmpiricalScore",
     "ImageScore",
+    "InTurn",
     "MLPScore",
     "Score",
     "TrainedScore",

@@ -60,11 +60,16 @@ def from_snapshots(
 
 
 def from_noise(
-    score: Score, shape: tuple[int, ...], n: int, sigma: float, generator: torch.Generator
+    score: Score,
+    shape: tuple[int, ...],
+    n: int,
+    sigma: float,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> Float[Tensor, "n *shape"]:
     """``n`` states of ``p_sigma`` that ``N(0, 1 + sigma^2)`` at the widest level become."""
     widest = score.levels(sigma)[1]
-    x = (1 + widest**2) ** 0.5 * _normal((n, *shape), generator)
+    x = (1 + widest**2) ** 0.5 * _normal((n, *shape), generator).to(device)
     return descend(score, x, widest, sigma)
 
 

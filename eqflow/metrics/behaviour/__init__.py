@@ -7,7 +7,7 @@
 from eqflow.metrics.behaviour.encounters import CONTACT, OUTCOMES, PARTED, STAY, encounters
 from eqflow.metrics.behaviour.link import Tracks, link
 from eqflow.metrics.behaviour.locate import WHOLE, Detections, locate
-from eqflow.metrics.behaviour.motion import Motion
+from eqflow.metrics.behaviour.motion import Motion, Watched
 from eqflow.metrics.behaviour.numbers import behaviour, persistent
 from eqflow.metrics.behaviour.pairs import pair_correlation
 from eqflow.metrics.behaviour.templates import Templates
@@ -22,6 +22,7 @@ __all__ = [
     "Motion",
     "Templates",
     "Tracks",
+    "Watched",
     "behaviour",
     "encounters",
     "link",

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
+from torch import Tensor
 
 from eqflow.metrics.behaviour.link import Tracks
 
@@ -132,6 +134,13 @@ class Motion:
     def net_rotation(self) -> float:
         """Mean angular velocity, counter-clockwise: not zero if objects prefer one sense."""
         return mean(self.turning)
+
+
+class Watched(NamedTuple):
+    """A film in red, green and blue, and the motion of the objects in it."""
+
+    film: Float[Tensor, "frames 3 height width"]
+    motion: Motion
 
 
 def _change(x: Float[np.ndarray, "frames *axes"], steps: int) -> Float[np.ndarray, "times *axes"]:
