@@ -322,23 +322,25 @@ def meeting(gap, across=0.0, start=0.0):
         (20 - 0.5 * np.arange(80.0), 7.5, "pass"),  # a glance: it leaves where it came from
         (np.abs(15 - 0.5 * np.arange(80.0)) + 5, 0.5, "repel"),
         (np.maximum(20 - 0.5 * np.arange(80.0), 4), 0.5, "attract"),
-        (np.maximum(20 - 0.5 * np.arange(30.0), 4), 0.5, None),  # the film ends too soon
+        (20 - 0.5 * np.arange(26.0), 0.5, None),  # the film ends too soon
         (np.full(80, 4.0), 0.0, None),  # always together: they never met
         (20 - 0.1 * np.arange(80.0), 0.0, None),  # never close
     ],
 )
 @pytest.mark.parametrize("start", [0.0, 60.0])
 def test_outcomes_of_encounters(gap, across, outcome, start):
-    if outcome is None and len(gap) == 30:
-        gap = np.maximum(gap, 4)[:26]
     counts = encounters(meeting(gap, across, start), steps=2)
     assert counts == {name: int(name == outcome) for name in counts}
 
 
-def test_a_pair_that_loses_one_object_apart_from_the_other_has_not_merged():
+@pytest.mark.parametrize(("closest", "lost", "merged"), [(15, [1], 0), (5, [1], 1), (5, [0, 1], 0)])
+def test_only_one_that_is_lost_close_to_another_that_lives_on_has_merged(closest, lost, merged):
     gap = 20 - 0.5 * np.arange(80.0)
-    tracks = meeting(np.where(gap > 15, gap, np.nan), 0.5)
-    assert sum(encounters(tracks, steps=2).values()) == 0
+    tracks = meeting(gap, 0.5)
+    tracks.position[np.ix_(gap < closest, lost)] = np.nan
+    tracks.match[np.ix_(gap < closest, lost)] = np.nan
+    counts = encounters(tracks, steps=2)
+    assert counts["merge"] == sum(counts.values()) == merged
 
 
 def test_a_dense_crowd_is_linked():
