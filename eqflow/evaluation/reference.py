@@ -49,8 +49,8 @@ class Reference:
     States are those of the test split of ``snapshots`` with noise ``sigma eps``, standardised; the
     ``protocol`` says how many. Everything is computed when it is first asked for, and kept. What
     was simulated of a field when it was last measured is kept for the figures, while the field
-    lives: its states by horizon in ``paths``, the growth of its tangents in ``growths``, the film of
-    its objects in ``watched``.
+    lives: its states by horizon in ``paths``, the growth of its tangents in ``growths``, the film
+    of its objects in ``watched``.
     """
 
     snapshots: Snapshots
