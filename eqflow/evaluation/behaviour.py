@@ -101,16 +101,14 @@ def expected_number(reference: Reference) -> float:
 
 
 def _start(score: Score, reference: Reference) -> Float[Tensor, "1 3 side side"]:
-    """A canvas that comes down from pure noise, or a mosaic of held-out images, at ``sigma``."""
+    """A canvas that comes down from pure noise, or a held-out image repeated, at ``sigma``."""
     protocol, sigma = reference.protocol, reference.sigma
     side, test = protocol.behaviour_canvas, reference.snapshots.test
     if protocol.behaviour_start == "noise":
         draw = generator(protocol.seed, Draws.CANVAS)
         return from_noise(score, (3, side, side), 1, sigma, draw, test.device)
     rows, columns = (-(-side // length) for length in test.shape[2:])
-    tiles = spread_out(test, rows * columns)
-    lines = [torch.cat([*tiles[k * columns : (k + 1) * columns]], 2) for k in range(rows)]
-    return reference.noised(torch.cat(lines, 1)[None, :, :side, :side])
+    return reference.noised(test[:1].tile(rows, columns)[..., :side, :side])  # has no seams
 
 
 def _located(images: Float[Tensor, "n 3 height width"], reference: Reference) -> Detections:

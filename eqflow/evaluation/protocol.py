@@ -24,8 +24,8 @@ class Protocol:
     evaluation. Lyapunov exponents are taken over ``chaos`` trajectories, 0 for none, for
     ``chaos_duration`` after ``chaos_transient``, in which states and tangents settle. Objects of
     images are watched for the time ``behaviour``, 0 for not at all, in ``behaviour_frames`` frames
-    on a square canvas of the side ``behaviour_canvas``, from pure ``noise`` or from a mosaic of
-    held-out ``data``. Raises ``InputError`` for numbers out of range.
+    on a square canvas of the side ``behaviour_canvas``, from pure ``noise`` or from a held-out
+    image of the ``data``, repeated. Raises ``InputError`` for numbers out of range.
     """
 
     horizons: Sequence[float | int] = (1, 2, 5, 10, 20, 50, 100)
