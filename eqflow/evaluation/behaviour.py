@@ -20,7 +20,7 @@ from eqflow.fields import VelocityField
 from eqflow.icons import Scene
 from eqflow.metrics.behaviour import Detections, Motion, Watched, behaviour, link, locate
 from eqflow.runtime import Draws, generator, normal_batch
-from eqflow.score import InTurn, Score, from_noise
+from eqflow.score import InTurn, Score, corrected_from_noise
 from eqflow.simulate import FixedStep, Integrator
 from eqflow.stationarity import Velocity
 
@@ -106,7 +106,8 @@ def _start(score: Score, reference: Reference) -> Float[Tensor, "1 3 side side"]
     side, test = protocol.behaviour_canvas, reference.snapshots.test
     if protocol.behaviour_start == "noise":
         draw = generator(protocol.seed, Draws.CANVAS)
-        return from_noise(score, (3, side, side), 1, sigma, draw, test.device)
+        seen, widest = InTurn(score, protocol.seed), score.levels(sigma)[1]
+        return corrected_from_noise(seen, (3, side, side), widest, sigma, draw, test.device)
     rows, columns = (-(-side // length) for length in test.shape[2:])
     return reference.noised(test[:1].tile(rows, columns)[..., :side, :side])  # has no seams
 

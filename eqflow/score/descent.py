@@ -7,6 +7,7 @@ carry states from one part to another. Langevin dynamics at such a level cannot 
 denoising there does not see how deep one part lies below another (method section 7).
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import ceil, log2
 
@@ -24,8 +25,16 @@ APART = 2.0
 """Noise of snapshots that are far apart, in distances between them: enough to make them new."""
 
 
+CORRECTED_LEVELS, CORRECTIONS, STRIDE = (4.0, 2.0), 40, 0.2
+"""Of a corrected descent: where it pauses, over its lowest level; the Langevin steps there; and
+their length, over the square of the level."""
+
+Denoising = Callable[[Tensor, float], Tensor]
+"""Score of states at a noise level."""
+
+
 def descend(
-    score: Score, x: Float[Tensor, "n *shape"], high: float, low: float
+    score: Denoising, x: Float[Tensor, "n *shape"], high: float, low: float
 ) -> Float[Tensor, "n *shape"]:
     """States of ``p_low`` that states ``x`` of ``p_high`` become, by Heun steps in ``sigma``.
 
@@ -60,17 +69,35 @@ def from_snapshots(
 
 
 def from_noise(
-    score: Score,
-    shape: tuple[int, ...],
-    n: int,
-    sigma: float,
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
+    score: Score, shape: tuple[int, ...], n: int, sigma: float, generator: torch.Generator
 ) -> Float[Tensor, "n *shape"]:
     """``n`` states of ``p_sigma`` that ``N(0, 1 + sigma^2)`` at the widest level become."""
     widest = score.levels(sigma)[1]
-    x = (1 + widest**2) ** 0.5 * _normal((n, *shape), generator).to(device)
+    x = (1 + widest**2) ** 0.5 * _normal((n, *shape), generator)
     return descend(score, x, widest, sigma)
+
+
+def corrected_from_noise(
+    score: Denoising,
+    shape: tuple[int, ...],
+    widest: float,
+    sigma: float,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Float[Tensor, "1 *shape"]:
+    """A state of ``p_sigma`` from pure noise at the level ``widest``, corrected on the way.
+
+    What the descent has left half made Langevin dynamics mend at levels at which it can still move:
+    ``x + dt s + sqrt(2 dt) N(0, I)`` (Song et al. 2021, arXiv 2011.13456, algorithm 1).
+    """
+    level = widest
+    x = (1 + widest**2) ** 0.5 * _normal((1, *shape), generator).to(device)
+    for pause in [factor * sigma for factor in CORRECTED_LEVELS if factor * sigma < widest]:
+        x, level, dt = descend(score, x, level, pause), pause, STRIDE * pause**2
+        for _ in range(CORRECTIONS):
+            noise = _normal(x.shape, generator).to(device)
+            x = x + dt * score(x, level) + (2 * dt) ** 0.5 * noise
+    return descend(score, x, level, sigma)
 
 
 def clean(score: Score, x: Float[Tensor, "n *shape"], sigma: float) -> Float[Tensor, "n *shape"]:

@@ -73,13 +73,13 @@ class InTurn:
     path no place and no direction is preferred, at the cost of the score alone.
     """
 
-    def __init__(self, score: Callable[[Tensor], Tensor], seed: int = 0) -> None:
+    def __init__(self, score: Callable[..., Tensor], seed: int = 0) -> None:
         order = torch.randperm(FRAME_COUNT, generator=generator(seed, Draws.FRAME_ORDER))
         every = frames(FRAME_COUNT)
         self.score, self.turns = score, cycle([every[k] for k in order])
 
     def __call__(
-        self, x: Float[Tensor, "batch channels height width"]
+        self, x: Float[Tensor, "batch channels height width"], *sigma: float
     ) -> Float[Tensor, "batch channels height width"]:
         frame = next(self.turns)
-        return frame.back(self.score(frame.into(x)))
+        return frame.back(self.score(frame.into(x), *sigma))
