@@ -38,6 +38,8 @@ CHOICES = sorted(
     if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
 SLOW = {
+    "data=icons",
+    "experiment=alife",
     "score=unet",
     "score=conv",
     *(f"experiment=gray_scott{kind}" for kind in ("", "_network", "_equations")),
@@ -88,6 +90,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         "flow=",
         "experiment=zoo",
         "experiment=gray",
+        "experiment=alife",
         "data=gray",
         "score=conv",
         "score=unet",
@@ -108,6 +111,10 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["protocol.displaced=0"]
     if choice in ("data=gray_scott", "data=icons"):
         overrides += ["flow=library", "integrator=stable"]
+    if choice == "experiment=alife":
+        overrides += ["data.canvas=32", "data.size=8", "data.n=24", "data.val=4", "data.test=20"]
+        overrides += ["protocol.starts=4", "protocol.behaviour=1", "protocol.behaviour_frames=21"]
+        overrides += ["protocol.behaviour_canvas=32", "batch_size=8"]
     if choice == "data=icons":
         overrides += ["data.canvas=16", "data.size=8", "data.n=40", "data.val=4", "data.test=20"]
         overrides += ["protocol.starts=8", "protocol.displaced=0", "batch_size=8"]
