@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,10 +14,15 @@ import data_modules
 from callbacks import Wandb
 from eqflow import simulate
 from eqflow.cli import CONF
+from eqflow.cli.checks import check_seeds
+from eqflow.cli.parts import build_model
 from eqflow.cli.processes.launch import launch
+from eqflow.cli.score_key import score_key
 from eqflow.discovery import Discovery
+from eqflow.errors import InputError
 from eqflow.evaluation import Protocol
 from eqflow.fields import FAMILIES, ExactNetwork, Library
+from eqflow.fields.kernels import skew_kernel
 from eqflow.score import EmpiricalScore, MLPScore
 from eqflow.score.images import ConvScore, ImageScore
 from eqflow.score.unet import UNetScore
@@ -233,3 +239,30 @@ def test_readme_commands_compose(tmp_path):
         overrides = [w for w in command.split() if "=" in w and not w.startswith(("-", "run_dir"))]
         overrides = [w for w in overrides if "<" not in w and not w.startswith("resume")]
         composed(tmp_path, [w.split(",")[0] for w in overrides])
+
+
+def test_one_score_serves_all_rules_and_evaluations(tmp_path):
+    """Seeds of the kernel, and of starts and noise, leave what is trained as it is."""
+
+    def built(*overrides):
+        cfg = composed(tmp_path, ["experiment=alife", *overrides])
+        model = build_model(cfg, torch.zeros(2, 3, 8, 8))
+        return model, score_key(cfg, model, None), Protocol(**cfg.protocol).seed
+
+    (own, key, draws), (other, *same), (repeated, *again) = (
+        built(),
+        built("flow.seed=7", "flow.field.radius=0"),
+        built("flow.seed=0", "protocol.seed=3"),
+    )
+    assert (draws, same, again) == (0, [key, 0], [key, 3])
+    assert other.config["field_seed"] == 7
+    assert torch.equal(other.field.kernel, skew_kernel(3, 7, radius=0))
+    assert torch.equal(repeated.field.kernel, own.field.kernel)
+    assert built("seed=3")[1] != key
+
+
+@pytest.mark.parametrize("option", ["seed", "flow.seed", "protocol.seed"])
+def test_every_seed_is_a_whole_number(option, tmp_path):
+    cfg = composed(tmp_path, ["experiment=alife", f"{option}=-1"])
+    with pytest.raises(InputError, match=f"^{option}=-1: expected an integer"):
+        check_seeds(cfg)

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from eqflow.cli import CONF
 from eqflow.cli.exits import exit_codes
@@ -29,7 +29,7 @@ STAGES = ("score", "flow", "evaluate")
 MEASURED = (
     *("beside", "null", "time", "preservation", "residual", "stationarity", "orientation"),
     *("spectrum", "selection", "bootstrap", "noise", "chaos", "truth", "network", "velocities"),
-    *("fields", "displacement", "pairs", "similarity"),
+    *("fields", "displacement", "pairs", "similarity", "behaviour"),
 )
 """What names of measures begin with; those from outside the package may begin with anything."""
 
@@ -69,9 +69,7 @@ def check(cfg: DictConfig) -> None:
     check_metric(cfg.metric)
     hydra = HydraConfig.get()
     check_types(cfg, CONF, hydra.runtime.choices)
-    for name, seed in (("seed", cfg.seed), ("flow.seed", cfg.flow.get("seed", 0))):
-        if not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
+    check_seeds(cfg)
     if cfg.resume:
         check_unchanged(cfg, Path(cfg.run_dir))
     if cfg.threads < 1:
@@ -81,6 +79,14 @@ def check(cfg: DictConfig) -> None:
     folder_given = any(option.startswith("run_dir=") for option in hydra.overrides.task)
     check_nodes(cfg.trainer, folder_given or hydra.mode is RunMode.MULTIRUN)
     check_parts(cfg)
+
+
+def check_seeds(cfg: DictConfig) -> None:
+    """Raise ``InputError`` for a seed that no generator takes."""
+    for name in ("seed", "flow.seed", "protocol.seed"):
+        seed = OmegaConf.select(cfg, name, default=0)
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
 
 
 def check_metric(metric: str | Sequence[str] | None) -> None:

@@ -124,7 +124,7 @@ class Evaluation:
 
     def _protocol(self, role: Role) -> Protocol:
         """The full protocol, or a lighter one for members and, lighter still, for nulls."""
-        full = Protocol(**self.cfg.protocol, seed=self.cfg.seed)
+        full = Protocol(**self.cfg.protocol)
         if role in ("own", "beside"):
             return full
         horizons = [h for h in full.horizons if h <= self.cfg.null_horizon]
