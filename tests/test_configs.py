@@ -132,6 +132,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         overrides += ["flow.ensemble=2", "beside=[skew]"]
     if choice == "experiment=lorenz_identifiability":
         overrides += ["flow.ensemble=2"]
+    if choice in ("search=fastest", "search=flocking"):  # whose metric is of objects
+        overrides += ["metric=null"]
     if choice == "score=empirical":
         overrides.remove("score.training.steps=2")
     if not choice.startswith("experiment"):  # those have fields beside their own, and all nulls

@@ -210,6 +210,19 @@ def test_every_experiment_and_family_can_be_searched(experiment, flow, tmp_path,
     assert asked[0].flow != asked[1].flow or asked[0].score != asked[1].score
 
 
+@pytest.mark.parametrize("behaviour", ["fastest", "flocking"])
+def test_rules_are_searched_on_one_score(behaviour, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(launch, "launch", lambda cfg: asked.append(cfg) or 1.0)
+    options = ["-m", "experiment=alife", "sweep=optuna", f"search={behaviour}"]
+    options += ["hydra.sweeper.n_trials=3", "logger=none", f"sweep_dir={tmp_path}/s"]
+    assert runs.call(monkeypatch, *options) == 0
+    assert asked[0].metric == f"behaviour/rank_{behaviour}"
+    assert len({cfg.flow.seed for cfg in asked}) == len({cfg.integrator.eta for cfg in asked}) == 3
+    assert [cfg.score for cfg in asked] == [asked[0].score] * 3
+    assert {(cfg.seed, cfg.protocol.seed, cfg.protocol.starts) for cfg in asked} == {(0, 0, 16)}
+
+
 def test_the_best_trial_is_run_again_in_full_and_any_trial_goes_on_alone(
     jobs, tmp_path, monkeypatch, capfd
 ):
@@ -233,6 +246,12 @@ def test_the_best_trial_is_run_again_in_full_and_any_trial_goes_on_alone(
     assert asked[-1].flow.training == searched.flow.training
     assert (asked[-1].seed, asked[-1].trial, asked[-1].resume) == (3, None, False)
     assert "pruning" not in asked[-1].callbacks
+
+    several = ["-m", f"best={sweep}", "protocol.seed=3,4", f"sweep_dir={tmp_path}/several"]
+    assert runs.call(monkeypatch, *several) == 0
+    assert [cfg.protocol.seed for cfg in asked[-2:]] == [3, 4]
+    assert [cfg.flow for cfg in asked[-2:]] == [searched.flow] * 2
+    assert {(cfg.seed, cfg.trial) for cfg in asked[-2:]} == {(searched.seed, None)}
 
     assert runs.call(monkeypatch, f"run_dir={sweep}/{most}", "resume=true") == 0
     assert asked[-1].flow == searched.flow

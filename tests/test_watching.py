@@ -74,6 +74,7 @@ def test_a_field_that_moves_nothing_is_restoring_noise_alone(snapshots):
     field, flat = Rest(snapshots.shape), Flat()
     numbers = watched_behaviour(field, flat, reference, GENTLE)
     assert numbers.pop("behaviour/displacement_ratio") == 1
+    assert numbers.pop("behaviour/rank_fastest") == numbers.pop("behaviour/rank_flocking") == 0
     rest = rest_behaviour(flat, reference, GENTLE)
     assert {f"null/rest/{name}": value for name, value in numbers.items()} == rest
     assert torch.equal(reference.watched[field].film, at_rest(flat, reference, GENTLE).film)
@@ -93,6 +94,8 @@ def test_a_canvas_with_nothing_on_it_has_a_density_of_zero_and_no_motion(snapsho
     background = snapshots.scene.background[None, :, None, None]
     blank = Blank(snapshots.standardiser.standard(background).float())
     numbers = watched_behaviour(Rest(snapshots.shape), blank, reference_of(snapshots), GENTLE)
+    assert numbers.pop("behaviour/rank_fastest") == pytest.approx(0.7 + 0.9 + 0.8)
+    assert numbers.pop("behaviour/rank_flocking") == pytest.approx(0.7 + 0.9 + 0.8)
     assert numbers == {"behaviour/number": 0, "behaviour/density_ratio": 0}
 
 

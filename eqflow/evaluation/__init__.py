@@ -29,6 +29,7 @@ from eqflow.evaluation.preservation import preservation, simulated
 from eqflow.evaluation.protocol import HEADLINE, Protocol
 from eqflow.evaluation.ranking import RANK, SAMPLING_NOISE, ranked
 from eqflow.evaluation.reference import Reference, true_path
+from eqflow.evaluation.rules import broken
 
 __all__ = [
     "FURTHER_MEASURES",
@@ -43,6 +44,7 @@ __all__ = [
     "Protocol",
     "Reference",
     "at_rest",
+    "broken",
     "chaos",
     "embedding",
     "evaluate",

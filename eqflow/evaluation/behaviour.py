@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eqflow.evaluation.displacement import sde_of
 from eqflow.evaluation.reference import Reference, spread_out
+from eqflow.evaluation.rules import ranks
 from eqflow.fields import VelocityField
 from eqflow.icons import Scene
 from eqflow.metrics.behaviour import Detections, Motion, Watched, behaviour, link, locate
@@ -37,7 +38,7 @@ def watched_behaviour(
     """Numbers of the objects' behaviour as ``behaviour/...``; none where none are to be watched.
 
     ``behaviour/displacement_ratio`` is the root mean square displacement over that of restoring
-    noise alone, from the same start and with the same noise.
+    noise alone, from the same start and with the same noise; ranks are those of ``rules``.
     """
     if not watches(reference):
         return {}
@@ -48,7 +49,7 @@ def watched_behaviour(
     still = at_rest(score, reference, integrator).motion.displacement
     if still and "displacement" in numbers:
         numbers["displacement_ratio"] = numbers["displacement"] / still
-    return {f"behaviour/{name}": value for name, value in numbers.items()}
+    return {f"behaviour/{name}": value for name, value in (numbers | ranks(numbers)).items()}
 
 
 def rest_behaviour(score: Score, reference: Reference, integrator: Integrator) -> dict[str, float]:

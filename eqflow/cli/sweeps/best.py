@@ -5,10 +5,15 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from eqflow.cli.resume import OVERRIDES_FILES, out_of_sweep
+from eqflow.cli.resume import OVERRIDES_FILES, RESOLVED_CONFIG, out_of_sweep
+from eqflow.cli.sweeps.identifiability import SEED_OPTION
 from eqflow.cli.sweeps.job import RUN_OPTIONS
 from eqflow.cli.sweeps.page import stored_comparison
 from eqflow.errors import InputError
+
+MULTIRUN = ("-m", "--multirun")
+"""Flags of a sweep, which Hydra wants before all overrides."""
+
 
 LEFT_OUT = (*RUN_OPTIONS, "sweep")
 """Options of a job that the run does not take over: with ``sweep``, a search's light protocol."""
@@ -17,7 +22,8 @@ LEFT_OUT = (*RUN_OPTIONS, "sweep")
 def overrides_of_best(folder: Path, given: Sequence[str]) -> list[str]:
     """Overrides of the best job in a sweep's ``folder``, then those ``given`` beside them.
 
-    Raises ``InputError`` if the folder holds no job with a finite metric.
+    With ``-m`` among them it runs as several jobs, all with the field's seed that it had. Raises
+    ``InputError`` if the folder holds no job with a finite metric.
     """
     ranked = stored_comparison(folder, "best").ranked
     if not ranked:
@@ -26,7 +32,15 @@ def overrides_of_best(folder: Path, given: Sequence[str]) -> list[str]:
     stored = map(str, OmegaConf.load(place / OVERRIDES_FILES["run_dir"]))
     replaced = {*LEFT_OUT, *map(_option, given)}
     kept = [override for override in stored if _option(override) not in replaced]
-    return [*kept, *out_of_sweep(place), *given]
+    flags, others = ([a for a in given if (a in MULTIRUN) is flag] for flag in (True, False))
+    further = _field_seed(place, [*kept, *others]) if flags else out_of_sweep(place)
+    return [*flags, *kept, *further, *others]
+
+
+def _field_seed(place: Path, given: Sequence[str]) -> list[str]:
+    """The field's seed of a job unless it is given: it may be the job's number, or ``seed``."""
+    seed = OmegaConf.select(OmegaConf.load(place / RESOLVED_CONFIG), SEED_OPTION)
+    return [] if seed is None or SEED_OPTION in map(_option, given) else [f"{SEED_OPTION}={seed}"]
 
 
 def _option(override: str) -> str:
