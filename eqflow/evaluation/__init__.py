@@ -29,9 +29,10 @@ from eqflow.evaluation.preservation import preservation, simulated
 from eqflow.evaluation.protocol import HEADLINE, Protocol
 from eqflow.evaluation.ranking import RANK, SAMPLING_NOISE, ranked
 from eqflow.evaluation.reference import Reference, true_path
-from eqflow.evaluation.rules import broken
+from eqflow.evaluation.rules import BOUNDS, broken
 
 __all__ = [
+    "BOUNDS",
     "FURTHER_MEASURES",
     "HEADLINE",
     "RANK",

@@ -21,6 +21,10 @@ from eqflow.report.sweep.comparison import STATUSES, Comparison, Job
 log = logging.getLogger("eqflow")
 
 
+FILM = Path("figures") / "film.mp4"
+"""Film of a run, below its folder."""
+
+
 class Page(Callback):
     """Hydra's hook after a sweep: ``report.html``, ``sweep.json`` and ``sweep.csv`` of its jobs."""
 
@@ -100,6 +104,7 @@ def _job(place: Path) -> Job:
         seconds=state.seconds or None,
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
         opens=next(opens, ""),
+        film=FILM.as_posix() if (place / FILM).is_file() else "",
     )
 
 

@@ -24,6 +24,7 @@ class Job:
         seconds: how long it took.
         metrics: name -> number, as in ``metrics.json``.
         opens: file in its folder to open first, its report or else its log.
+        film: film in its folder.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Job:
     seconds: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     opens: str = ""
+    film: str = ""
 
 
 Row = Mapping[str, str | float | None]
@@ -47,6 +49,21 @@ SWEEP_MEASURES = {
     "truth/cos": "|cos| truth",
 }
 """Measures shown of every sweep beside its metric -> their headings."""
+
+
+BEHAVIOUR_MEASURES = {
+    "behaviour/displacement_ratio": "displacement / noise",
+    "behaviour/density_ratio": "density / data",
+    "behaviour/whole": "whole",
+    "behaviour/persistent": "persistent",
+    "behaviour/polar_order": "polar order",
+    "behaviour/polar_order_chance": "chance",
+}
+"""Further measures, of objects that were watched; none is the better the larger, or smaller."""
+
+
+HEADINGS = SWEEP_MEASURES | BEHAVIOUR_MEASURES
+"""All measures that are shown where jobs have them -> their headings."""
 
 
 LARGER_IS_BETTER = ("truth/cos",)
@@ -104,27 +121,29 @@ class Comparison:
     def headings(self) -> dict[str, str]:
         """Column -> its heading; columns that are empty for all jobs are left out."""
         headings = {"job": "job", **{name: name for name in self.varying}, "status": "status"}
-        for name in self._measures:
-            headings |= {name: SWEEP_MEASURES.get(name, name), best_null(name): "best null"}
+        for name in self.measures:
+            headings |= {name: HEADINGS.get(name, name), best_null(name): "best null"}
         headings["seconds"] = "seconds"
         rows = self.rows.values()
         return {n: h for n, h in headings.items() if any(row[n] is not None for row in rows)}
 
     @property
-    def _measures(self) -> list[str]:
-        """The metric first."""
-        return list(dict.fromkeys(filter(None, (self.metric, *SWEEP_MEASURES))))
+    def measures(self) -> list[str]:
+        """The measures that are shown, the metric first."""
+        return list(dict.fromkeys(filter(None, (self.metric, *HEADINGS))))
 
     def _row(self, job: Job) -> Row:
         row: dict[str, str | float | None] = {"job": job.name}
         row |= {name: job.overrides.get(name) for name in self.varying}
         row["status"] = job.status
-        for name in self._measures:
+        for name in self.measures:
             row |= {name: job.metrics.get(name), best_null(name): self._best_null(job, name)}
         return row | {"seconds": job.seconds, "error": job.error}
 
     def _best_null(self, job: Job, measure: str) -> float | None:
-        """The best value of a measure among the nulls of a job."""
+        """The best value of a measure among the nulls of a job, if one is better than another."""
+        if measure in BEHAVIOUR_MEASURES and measure != self.metric:
+            return None
         names = (name for name in job.metrics if name.startswith("null/"))
         values = [job.metrics[name] for name in names if name.split("/", 2)[-1] == measure]
         larger = self.maximise if measure == self.metric else measure in LARGER_IS_BETTER

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from eqflow.report.html import write_page
 from eqflow.report.sweep.comparison import Comparison
+from eqflow.report.sweep.films import ordering, rules
 from eqflow.report.sweep.plots import RANKED_TRIALS, importances, parallel_coordinates, png
+from eqflow.report.sweep.seeds import repeated
 from eqflow.report.sweep.study import study_of
 from eqflow.runtime import replacing, write_json
 
@@ -40,6 +42,9 @@ def write_sweep(
         title=" ".join(folder.resolve().parts[-2:]),  # its name and its date
         sweep=sweep,
         shown=len(best),
+        rules=rules(sweep, folder),
+        films_by=ordering(sweep),
+        repeated=repeated(sweep),
         again=shlex.quote(f"best={folder}"),
         lines=_encoded(png(lines)) if lines else "",
         pictures={name: _encoded(image) for name, image in images.items()},
