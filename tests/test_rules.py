@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from eqflow.cli.checks import check_metric
+from eqflow.errors import InputError
 from eqflow.evaluation.rules import broken, driven, ranks
 
 LIVING = {
@@ -64,3 +66,9 @@ def test_ranks_are_of_motion_that_noise_does_not_give():
     assert ranks(without_noise)["rank_fastest"] == -2.0
     assert ranks(LIVING | {"polar_order": 0.2})["rank_flocking"] == 0
     assert ranks(LIVING | {"displacement_ratio": 0.0})["rank_fastest"] == 0
+
+
+def test_behaviour_is_no_metric_of_a_run_that_watches_nothing():
+    check_metric("behaviour/rank_fastest", watched=200.0)
+    with pytest.raises(InputError, match="rank_fastest needs objects"):
+        check_metric("behaviour/rank_fastest", watched=0.0)

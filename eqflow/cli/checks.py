@@ -66,7 +66,7 @@ def check(cfg: DictConfig) -> None:
     from eqflow.cli.parts import check_parts
 
     check_stages(cfg)
-    check_metric(cfg.metric)
+    check_metric(cfg.metric, cfg.protocol.behaviour)
     hydra = HydraConfig.get()
     check_types(cfg, CONF, hydra.runtime.choices)
     check_seeds(cfg)
@@ -89,8 +89,11 @@ def check_seeds(cfg: DictConfig) -> None:
             raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
 
 
-def check_metric(metric: str | Sequence[str] | None) -> None:
-    """Raise ``InputError`` for a metric of no topic that is measured, before the run is made."""
+def check_metric(metric: str | Sequence[str] | None, watched: float) -> None:
+    """Raise ``InputError`` for a metric of no topic that is measured, before the run is made.
+
+    Behaviour is measured where objects are ``watched`` for some time.
+    """
     from eqflow.evaluation import FURTHER_MEASURES
 
     for name in [metric] if isinstance(metric, str) else metric or []:
@@ -98,6 +101,11 @@ def check_metric(metric: str | Sequence[str] | None) -> None:
             raise InputError(
                 f"metric={name} is no measure; expected a name of metrics.json, as "
                 "preservation/rank or residual/relative (docs/measures.md)"
+            )
+        if name.startswith("behaviour/") and not watched:
+            raise InputError(
+                f"metric={name} needs objects that are watched; found protocol.behaviour=0, "
+                "expected a time > 0 with data=icons, as in experiment=alife"
             )
 
 

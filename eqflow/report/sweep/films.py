@@ -46,7 +46,7 @@ class Rule:
             f"polar order {number(found.get('polar_order'), 2)} "
             f"(chance {number(found.get('polar_order_chance'), 2)})",
         ]
-        return " · ".join(parts)
+        return " · ".join(parts).replace(" %", "\N{NO-BREAK SPACE}%")
 
     @property
     def linked(self) -> bool:
