@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eqflow.evaluation import ComparedField
 from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
+from eqflow.report.display import Display
 from eqflow.report.style import BAND, DATA, WIDTH, new_figure
 
 RESAMPLES = 200
@@ -16,16 +17,20 @@ RESAMPLES = 200
 
 
 def textures(
-    held_out: Float[Tensor, "n channels height width"],
-    after: Float[Tensor, "m channels height width"],
     compared: ComparedField,
+    display: Display,
+    images: Float[np.ndarray, "n channels height width"],
     time: float,
 ) -> Figure:
     """Structure factor and one-point histogram, one row for each channel, standardised units.
 
-    Of held-out images and of images ``after`` the given transit times of a field, those that
+    Of held-out images and of raw ``images`` after the transit times ``time`` of a field, those that
     escaped left out. The band holds 95 % of the means of as many resampled held-out images.
     """
+    standard = display.snapshots.standardiser.standard
+    held_out, after = (
+        standard(torch.as_tensor(x)) for x in (display.states(compared.sigma), images)
+    )
     channels = held_out.shape[1]
     figure = new_figure(WIDTH, 0.3 + 2.5 * channels)
     axes = figure.subplots(channels, 2, squeeze=False)
