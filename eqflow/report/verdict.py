@@ -13,6 +13,7 @@ from eqflow.evaluation.comparison import (
 )
 from eqflow.report.alignment import alignment, kept_textures
 from eqflow.report.equations import fitted_equations
+from eqflow.report.observed import observation, observed
 from eqflow.report.text import ROUNDING_ERROR, SIGMA, chance, number, percent
 
 TABLE_HORIZONS = (1.0, 10.0, 100.0)
@@ -70,11 +71,14 @@ def lead(run: Sequence[ComparedField]) -> str:
 
     Of a library, whether the snapshots decide its equations. Of other fields, whether they keep the
     distribution, whether others that know nothing of the dynamics do so as well, and of vectors
-    whether their dynamics are the true ones, where these are known.
+    whether their dynamics are the true ones, where these are known. Of objects that were watched,
+    what they do.
     """
     fitted = fitted_equations(run[:1])
     if fitted:
         return fitted[0].lead
+    if observed(run):
+        return observation(run)
     return f"The {run[0].name} {_keeps(run)}{_beside_the_truth(run)}."
 
 
