@@ -26,9 +26,6 @@ from eqflow.report.trails import ways
 STILLS = 5
 """Frames of each film in a row."""
 
-FADED = 0.35
-"""Strength of the objects behind their tracks."""
-
 BINS_PER_RADIUS = 2
 """Bins of the pair correlation in the radius of an icon."""
 
@@ -104,11 +101,11 @@ def tracks(seen: Sequence[Observed], background: np.ndarray) -> Figure:
     figure = new_figure(WIDTH, WIDTH / len(seen) + 0.3)
     for axes, (name, watched, line) in zip(figure.subplots(1, len(seen)), seen, strict=True):
         last = watched.film[-1].numpy().transpose(1, 2, 0)
-        axes.imshow(FADED * last + (1 - FADED) * background)
+        axes.imshow(trails.FADED * last + (1 - trails.FADED) * background)
         lines, ends = ways(watched.motion.tracks, 0, len(watched.film) - 1)
         colours = np.tile(to_rgba(line["color"]), (len(ends), 1))
         colours[:, 3] = 0.2 + 0.8 * ends / (len(watched.film) - 1)
-        axes.add_collection(LineCollection([*lines], colors=colours, linewidths=1.3))
+        axes.add_collection(LineCollection([*lines], colors=colours, linewidths=1.3), autolim=False)
         axes.set(title=name, xticks=[], yticks=[])
         axes.spines[["top", "right"]].set_visible(True)
         axes.grid(visible=False)
@@ -138,13 +135,13 @@ def displacements(seen: Sequence[Observed]) -> Figure:
 
 
 def _slopes(axes: Axes, motion: Motion) -> None:
-    """Guides for diffusion and directed motion, from the first displacement on."""
+    """Guides for diffusion and directed motion, from below the first displacement on."""
     lags, first = motion.lags[1:], motion.mean_squared_displacement[1]
     if not first > 0:  # nothing moved, or there was nothing to move
         return
     limits = axes.get_ylim()
     for slope, text in ((1, "∝ lag"), (2, "∝ lag²")):
-        guide = first * (lags / lags[0]) ** slope
+        guide = first / 2 * (lags / lags[0]) ** slope
         axes.plot(lags, guide, **GUIDE)
         end = np.searchsorted(guide, limits[1]) - 1
         axes.annotate(text, (lags[end], guide[end]), ha="right", va="top", **WRITTEN)

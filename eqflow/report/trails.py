@@ -22,8 +22,11 @@ from eqflow.report.observed import REST_NAME
 PANEL_SIDE = 384
 """Least length of the shorter side of a panel, in pixels."""
 
-TRAIL = 20
-"""Frames that a trail goes back."""
+TRAIL = 50
+"""Frames that a trail goes back: half a film, as many icons move by less than their size."""
+
+FADED = 0.4
+"""Strength of the objects behind trails."""
 
 THICKNESS = 3
 """Pixels across a trail; it is drawn twice as large first, so that its edges are smooth."""
@@ -44,7 +47,7 @@ def film(own: ComparedField, rest: Watched, path: Path) -> Path:
 
     def frame(k: int) -> Picture:
         plain, still = (_enlarged(watched.film[k]) for watched in (seen, rest))
-        trailed = _over_trails(plain, seen.motion.tracks, k, background, own.look["color"])
+        trailed = _under_trails(plain, seen.motion.tracks, k, background, own.look["color"])
         titles = (f"the field, after {k * seen.motion.dt:.0f}", "its trails", REST_NAME)
         return _side_by_side((plain, trailed, still), titles)
 
@@ -73,10 +76,10 @@ def _enlarged(image: Float[Tensor, "3 height width"]) -> Picture:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
-def _over_trails(
+def _under_trails(
     picture: Picture, tracks: Tracks, frame: int, background: Float[Array, "3"], colour: str
 ) -> Picture:
-    """The objects of a picture over their trails, which fade with age."""
+    """A faded picture under the trails of its objects, which fade with age."""
     lines, ends = ways(tracks, max(0, frame - TRAIL), frame)
     zoom = picture.shape[0] / tracks.canvas[0]
     canvas = Image.new("L", (2 * picture.shape[1], 2 * picture.shape[0]))
@@ -86,8 +89,8 @@ def _over_trails(
         corners = [tuple(corner) for corner in 2 * zoom * (lines[k] + 0.5)]
         draw.line(corners, fill=strength, width=2 * THICKNESS)
     trail = np.asarray(canvas.reduce(2))[..., None] / 255
-    objects = (3 * np.abs(picture / 255 - background).max(-1, keepdims=True)).clip(0, 1)
-    mixed = picture + (1 - objects) * trail * (255 * np.array(to_rgb(colour)) - picture)
+    faded = FADED * picture + (1 - FADED) * 255 * background
+    mixed = faded + trail * (255 * np.array(to_rgb(colour)) - faded)
     return mixed.round().astype(np.uint8)
 
 
