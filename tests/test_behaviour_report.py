@@ -177,7 +177,14 @@ def lost(position, frame):
         (STILL, None, {"number_drift": 1.6}, "Icons become more (1 of the data's density)"),
         (STILL, None, {}, "keep their number (1 of the data's density), 100 % are whole"),
         (STILL, None, {"density_ratio": 0.5}, "their number, but not that of the data (0.5 of"),
-        (STILL, None, {"whole": 0.031}, "only 3 % are whole"),
+        (STILL, None, {"whole": 0.031}, "but only 3 % are whole icons, and they"),
+        (
+            STILL,
+            None,
+            {"whole": 0.0},
+            "Objects keep their number (1 of the data's density), but none",
+        ),
+        (moving((1, 0), n=2), None, {"drift": 0.0}, "they are too few to speak of flocking"),
         (STILL, None, {"encounters": 20, "attract": 0.9}, "; they attract each other: 90 % of 20"),
     ],
 )

@@ -91,7 +91,7 @@ def _rest(run: Sequence[ComparedField], display: Display) -> Watched:
 def stills(seen: Sequence[Observed]) -> Figure:
     """Frames of the films, evenly spaced from the first to the last."""
     chosen = np.linspace(0, len(seen[0].watched.film) - 1, STILLS).round().astype(int)
-    times = (seen[0].watched.motion.dt * chosen).round().tolist()
+    times = (seen[0].watched.motion.dt * chosen).tolist()
     rows = [ImageSequence(fill(e.name, 12), e.watched.film[chosen].numpy()) for e in seen]
     return frame_rows(rows, times, None)
 

@@ -25,6 +25,9 @@ COLUMNS = {
 }
 """Columns of the table: heading -> name of the measure."""
 
+MOSTLY = 0.5
+"""Least share of whole icons among objects that are called icons."""
+
 KEPT = (0.8, 1.25)
 """Ratios of two numbers of objects that are called the same."""
 
@@ -33,6 +36,9 @@ MOVING = 1.5
 
 FLOCKING = (2.0, 1.5)
 """Least polar order of a flock, over that of independent directions and over any null's."""
+
+FEW = 0.5
+"""Largest polar order by chance, that of three objects, at which flocking is judged."""
 
 CURRENT = 0.5
 """Least drift, over the speed, of objects that one current carries."""
@@ -70,7 +76,8 @@ def observation(run: Sequence[ComparedField]) -> str:
     nulls = dict([*seen.items()][1:])
     if not own["number"]:
         return _vanished(nulls.get(REST_NAME, {}))
-    kept = f"Icons {_number(own)}, {_whole(own)}"
+    whole = own.get("whole", 0.0)
+    kept = f"{'Icons' if whole >= MOSTLY else 'Objects'} {_number(own)}, {_whole(whole)}"
     if "displacement_ratio" not in own:
         return f"{kept}; none of them could be followed."
     return f"{kept}, and they {_motion(own)}; {_flock(own, nulls)}{_meetings(own, nulls)}."
@@ -99,9 +106,11 @@ def _number(own: Numbers) -> str:
     return f"keep their number{but} ({number(density)} of the data's density)"
 
 
-def _whole(own: Numbers) -> str:
-    whole = own.get("whole", 0.0)
-    return f"{'only ' if whole < 0.5 else ''}{percent(round(whole, 2))} are whole"
+def _whole(share: float) -> str:
+    if not round(share, 2):
+        return "but none is a whole icon"
+    few = "" if share >= MOSTLY else "but only "
+    return f"{few}{percent(round(share, 2))} are whole{'' if share >= MOSTLY else ' icons'}"
 
 
 def _motion(own: Numbers) -> str:
@@ -113,8 +122,8 @@ def _motion(own: Numbers) -> str:
 
 def _flock(own: Numbers, nulls: dict[str, Numbers]) -> str:
     """Whether the objects move in parallel, beyond chance, nulls, and a current of all of them."""
-    if "polar_order" not in own:
-        return "too few move to speak of flocking"
+    if "polar_order" not in own or own["polar_order_chance"] > FEW:
+        return "they are too few to speak of flocking"
     order, chance = own["polar_order"], own["polar_order_chance"]
     read = f"polar order {number(order, 2)}, chance {number(chance, 2)}"
     if order < FLOCKING[0] * chance or own["displacement_ratio"] < MOVING:

@@ -11,6 +11,7 @@ from eqflow.evaluation import ComparedField
 from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
 from eqflow.report.display import Display
 from eqflow.report.style import BAND, DATA, WIDTH, new_figure
+from eqflow.report.text import transit_times
 
 RESAMPLES = 200
 """Bootstrap samples of the held-out images that the band is taken from."""
@@ -44,7 +45,7 @@ def textures(
     axes[-1, 0].set_xlabel("waves per side")
     axes[-1, 1].set_xlabel("value, standardised")
     axes[0, 0].set_title("Structure factor")
-    axes[0, 1].set_title(f"Histogram after {time:g} transit times")
+    axes[0, 1].set_title(f"Histogram after {transit_times(time)}")
     axes[0, 1].legend()
     return figure
 

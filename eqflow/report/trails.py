@@ -45,10 +45,13 @@ def film(own: ComparedField, rest: Watched, path: Path) -> Path:
     seen = own.reference.watched[own.field]
     background = cast(Scene, own.reference.snapshots.scene).background.numpy()
 
+    dt, colour = seen.motion.dt, own.look["color"]
+    digits = 0 if dt >= 0.5 else 1
+
     def frame(k: int) -> Picture:
         plain, still = (_enlarged(watched.film[k]) for watched in (seen, rest))
-        trailed = _under_trails(plain, seen.motion.tracks, k, background, own.look["color"])
-        titles = (f"the field, after {k * seen.motion.dt:.0f}", "its trails", REST_NAME)
+        trailed = _under_trails(plain, seen.motion.tracks, k, background, colour)
+        titles = (f"the field, after {k * dt:.{digits}f}", "its trails", REST_NAME)
         return _side_by_side((plain, trailed, still), titles)
 
     return write_film(path, map(frame, range(len(seen.film))))
