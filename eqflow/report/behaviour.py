@@ -32,6 +32,9 @@ BINS_PER_RADIUS = 2
 WRITTEN: Mapping[str, Any] = {"color": "#5B636D", "fontsize": 8}
 """How words are set in a drawing."""
 
+BLANK: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+"""Ground of words that lie on lines."""
+
 MANY = 200
 """Ratio of the ends of a logarithmic axis from which only powers of ten have ticks."""
 
@@ -144,7 +147,7 @@ def _slopes(axes: Axes, motion: Motion) -> None:
         guide = first / 2 * (lags / lags[0]) ** slope
         axes.plot(lags, guide, **GUIDE)
         end = np.searchsorted(guide, limits[1]) - 1
-        axes.annotate(text, (lags[end], guide[end]), ha="right", va="top", **WRITTEN)
+        axes.annotate(text, (lags[end], guide[end]), ha="right", va="center", bbox=BLANK, **WRITTEN)
     axes.set_ylim(limits)
 
 
