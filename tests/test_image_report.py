@@ -1,10 +1,9 @@
 import re
-from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from films import decoded
 from matplotlib.colors import Normalize
 
 from eqflow.data import split
@@ -51,14 +50,6 @@ KERNELS = {
     "truth/cos_mean": 0.01,
     "truth/cos_mean_std": 0.06,
 }
-
-
-def decoded(path: Path) -> tuple[dict, list[np.ndarray]]:
-    """What a player makes of a film."""
-    reader = imageio_ffmpeg.read_frames(str(path))
-    about = next(reader)
-    width, height = about["size"]
-    return about, [np.frombuffer(f, np.uint8).reshape(height, width, 3) for f in reader]
 
 
 def split_by_prefix(metrics, prefix):

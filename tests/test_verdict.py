@@ -52,7 +52,7 @@ def test_snapshots_that_even_the_truth_does_not_keep():
             {1: 0.3, 10: 1.4, 100: 202.4},
             "and not preserved after 100 transit times (MMD² at 202 times",
         ),
-        ({1: 5.0}, "is not preserved after 1 transit times"),
+        ({1: 5.0}, "is not preserved after 1 transit time"),
     ],
 )
 def test_verdict(ratios, sentence):

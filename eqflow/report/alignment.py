@@ -5,7 +5,7 @@ from math import hypot
 
 from eqflow.evaluation import ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, ODD_COSINE, spread_of
-from eqflow.report.text import number
+from eqflow.report.text import number, transit_times
 
 STANDARD_ERRORS = 2.0
 """Standard errors by which a cosine must exceed zero, and that of a null, to differ from it."""
@@ -51,7 +51,7 @@ def kept_textures(run: Sequence[ComparedField]) -> str:
         return ""
     kept = all(ratio <= 1 for ratio in ratios)
     return (
-        f"After {max(own.ratios, default=0):g} transit times structure factor and one-point "
+        f"After {transit_times(max(own.ratios, default=0))} structure factor and one-point "
         f"histogram are {'within' if kept else 'not both within'} their resampling "
         f"floors ({number(ratios[0])} and {number(ratios[1])} times)."
     )

@@ -18,10 +18,10 @@ def preservation(run: Sequence[ComparedField]) -> Figure | None:
     """Preservation ratio ``MMD^2 / floor95`` over transit times, one line for each field.
 
     Between -1 and 1, which is sampling noise, the vertical scale is linear, elsewhere logarithmic.
-    None where no field was simulated.
+    None where no field was simulated to two horizons or more.
     """
     simulated = [compared for compared in run if compared.ratios]
-    if not simulated:
+    if max((len(compared.ratios) for compared in simulated), default=0) < 2:
         return None
     figure = new_figure(WIDTH, 4.8)
     axes = figure.add_subplot(xscale="log", xlabel="transit times", ylabel="MMD² / floor95")

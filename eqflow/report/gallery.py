@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eqflow.evaluation import ComparedField, kinds
 from eqflow.fields import Ensemble
-from eqflow.report import chaos, curves, inference, motion, opening, portraits
+from eqflow.report import behaviour, chaos, curves, inference, motion, opening, portraits
 from eqflow.report.curves import History
 from eqflow.report.display import DRAWN_ORBITS, Display
 from eqflow.report.equations import FittedEquations, fitted_equations
@@ -31,7 +31,7 @@ def draw(run: Sequence[ComparedField], history: History, display: Display) -> di
     images = len(run[0].field.shape) > 1
     figures = {
         "preservation": curves.preservation(run),
-        **(motion.figures if images else _portraits)(run, display),
+        **_of_states(run)(run, display),
         **_inference(run, display),
         "pairs": _pairs(run, display),
         "chaos": None if images else chaos.figure(run, display),
@@ -47,10 +47,20 @@ def opened(
 ) -> tuple[dict[str, Figure], Path]:
     """What the page opens with: write the film, of vectors with a picture of the whole of it."""
     if len(run[0].field.shape) > 1:
-        return {}, motion.film(run, display, film)
+        filmed = behaviour.film if behaviour.watched(run) else motion.film
+        return {}, filmed(run, display, film)
     portraits = opening.moving(run, display)
     figures = {"opening": opening.picture(portraits, display)}
     return figures, write_film(film, opening.frames(portraits, display))
+
+
+def _of_states(
+    run: Sequence[ComparedField],
+) -> Callable[[Sequence[ComparedField], Display], dict[str, Figure]]:
+    """What draws the states of a run: objects, other images, or vectors."""
+    if len(run[0].field.shape) == 1:
+        return _portraits
+    return behaviour.figures if behaviour.watched(run) else motion.figures
 
 
 def _portraits(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from eqflow.report.text import number
+from eqflow.report.text import number, transit_times
 from eqflow.runtime import replacing
 from eqflow.version import __version__
 
@@ -23,7 +23,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(number=number, version=__version__)
+    environment.globals.update(number=number, transit_times=transit_times, version=__version__)
     page = environment.get_template(template).render(content)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -35,14 +35,9 @@ def figures(run: Sequence[ComparedField], display: Display) -> dict[str, Figure]
     truth = display.true_path(display.snapshots.test[:1], times)
     if truth is not None:
         sequences.append(ImageSequence("true system", truth[:, 0]))
-    standard, states = (
-        display.snapshots.standardiser.standard,
-        (display.states(own.sigma), path[-1]),
-    )
-    held_out, after = (standard(torch.as_tensor(x)) for x in states)
     return {
         "frames": frames.frame_rows(sequences, FRAME_TIMES, _colour_scale(display)),
-        "textures": textures(held_out, after, own, FRAME_TIMES[-1]),
+        "textures": textures(own, display, path[-1], FRAME_TIMES[-1]),
     }
 
 
@@ -69,8 +64,10 @@ def _start(compared: ComparedField, display: Display) -> Float[Tensor, "1 channe
     return torch.cat([top, bottom], 1)[None]
 
 
-def _colour_scale(display: Display) -> Normalize:
-    """That of all held-out images."""
+def _colour_scale(display: Display) -> Normalize | None:
+    """That of all held-out images; none for scenes, which have their own colours."""
+    if display.snapshots.scene:
+        return None
     return frames.colour_scale(display.raw(display.snapshots.test))
 
 

@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from eqflow.evaluation import SAMPLING_NOISE, ComparedField
-from eqflow.report import chaos, opening
+from eqflow.report import chaos, observed, opening, trails
 from eqflow.report.curves import History
 from eqflow.report.display import Display
 from eqflow.report.equations import fitted_equations
@@ -71,11 +71,13 @@ def write_report(
         measured={name for e in run for name in e.numbers},
         seconds=", ".join(f"{stage} {number(value)}" for stage, value in stages.seconds.items()),
         chaos=chaos.table(run),
+        behaviour=observed.table(run),
         crossed=crossed(run),
         figures={name: _embedded(path) for name, path in paths.items()},
         inches={name: figure.get_figwidth() for name, figure in figures.items()},
         film=_embedded(film),
         film_time=opening.TIME,
+        trail=trails.TRAIL,
         further={name: draw_figure.__doc__ for name, draw_figure in FURTHER_FIGURES.items()},
         resolved=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )

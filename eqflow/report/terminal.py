@@ -15,6 +15,7 @@ from rich.table import Table
 from eqflow.evaluation import SAMPLING_NOISE, ComparedField, Numbers
 from eqflow.evaluation.comparison import MEAN_COSINE, RATIO
 from eqflow.report.equations import FittedEquations, fitted_equations
+from eqflow.report.observed import observed
 from eqflow.report.text import chance, number
 from eqflow.report.verdict import P_VALUE, TABLE_HORIZONS, evidence, lead
 
@@ -30,6 +31,32 @@ COLUMNS = {
 
 IMPORTANCE = ("at 10", "|cos|", "residual", "exponent", "at 100", "at 1", "signed cos", "p-value")
 """Columns in the order in which they are kept where there is room for a few."""
+
+BEHAVIOUR_COLUMNS = {
+    "density": "density_ratio",
+    "whole": "whole",
+    "moved": "displacement_ratio",
+    "order": "polar_order",
+    "chance": "polar_order_chance",
+    "met": "encounters",
+    "lives": "persistent",
+    "pixels": "displacement",
+    "keeps": "persistence_time",
+}
+"""Columns of the table of behaviour, the most important first: heading -> name of the measure."""
+
+BEHAVIOUR_MEANINGS = {
+    "density": "number of icons over that of the data",
+    "whole": "share of them that is whole",
+    "moved": "displacement over that of noise alone",
+    "order": "polar order, 1 if all move in parallel",
+    "chance": "polar order of independent directions",
+    "met": "encounters",
+    "lives": "share that lives to the end of the film",
+    "pixels": "displacement in a tenth of the film",
+    "keeps": "time for which the velocity is kept",
+}
+"""What the headings of the table of behaviour stand for."""
 
 WIDEST = 80
 """Largest width of the text in characters."""
@@ -50,8 +77,9 @@ def judged(run: Sequence[ComparedField], width: int = WIDEST) -> str:
 
 
 def summary(run: Sequence[ComparedField], width: int = WIDEST) -> str:
-    """Equations with their intervals, then a row of numbers for each field."""
-    parts = [*(_equations(fit, width) for fit in fitted_equations(run)), _numbers(run, width)]
+    """Equations with their intervals, behaviour of objects, a row of numbers for each field."""
+    equations = (_equations(fit, width) for fit in fitted_equations(run))
+    parts = [*equations, _behaviour(run, width), _numbers(run, width)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -81,13 +109,30 @@ def _numbers(run: Sequence[ComparedField], width: int) -> str:
     columns = {heading: name for heading, name in COLUMNS.items() if name in measured}
     if not columns:
         return ""
-    table = _fields(rows, columns)
-    for heading in reversed([heading for heading in IMPORTANCE if heading in columns]):
-        if _width(table) <= width or len(columns) == 1:
+    table = _fitting(rows, columns, IMPORTANCE, width)
+    return f"{_text(table, width)}\n{_filled(_legend(columns), width)}"
+
+
+def _behaviour(run: Sequence[ComparedField], width: int) -> str:
+    """A row for each field whose objects were watched, and one for restoring noise alone."""
+    rows = observed(run)
+    if not rows:
+        return ""
+    columns = dict(BEHAVIOUR_COLUMNS)
+    table = _fitting(rows, columns, tuple(columns), width)
+    meanings = (f"{heading}: {BEHAVIOUR_MEANINGS[heading]}." for heading in columns)
+    return f"{_text(table, width)}\n{_filled(' '.join(meanings), width)}"
+
+
+def _fitting(
+    rows: Mapping[str, Numbers], columns: dict[str, str], importance: Sequence[str], width: int
+) -> Table:
+    """A table with the most important of ``columns`` for which there is room; drops the others."""
+    for heading in reversed([heading for heading in importance if heading in columns]):
+        if _width(_fields(rows, columns)) <= width or len(columns) == 1:
             break
         del columns[heading]
-        table = _fields(rows, columns)
-    return f"{_text(table, width)}\n{_filled(_legend(columns), width)}"
+    return _fields(rows, columns)
 
 
 def _fields(rows: Mapping[str, Numbers], columns: Mapping[str, str]) -> Table:

@@ -68,6 +68,11 @@ def chance(p: float | int) -> str:
     return "<0.0001" if p < 1e-4 else number(p)
 
 
+def transit_times(time: float) -> str:
+    """A time in words, as ``1 transit time`` or ``10 transit times``."""
+    return f"{time:g} transit time{'' if time == 1 else 's'}"
+
+
 def percent(fraction: float | int | None) -> str:
     """A fraction in percent, with a dash for ``None``."""
     return number(None if fraction is None else 100 * fraction) + " %"

@@ -9,23 +9,29 @@ from torch import Tensor
 
 from eqflow.evaluation import ComparedField
 from eqflow.metrics import BIN_WIDTH, HISTOGRAM_EXTENT, histogram, structure_factor
+from eqflow.report.display import Display
 from eqflow.report.style import BAND, DATA, WIDTH, new_figure
+from eqflow.report.text import transit_times
 
 RESAMPLES = 200
 """Bootstrap samples of the held-out images that the band is taken from."""
 
 
 def textures(
-    held_out: Float[Tensor, "n channels height width"],
-    after: Float[Tensor, "m channels height width"],
     compared: ComparedField,
+    display: Display,
+    images: Float[np.ndarray, "n channels height width"],
     time: float,
 ) -> Figure:
     """Structure factor and one-point histogram, one row for each channel, standardised units.
 
-    Of held-out images and of images ``after`` the given transit times of a field, those that
+    Of held-out images and of raw ``images`` after the transit times ``time`` of a field, those that
     escaped left out. The band holds 95 % of the means of as many resampled held-out images.
     """
+    standard = display.snapshots.standardiser.standard
+    held_out, after = (
+        standard(torch.as_tensor(x)) for x in (display.states(compared.sigma), images)
+    )
     channels = held_out.shape[1]
     figure = new_figure(WIDTH, 0.3 + 2.5 * channels)
     axes = figure.subplots(channels, 2, squeeze=False)
@@ -39,7 +45,7 @@ def textures(
     axes[-1, 0].set_xlabel("waves per side")
     axes[-1, 1].set_xlabel("value, standardised")
     axes[0, 0].set_title("Structure factor")
-    axes[0, 1].set_title(f"Histogram after {time:g} transit times")
+    axes[0, 1].set_title(f"Histogram after {transit_times(time)}")
     axes[0, 1].legend()
     return figure
 

@@ -13,7 +13,8 @@ from eqflow.evaluation.comparison import (
 )
 from eqflow.report.alignment import alignment, kept_textures
 from eqflow.report.equations import fitted_equations
-from eqflow.report.text import ROUNDING_ERROR, SIGMA, chance, number, percent
+from eqflow.report.observed import observation, observed
+from eqflow.report.text import ROUNDING_ERROR, SIGMA, chance, number, percent, transit_times
 
 TABLE_HORIZONS = (1.0, 10.0, 100.0)
 """Transit times after which the table shows ``MMD^2 / floor95``."""
@@ -70,11 +71,14 @@ def lead(run: Sequence[ComparedField]) -> str:
 
     Of a library, whether the snapshots decide its equations. Of other fields, whether they keep the
     distribution, whether others that know nothing of the dynamics do so as well, and of vectors
-    whether their dynamics are the true ones, where these are known.
+    whether their dynamics are the true ones, where these are known. Of objects that were watched,
+    what they do.
     """
     fitted = fitted_equations(run[:1])
     if fitted:
         return fitted[0].lead
+    if observed(run):
+        return observation(run)
     return f"The {run[0].name} {_keeps(run)}{_beside_the_truth(run)}."
 
 
@@ -93,7 +97,7 @@ def _keeps(run: Sequence[ComparedField]) -> str:
     own, horizon = run[0], run[0].headline
     if own.ratio is None:
         return "was not simulated: whether it keeps the distribution is not known"
-    after = f"after {horizon:g} transit times"
+    after = f"after {transit_times(horizon)}"
     if own.ratio > SAMPLING_NOISE:
         return f"does not keep the distribution: {after} its states differ from held-out ones"
     if longer := [h for h, ratio in own.ratios.items() if h > horizon and ratio > SAMPLING_NOISE]:
@@ -138,7 +142,7 @@ def _kept(own: ComparedField, horizon: float) -> str:
     reading = f"MMD² at {number(ratio)} times its noise floor"
     gone = f", {percent(escaped)} of the states escaped" if escaped else ""
     negation = "" if ratio <= SAMPLING_NOISE else "not "
-    return f"{negation}preserved after {horizon:g} transit times ({reading}{gone})"
+    return f"{negation}preserved after {transit_times(horizon)} ({reading}{gone})"
 
 
 def _against_nulls(run: Sequence[ComparedField]) -> str:
