@@ -44,6 +44,7 @@ CHOICES = sorted(
     if path.parent.name != "wandb_sweeps"  # W&B's own files
 )
 SLOW = {
+    "data=gray_scott",
     "data=icons",
     "experiment=alife",
     "score=unet",
@@ -100,7 +101,8 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         "data=gray",
         "score=conv",
         "score=unet",
-        "data=icons",
+        "data=gray_scott",
+    "data=icons",
     )
     trained = choice.startswith(("flow=network", "flow=stream")) or choice.endswith(
         "gray_scott_network"
