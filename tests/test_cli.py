@@ -193,7 +193,7 @@ def test_every_measure_of_the_docs_can_be_a_metric():
     topics = set(re.findall(r"^\| `(\w+)/", page, re.M))
     assert topics
     for topic in topics:
-        check_metric(f"{topic}/any", watched=1.0)
+        check_metric(f"{topic}/any", watched=True)
 
 
 def test_the_folder_holds_what_the_contract_names(done):

@@ -66,7 +66,7 @@ def check(cfg: DictConfig) -> None:
     from eqflow.cli.parts import check_parts
 
     check_stages(cfg)
-    check_metric(cfg.metric, cfg.protocol.behaviour)
+    check_metric(cfg.metric, watched=bool(cfg.protocol.behaviour and "icon" in cfg.data))
     hydra = HydraConfig.get()
     check_types(cfg, CONF, hydra.runtime.choices)
     check_seeds(cfg)
@@ -89,10 +89,10 @@ def check_seeds(cfg: DictConfig) -> None:
             raise InputError(f"{name}={seed}: expected an integer >= 0 and below 2**32")
 
 
-def check_metric(metric: str | Sequence[str] | None, watched: float) -> None:
+def check_metric(metric: str | Sequence[str] | None, watched: bool) -> None:
     """Raise ``InputError`` for a metric of no topic that is measured, before the run is made.
 
-    Behaviour is measured where objects are ``watched`` for some time.
+    Behaviour is measured where objects are ``watched``.
     """
     from eqflow.evaluation import FURTHER_MEASURES
 
@@ -104,8 +104,8 @@ def check_metric(metric: str | Sequence[str] | None, watched: float) -> None:
             )
         if name.startswith("behaviour/") and not watched:
             raise InputError(
-                f"metric={name} needs objects that are watched; found protocol.behaviour=0, "
-                "expected a time > 0 with data=icons, as in experiment=alife"
+                f"metric={name} needs objects that are watched, found none; "
+                "expected data=icons and protocol.behaviour > 0, as in experiment=alife"
             )
 
 
