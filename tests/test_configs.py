@@ -101,8 +101,7 @@ def tiny(choice: str, tmp_path: Path) -> list[str]:
         "data=gray",
         "score=conv",
         "score=unet",
-        "data=gray_scott",
-    "data=icons",
+        "data=icons",
     )
     trained = choice.startswith(("flow=network", "flow=stream")) or choice.endswith(
         "gray_scott_network"
