@@ -190,6 +190,7 @@ def test_ctrl_c_reaches_both_processes(tmp_path, monkeypatch):
 # killed
 
 
+@pytest.mark.slow  # as after a signal, which is tested at every stage
 def test_a_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
     longer = [*TINY, "flow.projection.steps=100", "logger=csv"]
     whole = [f"run_dir={tmp_path}/whole", f"cache_dir={tmp_path}/a"]

@@ -51,7 +51,8 @@ def frame_rows(
     for sequence, row in zip(sequences, axes, strict=True):
         row[0].set_ylabel(sequence.title)
         for panel, image in zip(row, sequence.images, strict=True):
-            panel.imshow(coloured(image, scale))
+            values = _finite(image[SHOWN_CHANNEL]) if scale else coloured(image, scale)
+            panel.imshow(values, norm=scale, cmap=COLOUR_MAP)
             panel.set(xticks=[], yticks=[])
             panel.spines[["top", "right"]].set_visible(scale is None)  # pictures may be white
             panel.grid(visible=False)
