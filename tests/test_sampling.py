@@ -12,7 +12,16 @@ import eqflow
 from eqflow import EquilibriumFlow
 from eqflow.data import novelty, spacing
 from eqflow.errors import InputError
-from eqflow.score import MLPScore, Score, clean, descend, descent, from_noise, from_snapshots
+from eqflow.score import (
+    MLPScore,
+    Score,
+    clean,
+    corrected_from_noise,
+    descend,
+    descent,
+    from_noise,
+    from_snapshots,
+)
 
 WEIGHTS = torch.tensor([0.3, 0.05, 0.15, 0.1, 0.2, 0.2])
 SPREADS = torch.tensor([0.05, 0.2, 0.1, 0.05, 0.3, 0.1])
@@ -222,3 +231,22 @@ def test_other_samples_are_refused(asked, says):
     flow = EquilibriumFlow(**SKEW).fit(STATES)
     with pytest.raises(InputError, match=says):
         flow.sample(**asked)
+
+
+VARIANCE = 0.25
+
+
+def test_a_corrected_descent_has_the_law_of_a_gaussian_whose_score_is_known():
+    def score(x, sigma):
+        return -x / (VARIANCE + sigma**2)
+
+    draws, sigma = torch.Generator().manual_seed(0), 0.5
+    x = corrected_from_noise(score, (40_000,), 20.0, sigma, draws)
+    # Langevin steps of h = .2 sigma^2 widen it by up to h / 2 (v + sigma^2), 10 % at one pause;
+    # the last of them is at twice sigma, and what is left below it a descent keeps
+    level, h = 2 * sigma, 0.2 * (2 * sigma) ** 2
+    paused = VARIANCE + level**2
+    widened = 1 / (1 - h / (2 * paused))
+    expected = widened * (VARIANCE + sigma**2)
+    assert x.var().item() == pytest.approx(expected, rel=0.03)
+    assert abs(x.mean().item()) < 4 * (expected / 40_000) ** 0.5

@@ -80,6 +80,13 @@ def test_a_field_that_moves_nothing_is_restoring_noise_alone(snapshots):
     assert torch.equal(reference.watched[field].film, at_rest(flat, reference, GENTLE).film)
 
 
+def test_fields_that_are_watched_alike_share_the_film_of_noise_alone(snapshots):
+    score = Flat()
+    first = at_rest(score, reference_of(snapshots), GENTLE)
+    assert at_rest(score, reference_of(snapshots, horizons=[1], chaos=4), GENTLE) is first
+    assert at_rest(score, reference_of(snapshots, seed=1), GENTLE) is not first
+
+
 def test_a_film_starts_from_the_data_or_from_noise_as_asked(snapshots):
     data, noise = (
         at_rest(Flat(), reference_of(snapshots, behaviour_start=start), GENTLE).film[0]

@@ -8,13 +8,16 @@ field is compared with the same path without it, ``v = 0``.
 
 from functools import lru_cache, partial
 from math import inf
+from threading import Lock
 from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqflow.data import Snapshots
 from eqflow.evaluation.displacement import sde_of
+from eqflow.evaluation.protocol import Protocol
 from eqflow.evaluation.reference import Reference, spread_out
 from eqflow.evaluation.rules import ranks
 from eqflow.fields import VelocityField
@@ -85,9 +88,28 @@ def watch(velocity: Velocity, score: Score, reference: Reference, sde: FixedStep
     return Watched(film, Motion(tracks, dt, protocol.behaviour / LAGS))
 
 
-@lru_cache(maxsize=4)
 def at_rest(score: Score, reference: Reference, integrator: Integrator) -> Watched:
-    """Film of restoring noise alone, ``v = 0``."""
+    """Film of restoring noise alone, ``v = 0``: one for all fields that are watched alike."""
+    protocol = reference.protocol
+    alike = Protocol(
+        behaviour=protocol.behaviour,
+        behaviour_canvas=protocol.behaviour_canvas,
+        behaviour_frames=protocol.behaviour_frames,
+        behaviour_start=protocol.behaviour_start,
+        seed=protocol.seed,
+    )
+    with _SIMULATING:  # who comes second waits, and takes what the first has made
+        return _at_rest(score, reference.snapshots, reference.sigma, alike, integrator)
+
+
+_SIMULATING = Lock()
+
+
+@lru_cache(maxsize=2)
+def _at_rest(
+    score: Score, snapshots: Snapshots, sigma: float, protocol: Protocol, integrator: Integrator
+) -> Watched:
+    reference = Reference(snapshots, sigma, protocol)
     return watch(torch.zeros_like, score, reference, sde_of(integrator, inf))
 
 

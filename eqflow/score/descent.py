@@ -24,7 +24,6 @@ STEPS_PER_OCTAVE = 3
 APART = 2.0
 """Noise of snapshots that are far apart, in distances between them: enough to make them new."""
 
-
 CORRECTED_LEVELS, CORRECTIONS, STRIDE = (16.0, 8.0, 4.0, 2.0), 100, 0.2
 """Of a corrected descent: where it pauses, over its lowest level; the Langevin steps there; and
 their length, over the square of the level."""
