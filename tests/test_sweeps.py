@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from shutil import which
@@ -13,6 +14,7 @@ import optuna
 import pytest
 import runs
 import torch
+from filelock import Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -22,12 +24,14 @@ from runs import ROOT, TINY
 from callbacks import Pruning
 from callbacks.pruning import open_storage
 from eqflow.cli import main
+from eqflow.cli.checks import RUN_LOCK
 from eqflow.cli.processes import launch
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.status import Status, read_status, recorded
 from eqflow.cli.sweeps.job import take_gpu
 from eqflow.errors import InputError, Pruned
 from eqflow.evaluation import RANK
+from eqflow.runtime import locked
 from hydra_plugins.eqflow_sweepers.common import LONGEST_NAME, joined
 from hydra_plugins.eqflow_sweepers.space import parse
 
@@ -159,6 +163,21 @@ def test_a_sweeps_folder_is_taken_once(jobs, tmp_path, monkeypatch, capfd):
     assert call(monkeypatch, *options) == 2
     assert f"sweep_dir={tmp_path}/s exists" in capfd.readouterr().err
     assert len(jobs.seen) == 2
+
+
+def test_a_sweeps_folder_is_locked_until_its_end(jobs, tmp_path, monkeypatch):
+    lock, free = locked(tmp_path / "s" / RUN_LOCK), []
+
+    def becomes(cfg):
+        with suppress(Timeout), lock.acquire(blocking=False):
+            free.append(cfg.seed)
+        return 1.0
+
+    jobs.becomes = becomes
+    assert call(monkeypatch, "seed=0,1", f"sweep_dir={tmp_path}/s") == 0
+    assert len(jobs.seen) == 2
+    assert not free
+    lock.acquire(blocking=False)
 
 
 def test_a_sweep_that_goes_on_runs_only_what_was_not_finished(jobs, tmp_path, monkeypatch):

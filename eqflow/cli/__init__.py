@@ -49,7 +49,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "--version" in sys.argv[1:]:
         return print(f"eqflow {__version__}")
-    with interruptible(), exit_codes():
+    from eqflow.cli.checks import LOCKS
+
+    with interruptible(), exit_codes(), LOCKS:
         for argument in sys.argv[1:]:
             if argument.startswith("report="):
                 return _rebuild(Path(argument.removeprefix("report=")))

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -34,6 +35,10 @@ MEASURED = (
 """What names of measures begin with; those from outside the package may begin with anything."""
 
 
+LOCKS = ExitStack()
+"""Locks of the folders that are filled; no callback of Hydra learns of an interruption."""
+
+
 class Checks(Callback):
     """Callback of Hydra that checks a single run and locks its folder.
 
@@ -49,11 +54,7 @@ class Checks(Callback):
         with exit_codes():
             check(config)
             if node_rank() == 0:
-                self.lock = claim(Path(config.run_dir), config.resume)
-
-    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if node_rank() == 0:
-            self.lock.release()
+                claim(Path(config.run_dir), config.resume)
 
 
 def check(cfg: DictConfig) -> None:
@@ -145,8 +146,8 @@ def check_processes(cfg: DictConfig) -> None:
         )
 
 
-def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
-    """Lock a run's folder until this process ends; it must be new, unless the run is resumed.
+def claim(folder: Path, resume: bool, option: str = "run_dir") -> None:
+    """Lock a run's folder until ``LOCKS`` closes; it must be new, unless the run is resumed.
 
     Raises ``InputError`` that names ``option`` for a folder that exists, is in use, or cannot be
     written.
@@ -160,8 +161,8 @@ def claim(folder: Path, resume: bool, option: str = "run_dir") -> FileLock:
             )
         lock = locked(folder / RUN_LOCK)
         lock.acquire(blocking=False)
+        LOCKS.callback(lock.release)
         remove_leftovers(folder)
-        return lock
     except Timeout:
         raise InputError(
             f"{option}={folder} is in use by another process; expected to run after its end"
