@@ -71,6 +71,7 @@ def measured(snapshots: Snapshots, seed: int, horizon: float) -> dict[str, Any]:
     own += ("divergence_error", "degrees", "reason")
     row = {name: getattr(findings, name) for name in own} | {
         "cos": numbers["truth/cos"],
+        "cos_min": numbers["truth/cos_min"],
         "cos_signed": numbers["truth/cos_signed"],
         "terms": numbers["selection/terms"],
         "truth_p_value": truth["stationarity/p_value"],

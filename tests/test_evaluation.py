@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from eqflow.data import Snapshots, Standardiser
 from eqflow.evaluation import RANK, SAMPLING_NOISE, Protocol, Reference, evaluate, ranked
+from eqflow.evaluation.similarity import similarity
 from eqflow.fields import VelocityField
 from eqflow.fields.linear import MinusX, ScoreMap, skew_matrix
 from eqflow.metrics import mmd2
@@ -145,6 +147,18 @@ def test_the_true_field_has_cosine_one(rotated):
 def test_cosine_to_the_truth_ignores_speed_and_direction_of_time(gaussian, matrix, cos):
     numbers = measured(Linear(matrix), gaussian, Protocol((0.1,), 50, 10, transport=False))
     assert numbers["truth/cos"] == pytest.approx(cos, abs=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_wrong_equation_is_seen_beside_the_others(gaussian, sign):
+    """A slow equation hides in the cosine of the field; its own cosine has the others' sign."""
+    truth = replace(gaussian, velocity=lambda z: torch.stack([-10 * z[:, 1], z[:, 0]], 1))
+    field = Linear(sign * torch.tensor([[0.0, -10.0], [-0.6, 0.8]]))  # second: -.6 of the truth
+    numbers = similarity(field, Reference(truth, 0.0, LIGHT))
+    assert numbers["truth/cos"] > 0.97
+    assert numbers["truth/cos_signed"] == pytest.approx(sign * numbers["truth/cos"])
+    assert numbers["truth/cos_x"] == pytest.approx(1)
+    assert numbers["truth/cos_y"] == numbers["truth/cos_min"] == pytest.approx(-0.6, abs=0.1)
 
 
 def test_names_are_those_of_the_contract(rotated):

@@ -7,7 +7,7 @@ import torch
 from eqflow.data import Snapshots, Standardiser, split
 from eqflow.evaluation import Protocol, Reference, evaluate, random_skew_similarity
 from eqflow.evaluation.displacement import displacement, odd_cosines
-from eqflow.evaluation.images import averaged
+from eqflow.evaluation.images import averaged, image_similarity
 from eqflow.evaluation.reference import spread_out
 from eqflow.evaluation.residuals import stationarity
 from eqflow.fields import VelocityField
@@ -146,10 +146,21 @@ def test_a_field_that_explodes_still_gives_numbers(textured):
 def test_a_reversed_field_has_the_opposite_sign(textured, turned):
     numbers = measured(Turn(-1.0), textured)
     assert numbers["truth/cos_signed"] == pytest.approx(-1, abs=1e-6)
+    assert numbers["truth/cos_min"] == pytest.approx(1, abs=1e-6)
     assert numbers["displacement/odd_cos"] == pytest.approx(-turned["displacement/odd_cos"])
     assert numbers["displacement/published_cos"] == pytest.approx(
         turned["displacement/published_cos"]
     )
+
+
+def test_the_equation_of_one_channel_is_compared_alone(textured):
+    """The second channel follows itself in place of the first, which is independent of it."""
+    half = Turn()
+    half.unscaled = lambda x: torch.stack([-x[:, 1], x[:, 1]], 1)
+    numbers = image_similarity(half, Reference(textured, 0.0, LIGHT))
+    assert numbers["truth/cos_u"] == pytest.approx(1, abs=1e-6)
+    assert abs(numbers["truth/cos_v"]) < 0.3
+    assert numbers["truth/cos_min"] == numbers["truth/cos_v"]
 
 
 def test_relaxation_alone_has_no_odd_displacement(textured):

@@ -36,7 +36,12 @@ def job(folder, number, family, cosine, p_value):
     (place / "flow").mkdir()
     config = f"data: {{system: Lorenz}}\nflow: {{family: {family}}}\n"
     (place / ".hydra" / "resolved.yaml").write_text(config)
-    numbers = {"truth/cos": cosine, "stationarity/p_value": p_value, "time/flow_s": 2.0}
+    numbers = {
+        "truth/cos": cosine,
+        "truth/cos_min": cosine / 2,
+        "stationarity/p_value": p_value,
+        "time/flow_s": 2.0,
+    }
     if family == "library":
         found = asdict(FINDINGS) | {"p_value": p_value}
         (place / "flow" / "findings.json").write_text(json.dumps(found))
@@ -77,6 +82,7 @@ def test_columns_that_no_row_has_are_left_out_and_files_are_written(sweep):
     found = rows(sweep)
     assert "| of the truth |" not in table(found)
     assert "family" in table(found)
+    assert "| 0.99900 | 0.49950 |" in table(found)
     write_leaderboard(sweep, found)
     assert json.loads((sweep / "leaderboard.json").read_text())["systems"] == found
     assert (sweep / "leaderboard.png").stat().st_size > 1000

@@ -138,6 +138,12 @@ def test_the_page_says_first_whether_the_dynamics_are_the_true_ones(cosine, null
     assert sentence in lead(run)
 
 
+def test_dynamics_with_one_wrong_equation_are_not_the_true_ones():
+    numbers = ratios(0.3, **{"truth/cos": 0.99, "truth/cos_min": 0.2})
+    run = [compared("own", "network", MinusX((2,)), numbers)]
+    assert "its dynamics are not the true ones" in lead(run)
+
+
 def test_preservation_is_no_evidence_where_the_library_spans_several_fields():
     field, findings = law_of()
     run = [

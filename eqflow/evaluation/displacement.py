@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqflow.evaluation.images import cosines
 from eqflow.evaluation.reference import DISPLACEMENT_TIME, Reference
+from eqflow.evaluation.similarity import cosines
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, normal
 from eqflow.score import Score

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqflow.evaluation.reference import Reference, spread_out
-from eqflow.evaluation.similarity import cosine
+from eqflow.evaluation.similarity import cosine, cosines, field_cosines
 from eqflow.fields import VelocityField
 from eqflow.runtime import Draws, generator
 from eqflow.stationarity import Velocity
@@ -25,8 +25,9 @@ NOISE_PAIRS = 4
 def image_similarity(field: VelocityField, reference: Reference) -> dict[str, float]:
     """Cosine to the true velocity, signed and not, and to the alternatives, where they are known.
 
-    ``truth/cos`` and ``cos_signed`` are over all images as one, ``cos_mean`` and ``cos_std`` the
-    mean and spread over images; ``truth/clean/...`` are the same without noise.
+    ``truth/cos``, ``cos_signed`` and the cosines of single equations are over all images as one,
+    ``cos_mean`` and ``cos_std`` the mean and spread over images; ``truth/clean/...`` are the same
+    without noise.
     """
     snapshots = reference.snapshots
     if snapshots.velocity is None:
@@ -56,13 +57,8 @@ def averaged(
     return total / (2 * NOISE_PAIRS)
 
 
-def cosines(v: Float[Tensor, "n *shape"], w: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
-    """Cosine between two velocities at each state; 0 for a vector that vanishes."""
-    return torch.cosine_similarity(v.flatten(1).double(), w.flatten(1).double(), eps=1e-30)
-
-
 def _cosines(prefix: str, v: Tensor, truth: Tensor) -> dict[str, float]:
-    signed, single = cosine(v, truth), cosines(v, truth)
-    numbers = {"cos": abs(signed), "cos_signed": signed}
-    numbers |= {"cos_mean": single.mean().item(), "cos_std": single.std().item()}
+    single = cosines(v, truth)
+    over_images = {"cos_mean": single.mean().item(), "cos_std": single.std().item()}
+    numbers = field_cosines(v, truth) | over_images
     return {f"{prefix}{name}": value for name, value in numbers.items()}

@@ -14,6 +14,7 @@ from eqflow.discovery import RECOVERY_LEVEL, Findings
 
 ROW_MEASURES = {
     "cos": "truth/cos",
+    "cos_min": "truth/cos_min",
     "cos_signed": "truth/cos_signed",
     "degree": "selection/degree",
     "terms": "selection/terms",

@@ -20,6 +20,7 @@ COLUMNS = {
     "system": "system",
     "family": "family",
     "abs(cos)": "cos",
+    "worst equation": "cos_min",
     "degree": "degree",
     "of the truth": "true_degree",
     "terms": "terms",
@@ -79,7 +80,7 @@ def _count_from(rows: Sequence[Row], level: float) -> int:
 
 
 def _cell(key: str, value: Any) -> str:
-    if key == "cos" and value is not None:
+    if key in ("cos", "cos_min") and value is not None:
         return f"{value:.5f}"
     return value if isinstance(value, str) else number(value)
 
