@@ -19,6 +19,7 @@ from eqflow.data import (
     check_sizes,
     check_states,
     checked_velocities,
+    distinct,
     group_numbers,
     split,
     warn_if_not_periodic,
@@ -37,7 +38,8 @@ class SnapshotsFile(SnapshotsModule):
         path: Vectors in a ``.npy`` of shape ``(N, d)`` or a ``.csv`` with one state a line, whose
             first line may name the features; images in a ``.npy`` of ``(N, C, H, W)`` or
             ``(N, H, W)``, or a folder of PNG, JPEG or TIFF files of one size. Images of integers
-            0..255 are scaled to 0..1, and a warning is logged if they are not periodic.
+            0..255 are scaled to 0..1, and a warning is logged if they are not periodic. Copies of a
+            snapshot are left out, with a warning.
         groups: A ``.npy`` or ``.csv`` with the group of each snapshot, a number or a word, where
             several snapshots of one run are correlated.
         velocities: Raw states and velocities, in a ``.csv`` or ``.npy`` of shape ``(n, 2 d)``, or
@@ -66,9 +68,11 @@ class SnapshotsFile(SnapshotsModule):
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
-        self.path, (self.states, self.names) = path, read_states(Path(path))
-        Standardiser.of(self.states, names=self.names)
-        self.groups = read_groups(Path(groups), len(self.states)) if groups else None
+        self.path, (states, self.names) = path, read_states(Path(path))
+        Standardiser.of(states, names=self.names)
+        names = read_groups(Path(groups), len(states)) if groups else None
+        kept = distinct(states, f"data.path={path}")
+        self.states, self.groups = states[kept], None if names is None else names[kept]
         self.velocities = read_velocities(Path(velocities), self.states) if velocities else None
         self.shape = tuple(self.states.shape[1:])
         self.val, self.test = int(val * len(self.states)), int(test * len(self.states))

@@ -26,6 +26,7 @@ from eqflow.arrays import (
 from eqflow.data import (
     Snapshots,
     Standardiser,
+    distinct,
     novelty,
     random_order,
     warn_if_not_periodic,
@@ -186,16 +187,17 @@ class EquilibriumFlow:
         ``groups``, ``(N,)``, name the group of each snapshot; those of one group are correlated, as
         of one run, which the tests and intervals of a library take into account. ``velocities`` are
         some states and their velocities, ``(n, d)`` each in raw units, to which a stream field or a
-        network is fitted. Warns of images that do not look periodic. Raises ``InputError`` for
-        values that are not finite, constant features, and known velocities that do not belong to
-        the snapshots.
+        network is fitted. Copies of a snapshot are left out. Warns of these, and of images that do
+        not look periodic. Raises ``InputError`` for values that are not finite, constant features,
+        and known velocities that do not belong to the snapshots.
         """
         x = checked_snapshots(X)
         names = [str(name) for name in getattr(X, "columns", ())] or None
-        units = Standardiser.of(x, names=names)
         if x.ndim == 4:
             warn_if_not_periodic(x, "X")
-        runs = group_of_each(groups, len(x))
+        runs, kept = group_of_each(groups, len(x)), distinct(x, "X")
+        x, runs = x[kept], None if runs is None else runs[kept]
+        units = Standardiser.of(x, names=names)
         order = random_order(
             len(x), runs, generator(self.seed, Draws.DATA)
         )  # that of X means nothing
@@ -462,16 +464,14 @@ def stationarity_test(
     Hotelling's test of the weak form, for snapshots ``X`` that the field was not fitted to, ``(N,
     d)``, or ``(N, C, H, W)`` on a periodic grid. ``velocity`` maps states like ``X``, numpy or
     torch, to raw velocities of the same shape; their speed does not matter. ``groups``, ``(N,)``,
-    name groups of correlated snapshots. Raises ``InputError`` for too few snapshots and for
-    velocities of another shape.
+    name groups of correlated snapshots. Copies of a snapshot are left out, with a warning. Raises
+    ``InputError`` for too few snapshots and for velocities of another shape.
 
     >>> x = np.random.default_rng(0).normal(size=(2000, 2))
     >>> stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x).p_value > 0.05
     True
     """
     x = checked_snapshots(X)
-    units = Standardiser.of(x)
-    z = units.standard(x)
     if not callable(velocity):
         raise InputError(f"velocity={velocity} found; expected a function of states, flow.velocity")
     v = numbers(velocity(X), "velocity(X)", f"{tuple(x.shape)}")
@@ -480,7 +480,10 @@ def stationarity_test(
             f"velocity(X): found shape {tuple(v.shape)}, {int((~v.isfinite()).sum())} numbers of "
             f"them not finite; expected finite velocities of shape {tuple(x.shape)}"
         )
-    return hotelling(v / units.std, z, functions_for(z, seed), group_of_each(groups, len(x)))
+    runs, kept = group_of_each(groups, len(x)), distinct(x, "X")
+    units = Standardiser.of(x[kept])
+    z, runs = units.standard(x[kept]), None if runs is None else runs[kept]
+    return hotelling(v[kept] / units.std, z, functions_for(z, seed), runs)
 
 
 def _warn_of_copies(x: Tensor, snapshots: Tensor | None) -> None:

@@ -55,6 +55,14 @@ def test_groups_come_from_a_file_of_their_own(tmp_path, table):
     assert not set(s.train_groups.tolist()) & set(s.test_groups.tolist())
 
 
+def test_copies_of_a_row_leave_with_their_group(tmp_path, table):
+    path = write(tmp_path / "x.npy", np.repeat(table, 2, 0))
+    np.save(tmp_path / "runs.npy", np.arange(50).repeat(2))
+    data = SnapshotsFile(path, groups=str(tmp_path / "runs.npy"))
+    assert np.array_equal(data.states.numpy(), table)
+    assert data.groups.tolist() == list(range(50))
+
+
 def test_groups_may_be_words_under_a_heading(tmp_path, table):
     (tmp_path / "donors.csv").write_text("donor\n" + "\n".join(f"d{k % 40}" for k in range(50)))
     data = SnapshotsFile(write(tmp_path / "x.npy", table), groups=str(tmp_path / "donors.csv"))

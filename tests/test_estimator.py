@@ -312,6 +312,16 @@ def test_groups_may_have_any_names():
     assert one == other
 
 
+def test_copies_of_a_state_change_nothing():
+    once, twice = (equations_of(x).stationarity() for x in (STATES, np.concatenate([STATES] * 2)))
+    assert once == twice
+    tests = (
+        stationarity_test(lambda x: x @ [[0, 1], [-1, 0]], x) for x in (STATES, STATES.repeat(2, 0))
+    )
+    p_values = [test.p_value for test in tests]
+    assert p_values[0] == p_values[1]
+
+
 def test_the_first_snapshots_stand_for_all_whatever_their_order():
     """Members are compared, and a score's asymmetry is measured, at the first of them."""
     points = EquilibriumFlow(**SKEW).fit(np.sort(STATES, axis=0)).model.score.points

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eqflow.data import Standardiser, split
+from eqflow.data import Standardiser, distinct, split
 from eqflow.errors import InputError
 from eqflow.simulate import RK4
 from eqflow.systems import Lorenz63
@@ -123,3 +123,46 @@ def test_the_smallest_split_that_works_is_accepted():
 def test_arrays_that_are_neither_vectors_nor_grids_are_refused(shape):
     with pytest.raises(InputError, match=r"expected \(N, d\) or \(N, C, H, W\)"):
         split(torch.randn(shape), 1, 4)
+
+
+# copies
+
+
+@pytest.mark.parametrize("digits", [None, 2])
+@pytest.mark.parametrize("copied", [60, 600])
+def test_copies_count_once_also_of_rounded_states(digits, copied, caplog):
+    x = torch.randn(600, 3).double()
+    x = x if digits is None else x.round(decimals=digits)
+    x = x[distinct(x, "X")]
+    rows = distinct(torch.cat([x, x[-copied:]]), "X")
+    assert torch.equal(rows, torch.arange(len(x)))
+    assert f"X: {copied} of {len(x) + copied} snapshots are copies" in caplog.text
+
+
+@pytest.mark.parametrize("step", [1.0, 0.1, 0.01])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_states_that_meet_on_a_grid_are_no_copies(dim, step, caplog):
+    """Of a line, a plane and space, on grids where nearly all of them meet, or hardly any."""
+    x = torch.randn(4000, dim).double() @ torch.randn(dim, 3).double()
+    x = (x / step).round() * step
+    assert len(x[distinct(x, "X")]) == len(x)
+    assert not caplog.records
+
+
+def test_counts_and_words_for_classes_are_no_copies():
+    rates = torch.rand(3000, 1).double() * 3
+    counts = torch.poisson(rates.expand(-1, 8))
+    for x in (counts, counts.log1p(), (torch.randn(500, 2) > 0).double()):
+        assert len(x[distinct(x, "X")]) == len(x)
+
+
+def test_equal_images_are_copies():
+    x = torch.randint(0, 255, (20, 1, 8, 8)).float()
+    assert distinct(x[[0, 1, 1, 0, 2]], "X").tolist() == [0, 1, 4]
+
+
+def test_minus_zero_is_zero():
+    x = torch.randn(600, 3).double()
+    x[:100, 0] = 0.0
+    copies = torch.cat([-x[:100, :1], x[:100, 1:]], 1)
+    assert torch.equal(distinct(torch.cat([x, copies]), "X"), torch.arange(600))

@@ -1,5 +1,6 @@
 """Snapshots as learning sees them: split, standardised, in groups, with known velocities."""
 
+from eqflow.data.copies import distinct
 from eqflow.data.groups import group_boundary, group_numbers, group_sums, random_half, random_order
 from eqflow.data.neighbours import novelty, spacing
 from eqflow.data.periodicity import warn_if_not_periodic
@@ -22,6 +23,7 @@ __all__ = [
     "check_sizes",
     "check_states",
     "checked_velocities",
+    "distinct",
     "group_boundary",
     "group_numbers",
     "group_sums",
