@@ -16,6 +16,7 @@ from eqflow.estimator import EquilibriumFlow, stationarity_test
 from eqflow.fields import FAMILIES, Family
 from eqflow.fields.linear import MinusX
 from eqflow.model import FlowModel
+from eqflow.systems import Lorenz63
 
 STATES = np.random.default_rng(0).normal(size=(600, 2)) @ np.array([[1.0, 0.7], [0.0, 0.5]])
 X = STATES[:7]
@@ -40,11 +41,12 @@ def tiny():
     return EquilibriumFlow(**TINY).fit(STATES)
 
 
-def equations_of(states, **data):
-    """A library of degree 1; that its states stay is taken for granted, as that takes seconds."""
+def equations_of(states, flow_training=None, groups=None, **field):
+    """A small library; that its states stay is taken for granted, as that takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inference, "escaped", lambda *_: 0.0)
-        return EquilibriumFlow("library", field={"degree": 1}).fit(states, **data)
+        options = {"field": {"degree": 1, **field}, "flow_training": flow_training}
+        return EquilibriumFlow("library", **options).fit(states, groups=groups)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +127,42 @@ def test_equations_are_the_velocity_in_transit_times(linear):
     function = sympy.lambdify(list(sides), list(sides.values()), "numpy")
     np.testing.assert_allclose(np.stack(function(*X.T), 1), linear.velocity(X), rtol=1e-5)
     assert linear.equations().unit == 1
+
+
+UNITS = [(1e-12, 0.0), (1e12, 0.0), (1.0, 293.0), (1e-9, 1.0), (2.0, -1e8), (1.0, [1e6, 0.0])]
+"""Scales and offsets of raw states."""
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.1])
+@pytest.mark.parametrize(("scale", "offset"), UNITS)
+def test_the_law_is_the_same_in_any_units_and_about_any_origin(linear, noise_std, scale, offset):
+    offset = np.array(offset)
+    options = {"flow_training": {"noise_std": noise_std}}
+    plain = equations_of(STATES, **options) if noise_std else linear
+    moved = equations_of(scale * STATES + offset, **options)
+    one, other = plain.velocity(X), moved.velocity(scale * X + offset) / scale
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
+    findings = moved.stationarity()
+    assert findings.p_value == pytest.approx(plain.stationarity().p_value, rel=1e-4)
+    assert findings.symmetries == plain.stationarity().symmetries != []
+
+
+def test_a_temperature_in_kelvin_gives_the_terms_of_one_in_celsius():
+    x = Lorenz63().sample(3000, seed=3, runs=3000).states.numpy() + np.array([280, 0, 0])
+    rows = equations_of(x, degree=2).equations().rows()
+    assert {(row.equation, row.term) for row in rows} == {
+        *(("dx/dt", term) for term in ("(x - 280)", "y")),
+        *(("dy/dt", term) for term in ("(x - 280)", "y", "z (x - 280)")),
+        *(("dz/dt", term) for term in ("z", "y (x - 280)")),
+    }
+
+
+def test_an_origin_may_be_chosen():
+    equations = equations_of(STATES + 50, origin=[0, 0.5]).equations()
+    assert equations.terms.names(["x", "y"]) == ["1", "x", "(y - 0.5)"]
+    for origin in ([0], "mean", [0, np.inf]):
+        with pytest.raises(InputError, match=r"origin=.* expected auto or, of vectors"):
+            EquilibriumFlow("library", field={"origin": origin}).fit(STATES)
 
 
 @pytest.mark.parametrize("names", [["a", "b"], np.array(["a", "b"]), iter("ab")])

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from eqflow.data import Standardiser
 from eqflow.errors import InputError
@@ -62,6 +63,20 @@ def test_names_of_features_are_saved_and_older_files_have_none(tmp_path):
     assert config.pop("names") == list(names)
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert FlowModel.load(tmp_path).field.variables == ["x", "y"]
+
+
+def test_the_origin_of_a_library_is_saved_and_older_files_have_none(tmp_path):
+    model, x = FlowModel((2,), torch.zeros(9, 2), "library", field={"degree": 2}), torch.randn(9, 2)
+    model.field.take_units_(
+        Standardiser(torch.tensor([1e8 + 3, 0], dtype=torch.double), torch.tensor([2.0, 1.0]))
+    )
+    model.field.coefficients.normal_()
+    model.save(tmp_path)
+    loaded, file = FlowModel.load(tmp_path), str(tmp_path / "model.safetensors")
+    assert loaded.field.terms.names(["x", "y"])[1:3] == ["(x - 100000003)", "y"]
+    assert torch.equal(loaded.field(x), model.field(x))
+    save_file({k: v for k, v in load_file(file).items() if not k.endswith("origin")}, file)
+    assert FlowModel.load(tmp_path).field.terms.names(["x", "y"])[1:3] == ["x", "y"]
 
 
 def test_a_saved_flow_comes_back_the_same(model, tmp_path):

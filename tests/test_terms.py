@@ -11,7 +11,14 @@ import torch
 
 from eqflow.errors import InputError
 from eqflow.fields.library import library_terms
-from eqflow.terms import MAX_UNKNOWNS, Expressions, Polynomial, Trigonometric, variable_names
+from eqflow.terms import (
+    MAX_UNKNOWNS,
+    Expressions,
+    Polynomial,
+    Trigonometric,
+    origin_near,
+    variable_names,
+)
 from eqflow.terms.base import Union
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -280,3 +287,49 @@ def test_the_examples_run(module):
     result = doctest.testmod(importlib.import_module(f"eqflow.{module}"))
     assert result.attempted
     assert not result.failed
+
+
+# origins
+
+MOVED = [293.0, -0.25]
+
+
+@pytest.mark.parametrize("cross", [True, False])
+def test_monomials_about_an_origin_are_those_of_the_difference(cross):
+    terms, x = Polynomial(2, 3, cross), torch.randn(40, 2)
+    moved, origin = terms.about(MOVED), torch.tensor(MOVED)
+    torch.testing.assert_close(moved(x + origin), terms(x))
+    torch.testing.assert_close(moved.about([0.0, 0.0])(x), terms(x))  # not from where it was
+    torch.testing.assert_close(moved(x + origin), symbolic(moved)(x + origin))
+    images = (x + origin).view(5, 8, 2).movedim(2, 1)[..., None]
+    torch.testing.assert_close(moved(images).movedim(1, 3).flatten(0, 2), terms(x))
+
+
+def test_origins_are_written_with_the_variables():
+    names = Polynomial(2, 2).about(MOVED).names(["T", "flux (W)"])
+    assert names[:3] == ["1", "(T - 293)", "([flux (W)] + 0.25)"]
+    assert names[3:] == ["(T - 293)^2", "(T - 293) ([flux (W)] + 0.25)", "([flux (W)] + 0.25)^2"]
+    assert Polynomial(2, 1).about([1e8 + 3, 1.5e22]).names(["x", "y"])[1:] == [
+        "(x - 100000003)",
+        "(y - 1.5e+22)",
+    ]
+
+
+def test_only_monomials_move_and_repeated_terms_stay_out():
+    """Of ``x`` and ``x - 293``, which span the same beside 1, there is one."""
+    terms = Polynomial(2, 1) + Expressions(2, ["2*x", "x*y"]) + Trigonometric(2)
+    moved, x = terms.about(MOVED), torch.randn(40, 2) + torch.tensor(MOVED)
+    assert moved.names(["x", "y"])[:4] == ["1", "(x - 293)", "(y + 0.25)", "x y"]
+    torch.testing.assert_close(moved(x)[:, 3:], terms(x)[:, 3:])
+    torch.testing.assert_close(moved(x), symbolic(moved)(x))
+
+
+@pytest.mark.parametrize("std", [1e-12, 0.03, 1.0, 9.99, 1e12])
+@pytest.mark.parametrize("ratio", [-1e6, -50.0, -9.9, 0.0, 9.9, 11.0, 1234.5])
+def test_an_origin_is_zero_or_short_and_within_half_a_deviation(std, ratio):
+    origin = origin_near(ratio * std, std)
+    if abs(ratio) < 10:
+        assert origin == 0
+    else:
+        assert abs(origin - ratio * std) <= std / 2
+        assert len(f"{origin:.15g}".strip("-").partition("e")[0].rstrip("0")) <= 9

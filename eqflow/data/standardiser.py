@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from eqflow.errors import InputError
 from eqflow.runtime import chunks
 
+ROUNDING_ERROR = 1e-12
+"""Standard deviation over mean up to which a feature is taken for constant."""
+
 Velocity = Callable[[Tensor], Tensor]
 
 
@@ -54,7 +57,7 @@ class Standardiser(nn.Module):
         mean = group_sums(lambda part: part) / total
         square = group_sums(lambda part: (part - mean.view(units)).square())
         std = (square / (total - 1)).sqrt()
-        constant = (~(std > 1e-10 * (1 + mean.abs()))).nonzero().flatten().tolist()
+        constant = (~(std > ROUNDING_ERROR * mean.abs())).nonzero().flatten().tolist()
         if constant:
             kind, first = "channel" if x.ndim > 2 else "feature", constant[0]
             found = names[first] if names else f"{first + 1} of {len(std)}"

@@ -93,7 +93,7 @@ class Discovery:
     ) -> None:
         check_options(field, functions, noise_std)
         self.field, self.noise_std, self.seed = field, noise_std, seed
-        field.standardiser.load_state_dict(standardiser.state_dict())
+        field.take_units_(standardiser)
         self.images = z.ndim == 4
         most = (ImageSample if self.images else VectorSample).reservoir
         self.fitted = group_boundary(len(z) - min(int(HELD_OUT_SHARE * len(z)), most), groups)
@@ -181,12 +181,13 @@ class Discovery:
         noise = fitter.noisy.noise_std if fitter.noisy else 0.0
         second = torch.cov(rows) - noise**2 * torch.eye(len(rows)).to(rows)
         names, mean, std = self.field.variables, units.mean.flatten(), units.std.flatten()
-        expressed = generators(self.field.terms, names, mean, std, second)
+        expressed = generators(self.field.terms, names, mean, std, second, self.field.origin)
         return preserved_symmetries(fitter, expressed)
 
     def _noisy_terms(self, noise_std: float) -> NoisyPolynomial:
         units = self.field.standardiser
-        return NoisyPolynomial(self.field.terms, units.mean, units.std, noise_std)
+        mean = units.mean - self.field.origin
+        return NoisyPolynomial(self.field.terms, mean, units.std, noise_std)
 
     def _noise_profile(self, columns: Tensor) -> NoiseProfile:
         library = self._noisy_terms(INITIAL_NOISE_STD)[columns]

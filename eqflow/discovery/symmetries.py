@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from eqflow.stationarity import Form
-from eqflow.terms import Terms, variable_names
+from eqflow.terms import Polynomial, Terms, variable_names
 
 GRADIENT_PREFIXES = ("dx(", "dy(")
 """First characters of the names of gradients of a channel."""
@@ -67,12 +67,13 @@ def generators(
     mean: Float[Tensor, " dim"],
     std: Float[Tensor, " dim"],
     second: Float[Tensor, "dim dim"],
+    origin: Float[Tensor, " dim"] | None = None,
 ) -> list[Generator]:
     """Generators that the terms can express: translations of images, the rotation of two variables.
 
-    ``mean`` and ``std`` standardise raw states, ``second`` is the covariance of standardised ones.
-    The rotation keeps this covariance; of two channels of an image it turns the phase, everywhere
-    alike.
+    ``mean`` and ``std`` standardise raw states, ``second`` is the covariance of standardised ones,
+    ``origin`` that of the monomials. The rotation keeps this covariance; of two channels of an
+    image it turns the phase, everywhere alike.
     """
     place = {name: a for a, name in enumerate(terms.names(variables))}
     expressed = []
@@ -84,10 +85,12 @@ def generators(
             values[rows, range(terms.dim)] = 1 / std
             name = f"translation along {axis}"
             expressed.append(Generator(name, values, (rows[0], 0), approximate=True))
-    if terms.dim == 2 and place.keys() >= {"1", *variables}:
-        rows = [place[name] for name in ("1", *variables)]
+    origin = torch.zeros_like(mean) if origin is None else origin
+    linear = Polynomial(terms.dim, 1).about(origin.tolist()).names(variables)
+    if terms.dim == 2 and place.keys() >= set(linear):
+        rows = [place[name] for name in linear]
         values = std.new_zeros(len(terms), 2)
-        values[rows] = _rotation(mean, std, second)
+        values[rows] = _rotation(mean - origin, std, second)
         expressed.append(Generator(f"rotation of {' and '.join(variables)}", values, (rows[2], 0)))
     return expressed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from math import comb
+from math import comb, isfinite
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from eqflow.terms import (
     Terms,
     Trigonometric,
     channel_names,
+    origin_near,
     variable_names,
 )
 
@@ -37,10 +38,13 @@ class Library(VelocityField):
     ``coupling``, on a grid of the given ``spacing``. Takes and gives standardised states, in
     float64 inside; ``coefficients`` (terms, channels) are in raw units per transit time and zero
     until fitted. With ``degree="auto"`` the terms are those of the highest degree that may be
-    tried. Raises ``InputError`` for terms that cannot be built.
+    tried. Monomials of vectors are those of ``x - origin``; with ``origin="auto"`` it is zero until
+    the data are known, and then a short number near the mean of every variable that is far from
+    zero. Raises ``InputError`` for terms that cannot be built.
     """
 
     coefficients: Tensor
+    origin: Tensor
     names: Sequence[str] | None = None
     """Names of the features, where the data have any."""
     centred = False
@@ -55,6 +59,7 @@ class Library(VelocityField):
         operators: list[str] | tuple[str, ...] = ("lap", "bilap"),
         coupling: int = 0,
         spacing: float = 1.0,
+        origin: list[float] | tuple[float, ...] | str = "auto",
         **kinds: Any,
     ) -> None:
         super().__init__(shape)
@@ -78,6 +83,28 @@ class Library(VelocityField):
         self.register_buffer("coefficients", torch.zeros(len(self.terms), self.channels).double())
         units = channelwise(shape)
         self.standardiser = Standardiser(torch.zeros(units), torch.ones(units))
+        self.automatic = origin == "auto"
+        self.register_buffer("origin", torch.zeros(self.channels).double())
+        if not self.automatic:
+            self._about(_checked_origin(origin, self.shape))
+
+    def take_units_(self, standardiser: Standardiser) -> None:
+        """Take the units of the data, and an origin near them where that is ``auto``."""
+        self.standardiser.load_state_dict(standardiser.state_dict())
+        if self.automatic and len(self.shape) == 1:
+            units = zip(standardiser.mean.tolist(), standardiser.std.tolist(), strict=True)
+            self._about([origin_near(mean, std) for mean, std in units])
+
+    def _about(self, origin: Sequence[float]) -> None:
+        self.origin.copy_(torch.tensor(origin, dtype=torch.double))
+        self.libraries = [terms.about(origin) for terms in self.libraries]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        state_dict.setdefault(f"{prefix}origin", torch.zeros_like(self.origin))  # of earlier states
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        self._about(self.origin.tolist())
 
     @property
     def terms(self) -> Terms:
@@ -127,6 +154,16 @@ class Library(VelocityField):
     def normalise_(self, batches: Iterable[Tensor]) -> "Library":
         """Leave the field as it is: the fit has fixed its speed, and equations have no mean."""
         return self
+
+
+def _checked_origin(origin: Sequence[float] | str, shape: tuple[int, ...]) -> list[float]:
+    numbers = [o for o in origin if isinstance(o, int | float) and isfinite(o)]
+    if len(shape) > 1 or not len(numbers) == len(origin) == shape[0]:
+        raise InputError(
+            f"flow.field.origin={origin} found with states of shape {shape}; expected auto or, of "
+            "vectors, a number for each feature"
+        )
+    return [float(number) for number in numbers]
 
 
 def _degrees(degree: int | str, dim: int, cross: bool, highest: int) -> list[int]:

@@ -13,6 +13,7 @@ from eqflow.terms.base import (
 )
 from eqflow.terms.expressions import Expressions
 from eqflow.terms.operators import OPERATORS, Operators, laplacian
+from eqflow.terms.origin import origin_near
 from eqflow.terms.polynomial import Polynomial, Trigonometric
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "bracketed",
     "channel_names",
     "laplacian",
+    "origin_near",
     "placeholders",
     "real_symbols",
     "typeset",

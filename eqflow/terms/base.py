@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,10 @@ class Terms(ABC):
     @abstractmethod
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         """Formulas of the terms in ``dim`` symbols, in the order of the values."""
+
+    def about(self, origin: Sequence[float]) -> "Terms":
+        """The same terms with monomials of ``x - origin``; other functions stay those of ``x``."""
+        return self
 
     def names(self, variables: Sequence[str]) -> list[str]:
         """Formulas as text, such as ``1``, ``x``, ``x y``, ``x^2`` and ``sin(x)``."""
@@ -128,7 +133,10 @@ LATEX_ESCAPES = str.maketrans(
 
 def plain(expression: "sympy.Expr") -> str:
     """Text of a formula with spaces for products and ``^`` for powers."""
-    return str(expression).replace("**", "^").replace("*", " ")
+    import sympy
+
+    text: str = sympy.sstr(expression, full_prec=False)
+    return text.replace("**", "^").replace("*", " ")
 
 
 def bracketed(expression: "sympy.Expr", printer: Callable[["sympy.Expr"], str]) -> str:
@@ -164,6 +172,11 @@ class Union(Terms):
         self.members = [part for member in members for part in _parts(member)]
         self._kept = _distinct(self._all(real_symbols(variable_names(dims[0]))))
         super().__init__(dims[0], len(self._kept))
+
+    def about(self, origin: Sequence[float]) -> "Union":
+        moved = copy(self)
+        moved.members = [member.about(origin) for member in self.members]
+        return moved
 
     def _all(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         return [term for member in self.members for term in member.expressions(symbols)]

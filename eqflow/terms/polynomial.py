@@ -1,6 +1,7 @@
 """Monomials and trigonometric functions of the variables."""
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import combinations_with_replacement
 from math import comb
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ from eqflow.terms.base import Terms, whole
 if TYPE_CHECKING:
     import sympy
 
+MOST_DIGITS = 1e15
+"""Whole numbers below are written in full."""
+
 
 def count(dim: int, degree: int) -> int:
     """Number of monomials of ``dim`` variables up to a degree."""
@@ -23,7 +27,11 @@ def count(dim: int, degree: int) -> int:
 class Polynomial(Terms):
     """Monomials up to a degree, by rising degree: ``1, x, y, x^2, x y, y^2, ...``.
 
-    Raises ``InputError`` for a degree that is no whole number >= 0, and for too many terms.
+    They are those of ``x - origin``, about another ``origin`` than zero. Raises ``InputError`` for
+    a degree that is no whole number >= 0, and for too many terms.
+
+    >>> Polynomial(2, degree=2).about([293.0, 0.0]).names(["x", "y"])
+    ['1', '(x - 293)', 'y', '(x - 293)^2', 'y (x - 293)', 'y^2']
 
     Args:
         dim: Number of variables.
@@ -37,6 +45,13 @@ class Polynomial(Terms):
         monomials = [m for power in range(self.degree + 1) for m in self._monomials(power)]
         index = {monomial: a for a, monomial in enumerate(monomials)}
         self._parents = [(index[m[:-1]], m[-1]) for m in monomials[1:]]
+        self.powers = torch.tensor([[m.count(j) for j in range(dim)] for m in monomials])
+        self.origin = [0.0] * dim
+
+    def about(self, origin: Sequence[float]) -> "Polynomial":
+        moved = copy(self)
+        moved.origin = list(origin)
+        return moved
 
     def _monomials(self, power: int) -> list[tuple[int, ...]]:
         if self.cross or not power:
@@ -51,13 +66,23 @@ class Polynomial(Terms):
 
     def __call__(self, x: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch terms *grid"]:
         # terms are rows while they are multiplied: contiguous rows are several times faster
-        variables = x.transpose(0, 1).contiguous().unbind()
+        raw = x.transpose(0, 1).contiguous().unbind()
+        variables = [v - o if o else v for v, o in zip(raw, self.origin, strict=True)]
         return torch.stack(self._products(torch.ones_like(variables[0]), variables)).transpose(0, 1)
 
     def expressions(self, symbols: Sequence["sympy.Expr"]) -> list["sympy.Expr"]:
         import sympy
 
-        return self._products(sympy.Integer(1), symbols)
+        pairs = zip(symbols, self.origin, strict=True)
+        return self._products(sympy.Integer(1), [s - _exact(o) if o else s for s, o in pairs])
+
+
+def _exact(value: float) -> "sympy.Number":
+    """A number as sympy prints it best: an integer unless it has a fraction or many digits."""
+    import sympy
+
+    short = value.is_integer() and abs(value) < MOST_DIGITS
+    return sympy.Integer(int(value)) if short else sympy.Float(value)
 
 
 class Trigonometric(Terms):

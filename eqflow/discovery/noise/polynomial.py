@@ -11,7 +11,7 @@ With ``f^ = exp(-s^2/2 Laplacian) f``, the estimate of ``f(x)`` from the noisy s
 
 from copy import copy
 from math import comb, factorial, prod
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -37,14 +37,14 @@ class Shift(NamedTuple):
 
 
 class NoisyPolynomial:
-    """Unbiased estimates of the monomials of raw states, from noisy standardised states.
+    """Unbiased estimates of the monomials of ``x - origin``, from noisy standardised states.
 
     Raises ``InputError`` for terms that are no polynomial, and for noise outside
     ``[0, MAX_NOISE_STD]``.
 
     Args:
         terms: The monomials.
-        mean: Mean of the raw noisy states.
+        mean: Mean of the raw noisy states, less the origin of the monomials.
         std: Standard deviation of the raw noisy states.
         noise_std: Size ``s`` of the noise, in units of ``std``.
     """
@@ -58,9 +58,7 @@ class NoisyPolynomial:
     ) -> None:
         check_noise(terms, noise_std)
         self.mean, self.std, self.noise_std = mean.double(), std.double(), float(noise_std)
-        # where one variable is 2 and the others 1, a monomial is 2 to the power of that variable
-        probe = 1 + torch.eye(terms.dim, dtype=torch.double, device=std.device)
-        self.powers = terms(probe).log2().round().long().T
+        self.powers = cast(Polynomial, terms).powers.to(std.device)
         self.shifts = _shifts(self.powers, self.std)
 
     def at(self, noise_std: float) -> "NoisyPolynomial":
