@@ -68,20 +68,26 @@ class SnapshotsFile(SnapshotsModule):
         for name, fraction in (("val", val), ("test", test)):
             if not 0 < fraction < 0.5:
                 raise InputError(f"data.{name}={fraction}: expected a fraction between 0 and 0.5")
-        self.path, (states, self.names) = path, read_states(Path(path))
-        Standardiser.of(states, names=self.names)
-        names = read_groups(Path(groups), len(states)) if groups else None
-        kept = distinct(states, f"data.path={path}")
-        self.states, self.groups = states[kept], None if names is None else names[kept]
+        self.path, (self.states, self.names) = path, read_states(Path(path))
+        Standardiser.of(self.states, names=self.names)
+        self.groups = read_groups(Path(groups), len(self.states)) if groups else None
         self.velocities = read_velocities(Path(velocities), self.states) if velocities else None
         self.shape = tuple(self.states.shape[1:])
-        self.val, self.test = int(val * len(self.states)), int(test * len(self.states))
-        check_sizes(len(self.states) - self.val - self.test, self.val, self.test)
+        self.fractions = val, test
+        first, second = self._held_out(len(self.states))
+        check_sizes(len(self.states) - first - second, first, second)
+
+    def _held_out(self, n: int) -> tuple[int, int]:
+        """Numbers of states to validate and to test on, of ``n``."""
+        val, test = self.fractions
+        return int(val * n), int(test * n)
 
     def load(self) -> Snapshots:
         if self.states.ndim == 4:
             warn_if_not_periodic(self.states, f"data.path={self.path}")
-        snapshots = split(self.states, self.val, self.test, self.seed, groups=self.groups)
+        kept = distinct(self.states, f"data.path={self.path}")
+        states, groups = self.states[kept], None if self.groups is None else self.groups[kept]
+        snapshots = split(states, *self._held_out(len(states)), self.seed, groups=groups)
         units = snapshots.standardiser
         known = self.velocities and self.velocities.standardised(units.mean, units.std)
         return replace(snapshots, known_velocities=known, names=self.names)

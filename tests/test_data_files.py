@@ -59,8 +59,11 @@ def test_copies_of_a_row_leave_with_their_group(tmp_path, table):
     path = write(tmp_path / "x.npy", np.repeat(table, 2, 0))
     np.save(tmp_path / "runs.npy", np.arange(50).repeat(2))
     data = SnapshotsFile(path, groups=str(tmp_path / "runs.npy"))
-    assert np.array_equal(data.states.numpy(), table)
-    assert data.groups.tolist() == list(range(50))
+    data.setup()
+    s = data.snapshots
+    assert [len(s.val), len(s.test), len(s.train)] == [5, 10, 35]
+    rows = torch.cdist(s.standardiser.raw(s.train), torch.from_numpy(table)).argmin(1)
+    assert torch.equal(s.train_groups, rows)
 
 
 def test_groups_may_be_words_under_a_heading(tmp_path, table):
