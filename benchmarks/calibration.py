@@ -10,7 +10,10 @@ within a run, leaving out the groups must show (the slow Gaussian); along orbits
 moments are derivatives of bounded functions, cancel, and leaving out the groups makes the test
 timid instead (Lorenz).
 
-Images: `--runs` of `--preset`, a row for each Euler step `--dt`.
+Images: `--per-run` of each run from the time `--settle` on, 500 units of time apart. Sets of some
+of the `--runs` of `--preset` are drawn for each number of runs in `--sizes`, `--repeats` of them,
+with `FUNCTION_SETS` sets of test functions in turn; a row for each Euler step `--dt` and size. Sets
+share runs: the errors hold while a set is a small part of the runs.
 
 Power: at `--size` snapshots of systems of dysts, the true velocity plus a share of a random
 quadratic field that is orthogonal to it, `--fields` of them for each of `--shares`. Shares are in
@@ -18,7 +21,7 @@ rms. All seeds follow from `--seed`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from itertools import cycle, product
 from math import sqrt
 from typing import NamedTuple
 
@@ -28,7 +31,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from eqflow.data import Standardiser
-from eqflow.stationarity import FourierFunctions, Stationarity, functions_for, hotelling
+from eqflow.stationarity import (
+    FourierFunctions,
+    Stationarity,
+    functions_for,
+    hotelling,
+    moment_weights,
+    zero_mean_test,
+)
 from eqflow.systems import Dysts, GrayScott, Lorenz63, Schedule
 from eqflow.terms import Polynomial
 
@@ -36,7 +46,7 @@ LEVEL = 0.05
 SIZES = (2_000, 20_000)
 RUN = 10  # states of one run, where they are grouped
 SIDE = 48  # of images; on smaller grids the patterns of most presets die out
-LATER = 10  # sets of the same runs, 1000 units of time from one to the next
+FUNCTION_SETS = 4  # of test functions for images, whose moments cost more than tests
 SYSTEMS = ["Chen", "Finance", "Hadley", "Halvorsen", "Lorenz", "LuChen", "Rossler", "Rucklidge"]
 SYSTEMS += [f"Sprott{letter}" for letter in "BCDEFGH"]
 
@@ -113,14 +123,15 @@ def lorenz_reference(seed: int) -> Tensor:
     return lorenz_pool(10, 2_000, seed + 1, every=1.0).flatten(0, 1)
 
 
-def patterns(preset: str, runs: int, repeats: int, seed: int, dt: float) -> Case:
-    """Images, two of a run side by side; sets are of other runs, or of the same ones much later."""
-    schedule = Schedule(settle=10_000.0, per_run=2 * LATER, every=500.0, dt=dt)
-    system, n = GrayScott(preset), runs * schedule.per_run
-    parts = system.batches((1 + -(-repeats // LATER)) * n, seed, (SIDE, SIDE), schedule)
-    states = torch.cat([*parts]).double().unflatten(0, (-1, runs, LATER, 2)).transpose(1, 2)
-    reference, *sets = states.flatten(0, 1).flatten(1, 2)[LATER - 1 :]
-    return Case(system.velocity, reference, iter(sets[:repeats]), torch.arange(2 * runs) // 2)
+def patterns(preset: str, runs: int, seed: int, schedule: Schedule) -> list[Tensor]:
+    """Moments of the true velocity at the images of every run, for each set of test functions."""
+    system, count = GrayScott(preset), runs * schedule.per_run
+    x = system.sample(count, seed, (SIDE, SIDE), schedule).states.double()
+    units = Standardiser.of(x)
+    z, v = units.standard(x), system.velocity(x) / units.std
+    drawn = tqdm([functions_for(z, seed + k) for k in range(FUNCTION_SETS)], preset)
+    moments = [functions.moments(v, z) * moment_weights(functions) for functions in drawn]
+    return [h.unflatten(0, (runs, -1)) for h in moments]
 
 
 # the tables
@@ -148,14 +159,22 @@ def level(repeats: int, seed: int) -> None:
             harness.row(name, n, groups, results[0].rank, share(results))
 
 
-def image_level(preset: str, runs: int, steps: list[float], repeats: int, seed: int) -> None:
-    """A row a length of an Euler step."""
-    harness.heading("pattern", "step", "images", "runs", "rank", "rejected at 5 %")
-    for dt in steps:
-        case = patterns(preset, runs, repeats, seed, dt)
-        sets = tqdm(case.sets, f"{preset}, steps of {dt:g}", repeats)
-        tests = [tested(case, x, case.groups, seed + k) for k, x in enumerate(sets)]
-        harness.row(preset, dt, 2 * runs, runs, tests[0].rank, share(tests))
+def image_level(
+    preset: str, runs: int, sizes: list[int], schedules: list[Schedule], repeats: int, seed: int
+) -> None:
+    """A row a length of an Euler step and a number of runs."""
+    harness.heading("pattern", "step", "runs", "rank", "rejected at 5 %")
+    draw = torch.Generator().manual_seed(seed)
+    for schedule in schedules:
+        moments = patterns(preset, runs, seed, schedule)
+        for size in sizes:
+            sets = (torch.randperm(runs, generator=draw)[:size] for _ in range(repeats))
+            groups = torch.arange(size).repeat_interleave(schedule.per_run)
+            tests = [
+                zero_mean_test(h[chosen].flatten(0, 1), groups)
+                for h, chosen in zip(cycle(moments), sets, strict=False)
+            ]
+            harness.row(preset, schedule.dt, size, tests[0].rank, share(tests))
 
 
 def tested(case: Case, x: Tensor, groups: Tensor | None, seed: int) -> Stationarity:
@@ -210,11 +229,13 @@ def orthogonal(v: Tensor, z: Tensor, seed: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    images = {"images": False, "preset": "chaos", "runs": 60, "dt": [0.1, 0.25, 1.0]}
+    images = {"images": False, "preset": "chaos", "runs": 400, "dt": [0.25, 1.0]}
+    images |= {"sizes": [14, 28, 60, 120], "per_run": 2, "settle": 10_000.0}
     wrong = {"power": False, "size": 20_000, "shares": [0.05, 0.01], "fields": 5}
     asked = harness.options(__doc__, repeats=400, seed=0, **images, **wrong)
     if asked.images:
-        image_level(asked.preset, asked.runs, asked.dt, asked.repeats, asked.seed)
+        schedules = [Schedule(asked.settle, asked.per_run, dt=dt) for dt in asked.dt]
+        image_level(asked.preset, asked.runs, asked.sizes, schedules, asked.repeats, asked.seed)
     elif asked.power:
         power(asked.size, asked.shares, asked.fields, asked.seed)
     else:

@@ -1,4 +1,4 @@
-"""The equations of Lorenz-63 from few, many and noisy snapshots: what of them is recovered?
+"""The equations of Lorenz-63 from few, many and noisy snapshots: what of them is found?
 
     python benchmarks/lorenz_equations.py                       # every row, seeds 0 to 3
     python benchmarks/lorenz_equations.py --rows few --seeds 0 1 2 3 4 5 6 7 8 9
@@ -6,7 +6,7 @@
 A row a case, through the public estimator: |cos| to the true velocity at 3,000 clean states of
 other runs (median and range over seeds), how many seeds found exactly the seven true terms, the
 largest relative error of their coefficients up to the common factor, the estimated size of the
-noise, how many equations were called recovered, seconds. Noise is Gaussian, in standard deviations
+noise, how many equations were called determined, seconds. Noise is Gaussian, in standard deviations
 of each feature.
 """
 
@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
     cosine: float
     noise: float
-    recovered: bool
+    determined: bool
     seconds: float
     wrong: int
     error: float
@@ -90,11 +90,11 @@ if __name__ == "__main__":
     asked = harness.options(__doc__, rows=harness.Names(CASES), seeds=[0, 1, 2, 3], threads=2)
     harness.heading(
         *("case", "cosine, median", "range", "exactly the seven terms"),
-        *("largest error", "noise found", "recovered", "s"),
+        *("largest error", "noise found", "determined", "s"),
     )
     for name in asked.rows:
         fits = [fitted(CASES[name], seed) for seed in asked.seeds]
-        cosine, noise, recovered, seconds, wrong, error = zip(*fits, strict=True)
+        cosine, noise, determined, seconds, wrong, error = zip(*fits, strict=True)
         harness.row(
             name,
             f"{median(cosine):.5f}",
@@ -102,6 +102,6 @@ if __name__ == "__main__":
             f"{wrong.count(0)} of {len(fits)}",
             f"{max(error):.2%}",
             f"{min(noise):.4f} to {max(noise):.4f}",
-            f"{sum(recovered)} of {len(fits)}",
+            f"{sum(determined)} of {len(fits)}",
             f"{max(seconds):.0f}",
         )

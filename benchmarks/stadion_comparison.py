@@ -97,7 +97,7 @@ def library(snapshots: Snapshots, truth: Tensor, seed: int) -> Row:
     fit = Discovery(field, snapshots.train, snapshots.standardiser, seed=seed)
     findings, seconds = harness.timed(fit.run)
     if findings.reason:
-        print(f"eqflow does not call the equations of seed {seed} recovered: {findings.reason}")
+        print(f"eqflow does not call the equations of seed {seed} determined: {findings.reason}")
     return Row(cosine(field(snapshots.test), truth), seconds=seconds)
 
 

@@ -1,13 +1,14 @@
-"""Which systems of dysts in three dimensions a library recovers from snapshots alone.
+"""Which systems of dysts in three dimensions snapshots alone determine.
 
     python benchmarks/zoo.py --workers 2 --out outputs/zoo
 
 No option differs between systems. Every system: 24,000 snapshots (30 % of them, whole runs, held
-out for the tests), 3,000 further states for ``|cos|`` to the true velocity. A recovered field is
-also simulated for ``--horizon`` transit times (0: it is not) from 200 of those states and compared
-with as many others; where that looks wrong the true field is put to the same. ``of the truth`` is
-the degree of the polynomial that the right-hand side is, if it is one. Finished systems are read
-back from ``--out``, so that an interrupted run goes on; the leaderboard is written at the end.
+out for the tests), 3,000 further states for ``|cos|`` to the true velocity. Equations that are
+determined are simulated for ``--horizon`` transit times (0: they are not) from 200 of those states
+and compared with as many others; where that looks wrong the true field is put to the same. ``of
+the truth`` is the degree of the polynomial that the right-hand side is, if it is one. Finished
+systems are read back from ``--out``, so that an interrupted run goes on; the leaderboard is written
+at the end.
 """
 
 import logging
@@ -53,7 +54,7 @@ def fitted(system: str, seed: int, horizon: float) -> dict[str, Any]:
     data.setup()
     row = {"system": system, "true_degree": true_degree(data)}
     row |= measured(data.snapshots, seed, horizon)
-    print(f"{system}: |cos| {row['cos']:.5f} {row['reason'] or 'recovered'}", flush=True)
+    print(f"{system}: |cos| {row['cos']:.5f} {row['reason'] or 'determined'}", flush=True)
     return row
 
 

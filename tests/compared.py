@@ -43,12 +43,15 @@ def law_of(dim=2):
         dimension=1,
         gap=77.7,
         direction=0.99987,
-        divergence=0.0,
+        divergence=-0.8,
         divergence_error=0.1,
-        oriented=False,
+        oriented=True,
         escaped=0.0,
+        drift=0.3,
+        time=100.0,
         low=low,
         high=high,
+        inclusion=(field.coefficients != 0).double().tolist(),
     )
     return field, findings
 

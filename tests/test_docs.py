@@ -11,6 +11,7 @@ import pytest
 import eqflow
 import eqflow.estimator
 from eqflow.discovery import inference
+from eqflow.discovery.simulated import Simulated
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,6 +26,8 @@ TOPICS = {
     "eqflow/discovery/findings.py": "verdict",
     "eqflow/discovery/gmm.py": "gmm",
     "eqflow/discovery/inference.py": "bootstrap",
+    "eqflow/discovery/influence.py": "sampling errors",
+    "eqflow/discovery/simulated.py": "verdict",
     "eqflow/discovery/initial.py": "initial fields",
     "eqflow/discovery/noise": "measurement noise",
     "eqflow/discovery/selection.py": "choice of the library",
@@ -78,7 +81,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(eqflow, "EquilibriumFlow", flow, raising=False)
-    monkeypatch.setattr(inference, "escaped", lambda *_: 0.0)
+    monkeypatch.setattr(inference, "simulated", lambda *_: Simulated(0.0, 0.0, 1.0))
     monkeypatch.chdir(tmp_path)
     np.save("cells.npy", X)
     variables = {"X": X, "made": made}

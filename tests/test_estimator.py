@@ -11,6 +11,7 @@ import torch
 import eqflow
 from eqflow import estimator, training
 from eqflow.discovery import inference
+from eqflow.discovery.simulated import Simulated
 from eqflow.errors import InputError
 from eqflow.estimator import EquilibriumFlow, stationarity_test
 from eqflow.fields import FAMILIES, Family
@@ -44,7 +45,7 @@ def tiny():
 def equations_of(states, flow_training=None, groups=None, **field):
     """A small library; that its states stay is taken for granted, as that takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "escaped", lambda *_: 0.0)
+        patch.setattr(inference, "simulated", lambda *_: Simulated(0.0, 0.0, 1.0))
         options = {"field": {"degree": 1, **field}, "flow_training": flow_training}
         return EquilibriumFlow("library", **options).fit(states, groups=groups)
 
@@ -398,12 +399,12 @@ def test_findings_print_as_a_short_table(linear):
     lines = [re.split(r"  +", line, maxsplit=1) for line in repr(findings).splitlines()]
     rows = dict(lines)
     assert len(repr(findings)) < 700
-    assert rows["equations"] == "recovered"
+    assert rows["equations"] == "not determined"
     assert float(rows["held-out p-value"]) == pytest.approx(findings.p_value, rel=0.05)
     assert rows["dimension"].startswith("1 ")
     assert rows["orientation"].startswith(findings.orientation)
     doubtful = replace(findings, dimension=3)
-    assert "not recovered: the fields that keep the distribution span 3" in repr(doubtful)
+    assert "no: the fields that keep the distribution span 3" in repr(doubtful)
 
 
 def test_a_test_prints_as_a_short_table(skew):

@@ -55,7 +55,7 @@ def test_p_values_allow_for_the_errors_of_a_fit(copies):
         off = correlated(200) + root @ torch.randn(2)
         return zero_mean_test(off.repeat(copies, 1), groups, fit=fit).p_value
 
-    assert kstest([p_value(root) for _ in range(1000)], "uniform").pvalue > ALPHA
+    assert kstest([p_value(root @ root.T) for _ in range(1000)], "uniform").pvalue > ALPHA
     assert kstest([p_value(None) for _ in range(1000)], "uniform").pvalue < ALPHA
 
 

@@ -24,8 +24,11 @@ FINDINGS = Findings(
     divergence_error=0.01,
     oriented=True,
     escaped=0.0,
+    drift=0.0,
+    time=100.0,
     low=[[0.0]],
     high=[[1.0]],
+    inclusion=[[1.0]],
 )
 
 
@@ -65,16 +68,16 @@ def test_rows_are_the_finished_jobs_with_the_test_that_decides(sweep):
     assert [row["p_value"] for row in found] == [0.4, 0.4, 0.3, 0.001]
 
 
-def test_only_equations_can_be_recovered(sweep):
+def test_only_equations_can_be_determined(sweep):
     best, other, kept, rejected = rows(sweep)
     assert best["reason"] == other["reason"] == ""
     assert "distribution is kept" in kept["reason"]
     assert "p = 0.001" in rejected["reason"]
 
 
-def test_equations_far_from_the_truth_counts_as_wrongly_recovered(sweep):
+def test_equations_far_from_the_truth_count_as_wrongly_determined(sweep):
     counts = summary(rows(sweep))
-    assert (counts["systems"], counts["recovered"], counts["wrongly recovered"]) == (4, 2, 1)
+    assert (counts["systems"], counts["determined"], counts["wrongly determined"]) == (4, 2, 1)
     assert (counts["cos >= 0.95"], counts["cos >= 0.999"]) == (1, 1)
 
 

@@ -152,7 +152,7 @@ def test_own_law_is_shown(tmp_path, dim, truth):
     fitted = FittedEquations(compared("own", "library", field, metrics, findings), findings)
     for text in (fitted.verdict, *fitted.equations.text().splitlines(), fitted.equations.latex()):
         assert text in html.unescape(page)
-    assert page.count("Equations with 2 terms of degree 1 were recovered") == 1
+    assert page.count("Equations with 2 terms of degree 1 are determined") == 1
     assert all(text in page for text in (f"2 of {dim * (dim + 1)}", "77.7", "0.99987"))
     assert "[1.9, 2.1]" in page  # 2 +- 0.1 per transit time
 

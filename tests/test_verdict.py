@@ -13,7 +13,7 @@ from eqflow.report.verdict import lead, tables, verdict
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({}, "Equations with 2 terms of degree 1 were recovered: held-out"),
+        ({}, "Equations with 2 terms of degree 1 are determined: held-out"),
         ({"p_value": 1e-9}, "are rejected on held-out snapshots (p-value <0.0001,"),
         (
             {"dimension": 3},
@@ -151,8 +151,8 @@ def test_preservation_is_no_evidence_where_the_library_spans_several_fields():
         compared("beside", "library", field, {}, replace(findings, dimension=4)),
     ]
     assert "but so do 4 independent fields of the library" in lead(run)
-    assert "The snapshots do not decide the dynamics." in lead(run[1:])
-    assert "The snapshots decide" in lead([replace(run[1], findings=findings)])
+    assert "The snapshots do not determine the dynamics." in lead(run[1:])
+    assert "The snapshots determine" in lead([replace(run[1], findings=findings)])
 
 
 def test_the_first_table_is_narrow_and_the_second_has_the_rest():

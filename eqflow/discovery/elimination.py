@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
+from eqflow.discovery.gmm import Minimum, minimise
+from eqflow.discovery.influence import influence
 from eqflow.discovery.subsets import Quadratic
 from eqflow.runtime.progress import doing
 from eqflow.stationarity import Form
@@ -43,7 +44,7 @@ def path(form: Form, minimum: Minimum) -> list[Step]:
     ``J`` is taken as quadratic around the minimum.
     """
     support, values, rise = minimum.support, minimum.xi[minimum.support], 0.0
-    covariance = torch.linalg.inv(fixed_speed(form, minimum.xi, support, minimum.hessian))
+    covariance = influence(form, minimum).covariance
     steps = [Step(support, values, rise)]
     while len(support) > 1:
         wald = values**2 / covariance.diagonal().clamp_min(1e-300)

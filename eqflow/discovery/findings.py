@@ -2,24 +2,34 @@
 
 from dataclasses import dataclass, field
 from itertools import chain
+from math import log
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
+from eqflow.stationarity.images.noise import MIN_PIXEL_NOISE
 from eqflow.text import aligned
 
-RECOVERY_LEVEL = 0.05
-"""Held-out p-value above which equations are called recovered; to be selected they need less."""
-
-
-MAX_ESCAPED = 0.01
-"""Share of states that may leave the data when recovered equations are simulated."""
+COMPATIBLE_LEVEL = 0.05
+"""Held-out p-value from which equations are compatible; to be selected they need less."""
 
 
 MIN_GAP = 2.0
-"""Gap of the identifiability spectrum that recovered equations must have."""
+"""Gap of the identifiability spectrum from which equations are the only ones of their library."""
 
 
 MIN_DIRECTION_COSINE = 0.95
-"""Cosine to the fit that 95 % of the bootstrap's fields must reach if equations are recovered."""
+"""Cosine to the fit that 95 % of the bootstrap's fields must reach for the same."""
+
+
+CONTRACTION_TIME, MIN_CONTRACTION = 100.0, log(20)
+"""Transit times, and the contraction of volume in these that no density at rest would survive."""
+
+
+MAX_ESCAPED = 0.01
+"""Share of states that may leave the data when equations that keep them are simulated."""
+
+
+MAX_DRIFT = 2.0
+"""Distance over its noise floor that simulated states may have from held-out ones."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,9 +54,12 @@ class Findings:
         divergence_error: Its standard error.
         oriented: Whether contraction determines the sign.
         escaped: Share of held-out states that leave the data when the equations are simulated.
-        low: Lower ends of the coefficients' 95 % intervals in raw units, (terms, dim), given the
-            terms that were kept.
+        drift: Distance of the simulated from other held-out states, over its noise floor.
+        time: Transit times that were simulated.
+        low: Lower ends of the coefficients' 95 % intervals in raw units, (terms, dim). They
+            hold the doubt about terms: that of one which was left out need not be zero alone.
         high: Upper ends of these intervals.
+        inclusion: Share of the bootstrap's samples that kept each term, (terms, dim).
         noise_std: Size of the measurement noise that was corrected for, in each feature's standard
             deviation.
         noise_low: Lower end of its 95 % interval, if it was estimated.
@@ -54,6 +67,8 @@ class Findings:
         blurred: Cosine to the fit of a fit without the correction.
         symmetries: Names of the known symmetries of the distribution.
         modulo_symmetries: Whether the field is one beside the symmetries, orthogonal to them.
+        pixel_noise: Of images, standard deviation of the white noise in each channel's, by its
+            name.
     """
 
     degree: int
@@ -70,18 +85,26 @@ class Findings:
     divergence_error: float
     oriented: bool
     escaped: float
+    drift: float
+    time: float
     low: list[list[float]]
     high: list[list[float]]
+    inclusion: list[list[float]]
     noise_std: float = 0.0
     noise_low: float = 0.0
     noise_high: float = 0.0
     blurred: float = 1.0
     symmetries: list[str] = field(default_factory=list)
     modulo_symmetries: bool = False
+    pixel_noise: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
+        rungs = {
+            rung: f"no: {against}" if against else "yes" for rung, against in self.rungs.items()
+        }
         rows = {
-            "equations": f"not recovered: {self.reason}" if self.reason else "recovered",
+            "equations": "not determined" if self.reason else "determined",
+            **rungs,
             "held-out p-value": f"{self.p_value:.2g}",
             "effect size": f"{self.effect_size:.2g}",
             "degree": f"{self.degree}",
@@ -89,9 +112,10 @@ class Findings:
             "symmetries": self.symmetries_in_words,
             "gap": f"{self.gap:.3g}",
             "bootstrap direction": f"{self.direction:.5g}",
-            "escaped": f"{self.escaped:.2%}",
             "orientation": f"{self.orientation} ({self._divergence} per transit time)",
+            "simulated": f"{self.escaped:.2%} escape, distance {self.drift:.2g} times its floor",
             "measurement noise": f"{self.noise_std:.2%}" if self.noise_std else "",
+            "pixel noise": self._noisy_channels,
         }
         return aligned({name: text for name, text in rows.items() if text})
 
@@ -107,18 +131,47 @@ class Findings:
             "spectrum/symmetries": len(self.symmetries),
             "bootstrap/direction": self.direction,
             "selection/escaped": self.escaped,
+            "selection/drift": self.drift,
+            "selection/determined": int(not self.reason),
             "orientation": int(self.oriented),
             "noise/std": self.noise_std,
             **({"noise/blurred_cos": self.blurred} if self.noise_std else {}),
+            **({"noise/pixel": max(self.pixel_noise.values())} if self.pixel_noise else {}),
+        }
+
+    @property
+    def rungs(self) -> dict[str, str]:
+        """The rungs of the verdict, in turn: what speaks against each, empty where nothing does.
+
+        Equations are determined if they are *compatible* with held-out snapshots, the *only ones of
+        their library* that are, *moving*, because a density at rest has such fields too unless they
+        contract, and *kept when simulated*.
+        """
+        return {
+            "compatible": self._rejected,
+            "the only ones": self._alternatives,
+            "moving": self._at_rest,
+            "kept when simulated": self._lost,
         }
 
     @property
     def reason(self) -> str:
-        """Why the equations do not count as recovered; empty if they do."""
+        """Why the equations do not count as determined; empty if they do."""
+        return next(filter(None, self.rungs.values()), "")
+
+    @property
+    def _rejected(self) -> str:
+        if self._noisy_channels:
+            noise = f"pixel noise of {self._noisy_channels}"
+            return f"the images hold {noise}, which a Laplacian amplifies"
         if self.p_value < ACCEPTANCE_LEVEL:
             return "no library that was tried keeps the distribution"
-        if self.p_value < RECOVERY_LEVEL:
+        if self.p_value < COMPATIBLE_LEVEL:
             return f"the held-out test leaves it in doubt, p = {self.p_value:.2g}"
+        return ""
+
+    @property
+    def _alternatives(self) -> str:
         if self.dimension != (1 + len(self.symmetries) if self.modulo_symmetries else 1):
             span = f"the fields that keep the distribution span {self.dimension} dimensions"
             return span + (
@@ -128,9 +181,33 @@ class Findings:
             return "another field keeps the distribution nearly as well"
         if self.direction < MIN_DIRECTION_COSINE:
             return "the bootstrap's fields point in different directions"
+        return ""
+
+    @property
+    def _at_rest(self) -> str:
+        if self.oriented and -self.divergence * CONTRACTION_TIME >= MIN_CONTRACTION:
+            return ""
+        return (
+            f"nothing shows that the states move ({self._divergence} per transit time): a density "
+            "at rest has such fields too, unless they contract"
+        )
+
+    @property
+    def _lost(self) -> str:
         if self.escaped > MAX_ESCAPED:
             return f"{self.escaped:.0%} of the states leave the data when it is simulated"
+        if not self.drift <= MAX_DRIFT:
+            return (
+                f"simulated for {self.time:.0f} transit times, states drift away from held-out "
+                f"ones, to {self.drift:.2g} times the noise floor"
+            )
         return ""
+
+    @property
+    def _noisy_channels(self) -> str:
+        """Pixel noise that is seen, as part of a sentence; empty if there is none."""
+        seen = {name: s for name, s in self.pixel_noise.items() if s >= MIN_PIXEL_NOISE}
+        return " and ".join(f"{s:.2%} of {name}" for name, s in seen.items())
 
     @property
     def symmetries_in_words(self) -> str:
@@ -145,8 +222,8 @@ class Findings:
     @property
     def note(self) -> str:
         """Sentences on doubts, the sign and symmetries, printed beneath the equations."""
-        doubt = f"Not recovered: {self.reason}." if self.reason else ""
-        return " ".join(filter(None, [doubt, self._sign, self._freedom]))
+        said = f"Not determined: {self.reason}." if self.reason else self._sign
+        return " ".join(filter(None, [said, self._freedom]))
 
     @property
     def orientation(self) -> str:
@@ -159,10 +236,7 @@ class Findings:
 
     @property
     def _sign(self) -> str:
-        if self.oriented:
-            return f"The sign follows from contraction ({self._divergence} per transit time)."
-        seen = f"no contraction is seen ({self._divergence} per transit time)"
-        return f"The sign is undetermined: {seen}."
+        return f"The sign follows from contraction ({self._divergence} per transit time)."
 
     @property
     def _freedom(self) -> str:

@@ -4,6 +4,7 @@ Everything is fitted to one part of the snapshots and tested on the rest (method
 """
 
 from dataclasses import replace
+from math import ceil
 
 import torch
 from jaxtyping import Float, Int
@@ -12,9 +13,7 @@ from torch import Tensor
 from eqflow.data import Standardiser, group_boundary
 from eqflow.discovery.candidates import (
     FUNCTIONS_PER_UNKNOWN,
-    MAX_FINAL_FUNCTIONS,
     MIN_FUNCTIONS,
-    SNAPSHOTS_PER_FINAL_FUNCTION,
     CandidateFitter,
 )
 from eqflow.discovery.findings import Findings
@@ -29,6 +28,7 @@ from eqflow.fields import Library
 from eqflow.stationarity import FourierFunctions, RandomWaves, Sums, sums
 from eqflow.stationarity.images.form import moments
 from eqflow.stationarity.images.functions import LocalFunctions
+from eqflow.stationarity.images.noise import pixel_noise
 
 HELD_OUT_SHARE = 0.3
 """Share of the snapshots that a fit does not see."""
@@ -36,6 +36,14 @@ HELD_OUT_SHARE = 0.3
 
 MIN_OBSERVATIONS_PER_UNKNOWN = 10
 """Observations for each unknown with which a library larger than the first is tried."""
+
+
+SNAPSHOTS_PER_FUNCTION = 15
+"""Least number of snapshots for each test function with which terms are selected."""
+
+
+SNAPSHOTS_PER_FINAL_FUNCTION = 50
+"""The same for the refit: errors of coefficients are the better known the fewer the moments."""
 
 
 INITIAL_NOISE_STD = 0.1
@@ -120,12 +128,13 @@ class Discovery:
 
     def _function_counts(self, functions: int) -> tuple[int, int, int]:
         """Number of test functions of a fit, of the refit to all snapshots, and of those drawn."""
-        needed = FUNCTIONS_PER_UNKNOWN * len(self.libraries[-1]) * self.field.channels
+        unknowns = len(self.libraries[-1]) * self.field.channels
+        drawn = max(functions, MIN_FUNCTIONS, ceil(FUNCTIONS_PER_UNKNOWN * unknowns))
         if self.images:  # most of the cost is that of the pixels
-            return functions, functions, max(functions, needed)
-        count = min(functions, max(MIN_FUNCTIONS, self.fitted // 10))
-        final = min(MAX_FINAL_FUNCTIONS, self.fitted // SNAPSHOTS_PER_FINAL_FUNCTION)
-        return count, max(count, final), max(count, final, needed)
+            return functions, functions, drawn
+        count = min(functions, self.fitted // SNAPSHOTS_PER_FUNCTION)
+        final = min(functions, self.fitted // SNAPSHOTS_PER_FINAL_FUNCTION)
+        return count, final, drawn
 
     @property
     def tested(self) -> tuple[int, ...]:
@@ -202,7 +211,13 @@ class Discovery:
             fitter = replace(fitter, symmetries=())
             pairs = select(fitter, self.libraries)
         names = [generator.name for generator in symmetries]
-        return infer(self.field, fitter, pairs, names, self.seed)
+        findings = infer(self.field, fitter, pairs, names, self.seed)
+        return replace(findings, pixel_noise=self._pixel_noise())
+
+    def _pixel_noise(self) -> dict[str, float]:
+        """White noise of images by channel; none is told from the states of vectors."""
+        sizes = pixel_noise(self.sample.z).tolist() if self.images else []
+        return dict(zip(self.field.variables, sizes, strict=self.images))
 
     def _sample(
         self, z: Tensor, groups: Tensor | None, start: int = 0

@@ -52,14 +52,18 @@ class Minimum:
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
-    """A field ``xi`` at unit speed, its moments and the root of their covariance."""
+class Point:
+    """A field ``xi`` at unit speed, with its moments and the statistic ``J`` there.
 
-    xi: Tensor
-    h: Tensor
-    g: Tensor
-    root: Tensor
-    u: Tensor
+    ``h`` are the moments of every observation before they are combined, ``g`` the combined means,
+    ``root`` is the Cholesky factor of their covariance ``C`` with its ridge, and ``u = C^-1 g``.
+    """
+
+    xi: Float[Tensor, " unknowns"]
+    h: Float[Tensor, "n functions"]
+    g: Float[Tensor, " m"]
+    root: Float[Tensor, "m m"]
+    u: Float[Tensor, " m"]
     statistic: float
 
 
@@ -84,14 +88,16 @@ def minimise(
         orthogonal_to: Fields that the minimum is orthogonal to in ``E[v . w]``, as ``xi`` must be.
     """
     support = torch.arange(len(xi), device=xi.device) if support is None else support
-    here, damping = _at(form, xi, ridge), 1e-3
+    here, damping = point(form, xi, ridge), 1e-3
     free = None if orthogonal_to is None else complement((form.metric @ orthogonal_to)[support])
     for step in range(steps):
         tell("fit of %d unknowns, step %d of at most %d", len(support), step + 1, steps)
         hessian, gradient, _ = _expansion(form, here, support)
         for _ in range(6):
             damped = fixed_speed(form, here.xi, support, hessian, damping)
-            there = _at(form, here.xi.index_add(0, support, -_step(damped, gradient, free)), ridge)
+            there = point(
+                form, here.xi.index_add(0, support, -_step(damped, gradient, free)), ridge
+            )
             if there.statistic < here.statistic:
                 break
             damping = max(30 * damping, 1e-3)
@@ -105,16 +111,17 @@ def minimise(
     )
 
 
-def _at(form: Form, xi: Tensor, ridge: float) -> _Point:
+def point(form: Form, xi: Float[Tensor, " unknowns"], ridge: float) -> Point:
+    """The field ``xi`` scaled to unit speed, and ``J`` there."""
     xi = form.normalised(xi)
     covariance, h = form.covariance(xi)
     covariance.diagonal().add_(ridge)
     g, root = form.jacobian @ xi, torch.linalg.cholesky(covariance)
     u = torch.cholesky_solve(g[:, None], root)[:, 0]
-    return _Point(xi, h, g, root, u, form.effective_size * float(g @ u))
+    return Point(xi, h, g, root, u, form.effective_size * float(g @ u))
 
 
-def _expansion(form: Form, at: _Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expansion(form: Form, at: Point, support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Half the second derivative, half the gradient and the whitened derivatives of the moments.
 
     The derivatives are those of ``g`` less what the change of the covariance explains of them,
@@ -157,10 +164,3 @@ def fixed_speed(
     fixed = hessian + hessian.diagonal().max() * torch.outer(along, along)
     fixed.diagonal().add_(damping * hessian.diagonal())
     return fixed
-
-
-def covariance_root(form: Form, minimum: Minimum) -> Float[Tensor, "support support"]:
-    """Root ``R`` of the sampling covariance ``R R^T`` of the unknowns at fixed speed."""
-    precision = fixed_speed(form, minimum.xi, minimum.support, minimum.hessian)
-    eye = torch.eye(len(precision)).to(precision)
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(precision), eye, upper=False).T

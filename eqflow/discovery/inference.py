@@ -1,36 +1,29 @@
-"""Inference on selected equations: coefficients, their errors, orientation, where they lead.
+"""Inference on selected equations: coefficients, their errors, orientation.
 
-Errors are those of the one-step bootstrap (method section 6).
+Errors are those of the bootstrap, in which terms are selected again (method section 6).
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import jvp
 
-from eqflow.discovery.bootstrap import draws, influence
+from eqflow.discovery.bootstrap import Resamples, resampled
 from eqflow.discovery.candidates import Candidate, CandidateFitter
 from eqflow.discovery.elimination import path
 from eqflow.discovery.findings import Findings
-from eqflow.discovery.gmm import Minimum
 from eqflow.discovery.selection import Pair
+from eqflow.discovery.simulated import simulated
 from eqflow.discovery.spectrum import spectrum
 from eqflow.discovery.symmetries import directions, not_orthogonal, orthogonal
 from eqflow.fields import Library
 from eqflow.runtime import Draws, generator
 from eqflow.runtime.progress import doing
-from eqflow.simulate import RK4, Integrator, Stable, bounding_radius, within_radius
+from eqflow.simulate import bounding_radius
 from eqflow.stationarity import Orientation, orientation, rademacher
-
-SIMULATED_STATES, SIMULATED_TIME = 200, 100.0
-"""Held-out vectors that equations are simulated from, and for how many transit times."""
-
-
-SIMULATED_IMAGES, SIMULATED_IMAGE_TIME = 16, 10.0
-"""The same for images, whose simulation costs more."""
-
 
 DIVERGENCE_IMAGES = 64
 """Number of images that a mean divergence is taken over."""
@@ -40,13 +33,51 @@ INTERVAL_QUANTILES = 0.025, 0.975
 """Quantiles of the bootstrap that bound the interval of a coefficient."""
 
 
+UNSURE_INCLUSION = 0.3
+"""Share of the bootstrap samples that choose otherwise, above which a term is unsure."""
+
+
 @dataclass(frozen=True, eq=False)
 class RawCoefficients:
-    """Coefficients in raw units, bootstrap errors of them, and their ``place`` in a library's."""
+    """Coefficients in raw units, those of bootstrap samples, and their ``place`` in a library's.
+
+    They are those of every term that a bootstrap sample holds. ``drawn`` are samples with terms
+    selected again, ``whole`` those with all terms.
+    """
 
     place: Int[Tensor, "2 support"]
     values: Float[Tensor, " support"]
-    errors: Float[Tensor, "draws support"]
+    drawn: Float[Tensor, "draws support"]
+    whole: Float[Tensor, "draws support"]
+
+    @property
+    def inclusion(self) -> Float[Tensor, " support"]:
+        """Share of the bootstrap samples that kept each term."""
+        return (self.drawn != 0).double().mean(0)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether many bootstrap samples choose other terms."""
+        other = torch.where(self.values != 0, 1 - self.inclusion, self.inclusion)
+        return bool((other > UNSURE_INCLUSION).any())
+
+    @property
+    def bounds(self) -> tuple[Float[Tensor, " support"], Float[Tensor, " support"]]:
+        """Ends of the 95 % intervals, which hold the values.
+
+        Where the choice of terms is unsure they hold the intervals of the library with all terms.
+        """
+        samples = [self.drawn, self.whole] if self.unsure else [self.drawn]
+        low, high = (
+            torch.stack([sample.quantile(q, dim=0) for sample in samples])
+            for q in INTERVAL_QUANTILES
+        )
+        return low.amin(0).minimum(self.values), high.amax(0).maximum(self.values)
+
+    def oriented(self, sign: int) -> "RawCoefficients":
+        """The coefficients of the field times a sign."""
+        values = (sign * part for part in (self.values, self.drawn, self.whole))
+        return RawCoefficients(self.place, *values)
 
 
 def infer(
@@ -61,17 +92,17 @@ def infer(
     with doing("identifiability spectrum"):
         fields, accepted = spectrum(fitter, candidate), candidate.accepted
     if accepted:
-        candidate = fitter.refit_on_all(candidate)
-    form, minimum = candidate.form, candidate.minimum
-    errors = draws(influence(form, minimum), form.count, groups=fitter.groups(form), seed=seed)
-    direction = _direction_cosine(candidate, errors)
-    raw = _raw_coefficients(field, fitter, candidate, errors)
+        candidate = fitter.refit_on_all(full, candidate)
+    with doing("bootstrap"):
+        samples = _resampled(fitter, candidate, seed)
+    raw = _raw_coefficients(field, fitter, candidate, samples)
     sense = _orientation(field, fitter, raw, seed)
-    values, errors = sense.sign * raw.values, sense.sign * raw.errors
-    bounds = [values + errors.quantile(q, dim=0) for q in INTERVAL_QUANTILES]
-    empty, place = torch.zeros_like(field.coefficients), tuple(raw.place)
-    field.coefficients.copy_(empty.index_put(place, values))
-    low, high = (empty.index_put(place, bound).tolist() for bound in bounds)
+    raw = raw.oriented(sense.sign)
+    field.coefficients.copy_(_table(field, raw.place, raw.values))
+    low, high = (_table(field, raw.place, bound).tolist() for bound in raw.bounds)
+    with doing("simulation"):
+        held_out, radius = fitter.held_out, bounding_radius(fitter.sample.z)
+        end = simulated(field, held_out.z, radius, held_out.groups, seed)
     return Findings(
         degree=_degree(field, full),
         degrees=[_row(field, *pair) for pair in pairs],
@@ -82,56 +113,57 @@ def infer(
         error=fields.error,
         dimension=fields.dimension if accepted else 0,
         gap=fields.gap,
-        direction=direction,
+        direction=_direction_cosine(candidate, samples.selected),
         divergence=sense.sign * sense.divergence,
         divergence_error=sense.error,
         oriented=sense.determined,
-        escaped=escaped(
-            field, fitter.held_out.z[:SIMULATED_STATES], bounding_radius(fitter.sample.z)
-        ),
+        escaped=end.escaped,
+        drift=end.drift,
+        time=end.time,
         low=low,
         high=high,
+        inclusion=_table(field, raw.place, raw.inclusion).tolist(),
         symmetries=symmetries,
         modulo_symmetries=bool(fitter.symmetries),
         **(_noise(fitter, candidate) if fitter.noisy else {}),
     )
 
 
-@torch.no_grad()
-def escaped(field: Library, z: Float[Tensor, "n *shape"], radius: float) -> float:
-    """Share of standardised states ``z`` that are beyond ``radius`` after a simulation."""
-    integrator: Integrator = RK4()
-    time = SIMULATED_TIME
-    if z.ndim == 4:
-        integrator, time, z = Stable(), SIMULATED_IMAGE_TIME, z[:SIMULATED_IMAGES]
-    end = integrator(field, z, torch.tensor([0.0, time]))[-1]
-    return (~within_radius(end, radius)).double().mean().item()
+def _resampled(fitter: CandidateFitter, candidate: Candidate, seed: int) -> Resamples:
+    form, pivots = candidate.form, fitter.pivots(candidate.columns)
+    some = pivots if len(pivots) else None
+    bias = 0.0 if candidate.bias is None else candidate.bias
+    return resampled(form, candidate.minimum, bias, some, fitter.groups(form), seed)
+
+
+def _table(
+    field: Library, place: Int[Tensor, "2 support"], values: Float[Tensor, " support"]
+) -> Float[Tensor, "terms dim"]:
+    """Values of coefficients at their place among all of a library, zero elsewhere."""
+    return torch.zeros_like(field.coefficients).index_put(tuple(place), values)
 
 
 def _raw_coefficients(
-    field: Library,
-    fitter: CandidateFitter,
-    candidate: Candidate,
-    errors: Float[Tensor, "draws support"],
+    field: Library, fitter: CandidateFitter, candidate: Candidate, samples: Resamples
 ) -> RawCoefficients:
     """Unknowns of a candidate, made orthogonal to the symmetries, in raw units."""
-    form, minimum = candidate.form, candidate.minimum
-    fields = _embedded(minimum, torch.cat([minimum.xi[minimum.support][None], errors]))
+    form = candidate.form
+    fields = torch.cat([candidate.xi[None], *samples])
     symmetric = directions(fitter.symmetries, candidate.columns, form)
     if symmetric is not None:
-        fields = orthogonal(form, fields, not_orthogonal(form, minimum.xi, symmetric))
+        fields = orthogonal(form, fields, not_orthogonal(form, candidate.xi, symmetric))
     support = fields.any(dim=0).nonzero()[:, 0]
     rate = (field.standardiser.std.flatten() / form.rms[:, None]).flatten()
     raw = (fields * rate)[:, support]
     place = torch.stack([candidate.columns[support // form.dim], support % form.dim])
-    return RawCoefficients(place, raw[0], raw[1:])
+    return RawCoefficients(place, raw[0], *raw[1:].split(len(samples.selected)))
 
 
 def _orientation(
     field: Library, fitter: CandidateFitter, raw: RawCoefficients, seed: int
 ) -> Orientation:
     divergences = _term_divergences(field, fitter, raw.place, seed)
-    return orientation(divergences @ raw.values, raw.errors @ divergences.mean(0))
+    return orientation(divergences @ raw.values, raw.drawn @ divergences.mean(0))
 
 
 def _term_divergences(
@@ -171,22 +203,16 @@ def _row(field: Library, full: Candidate, sparse: Candidate) -> dict[str, float]
     }
 
 
-def _direction_cosine(candidate: Candidate, errors: Float[Tensor, "draws support"]) -> float:
+def _direction_cosine(candidate: Candidate, drawn: Float[Tensor, "draws unknowns"]) -> float:
     """Cosine to the fit that 95 % of the bootstrap's fields reach."""
-    drawn = candidate.minimum.xi + _embedded(candidate.minimum, errors)
-    return float(candidate.form.cosines(drawn, candidate.minimum.xi).quantile(0.05))
+    return float(candidate.form.cosines(drawn, candidate.xi).quantile(0.05))
 
 
-def _embedded(minimum: Minimum, values: Float[Tensor, "n support"]) -> Float[Tensor, "n unknowns"]:
-    """Values of the unknowns of a support, with zeros for all others."""
-    return values.new_zeros(len(values), len(minimum.xi)).index_copy(1, minimum.support, values)
-
-
-def _noise(fitter: CandidateFitter, candidate: Candidate) -> dict[str, float]:
+def _noise(fitter: CandidateFitter, candidate: Candidate) -> dict[str, Any]:
     """Size of the noise, and the cosine of the candidate to a fit without the correction."""
     assert fitter.noisy
     uncorrected = replace(fitter, noisy=None)
     blurred = uncorrected.eliminate(uncorrected.fit(candidate.columns)).unknowns(candidate.form)
-    cosine = candidate.form.cosines(blurred[None], candidate.minimum.xi)
+    cosine = candidate.form.cosines(blurred[None], candidate.xi)
     sizes = dict.fromkeys(("noise_std", "noise_low", "noise_high"), fitter.noisy.noise_std)
     return sizes | {"blurred": min(1.0, float(cosine.abs()))}

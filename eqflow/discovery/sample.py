@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from eqflow.stationarity import FourierFunctions, Sums, WeakForm, sums
@@ -52,6 +52,10 @@ class Sample:
     def first(self: SampleType, count: int) -> SampleType:
         """The first ``count`` snapshots."""
         return replace(self, **{name: value[:count] for name, value in self._tensors.items()})
+
+    def part(self: SampleType, chosen: Bool[Tensor, " n"]) -> SampleType:
+        """The snapshots that are chosen."""
+        return replace(self, **{name: value[chosen] for name, value in self._tensors.items()})
 
     def joined(self: SampleType, other: SampleType, functions: Any) -> SampleType:
         """The snapshots of both samples, with what is kept of their moments for ``functions``."""
@@ -121,6 +125,10 @@ class ImageSample(Sample):
             return self  # with what was computed of it
         cache = {k: Moments(*(part[:count] for part in v)) for k, v in self.cache.items()}
         return replace(super().first(count), cache=cache)
+
+    def part(self, chosen: Bool[Tensor, " n"]) -> "ImageSample":
+        cache = {k: Moments(*(part[chosen] for part in v)) for k, v in self.cache.items()}
+        return replace(super().part(chosen), cache=cache)
 
     def joined(self, other: "ImageSample", functions: LocalFunctions) -> "ImageSample":
         pairs = zip(self.moments(functions), other.moments(functions), strict=True)

@@ -24,8 +24,9 @@ DIMENSION_TEST_LEVEL = 1e-3
 MAX_STATISTIC_RATIO = 2.0
 """Statistic, relative to that of the candidate, above which a field is no solution.
 
-It applies where the held-out test has few observations. With a hundred moments the ratio of the
-statistics of two solutions is 1.0 +- 0.2."""
+The held-out test allows for the errors of a fit, which are large for fields of many unknowns, and
+alone would let too many pass. With a hundred moments the ratio of the statistics of two solutions
+is 1.0 +- 0.2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def spectrum(fitter: CandidateFitter, candidate: Candidate, extra: int = 2) -> S
         field = fitter.candidate(candidate.columns, form, global_minimum(form, before))
         minima.append(field.minimum)
         limit = MAX_STATISTIC_RATIO * minima[0].statistic
-        worse = fitter.few_observations and field.minimum.statistic > limit
+        worse = field.minimum.statistic > limit
         if not (field.hopeless or worse):
             field = fitter.refit_orthogonal(field, candidate.form, before)
         kept.append(field.test.p_value >= DIMENSION_TEST_LEVEL and not worse)

@@ -1,9 +1,9 @@
 """Search for the unknowns to keep, with the statistic taken as quadratic (method section 5).
 
 Setting the unknowns ``R`` to zero raises the statistic by ``x_R . (V_RR)^-1 x_R``, their Wald
-statistic, where ``x`` is the minimum and ``V`` the inverse of half the second derivative there. On
-an attractor the unknowns of a library are far from independent, and taking them away one by one
-misleads: the search also puts unknowns back and exchanges them.
+statistic, where ``x`` is the minimum and ``V`` the sampling covariance there. On an attractor the
+unknowns of a library are far from independent, and taking them away one by one misleads:
+the search also puts unknowns back and exchanges them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from eqflow.discovery.gmm import Minimum, fixed_speed, minimise
+from eqflow.discovery.gmm import JITTER, Minimum, fixed_speed, minimise
+from eqflow.discovery.influence import influence
 from eqflow.runtime.progress import tell
 from eqflow.stationarity import Form
 
@@ -33,17 +34,17 @@ class Quadratic:
         The unknowns ``pivots`` are zero in the field and remain so: no search puts them back.
         """
         full = minimise(form, minimum.xi, ridge=minimum.ridge, steps=0)
-        gradient, precision = (
-            full.gradient,
-            fixed_speed(form, minimum.xi, full.support, full.hessian),
-        )
+        gradient, errors = full.gradient, influence(form, full).covariance
+        precision = fixed_speed(form, full.xi, full.support, full.hessian)
         if pivots is not None:
             gradient[pivots] = 0
             largest = precision.diagonal().max()
             precision[pivots] = precision[:, pivots] = 0
             precision[pivots, pivots] = largest
-        covariance = torch.linalg.inv(precision)
-        return cls(minimum.xi - covariance @ gradient, covariance)
+            errors[pivots] = errors[:, pivots] = 0
+            errors[pivots, pivots] = 1 / largest
+        errors.diagonal().mul_(1 + JITTER)
+        return cls(minimum.xi - torch.linalg.solve(precision, gradient), errors)
 
     def without(self, removed: Tensor) -> Float[Tensor, " unknowns"]:
         """The minimum among fields whose unknowns ``removed`` (indices) are zero."""

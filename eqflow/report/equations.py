@@ -9,7 +9,7 @@ import torch
 from eqflow.discovery import ACCEPTANCE_LEVEL, Coefficient, Equations, Findings
 from eqflow.evaluation import ComparedField
 from eqflow.fields import Library
-from eqflow.report.text import chance, number, percent
+from eqflow.report.text import chance, number, percent, transit_times
 
 
 class FittedEquations:
@@ -35,10 +35,10 @@ class FittedEquations:
     def lead(self) -> str:
         """Plain sentence that says whether the snapshots decide the equations."""
         if not self.findings.reason:
-            return "The snapshots decide these dynamics: held-out ones agree with the equations."
+            return "The snapshots determine these dynamics, if a law of this library made them."
         if self.findings.p_value < ACCEPTANCE_LEVEL:
-            return "No equations were recovered: held-out snapshots reject even the closest ones."
-        return "The snapshots do not decide the dynamics."
+            return "No equations were found: held-out snapshots reject even the closest ones."
+        return "The snapshots do not determine the dynamics."
 
     @property
     def many(self) -> bool:
@@ -48,18 +48,20 @@ class FittedEquations:
 
     @property
     def verdict(self) -> str:
-        """Sentence that says whether the equations were recovered, or why not."""
+        """Sentence that says whether the equations are determined, or why not."""
         findings, size = self.findings, f"{self.size} terms of degree {self.findings.degree}"
         test = f"p-value {chance(findings.p_value)}, effect size {number(findings.effect_size)}"
         if not findings.reason:
             return (
-                f"Equations with {size} were recovered: held-out snapshots are compatible with "
-                f"them ({test}), {self._alone}, and 95 % of the "
-                f"bootstrap's fields reach a cosine of {number(findings.direction)} to them."
+                f"Equations with {size} are determined: held-out snapshots are compatible with "
+                f"them ({test}), {self._alone}, 95 % of the bootstrap's fields reach a cosine of "
+                f"{number(findings.direction)} to them, they contract, which a density at rest "
+                f"excludes, and simulated for {transit_times(findings.time)} they keep the "
+                f"distribution ({number(findings.drift)} times the noise floor)."
             )
         if findings.p_value < ACCEPTANCE_LEVEL:
             return (
-                f"No equations were recovered: {findings.reason}; the closest, with {size}, are "
+                f"No equations were found: {findings.reason}; the closest, with {size}, are "
                 f"rejected on held-out snapshots ({test}){self._not_stationary}."
             )
         return (
@@ -70,9 +72,6 @@ class FittedEquations:
     @property
     def _alone(self) -> str:
         findings = self.findings
-        if findings.symmetric:
-            symmetry = findings.symmetries_in_words
-            return f"they are a symmetry of the distribution, {symmetry}, which nothing else keeps"
         if findings.modulo_symmetries:
             symmetries = findings.symmetries_in_words
             return f"only {symmetries} keep the distribution beside them, as symmetries must"
@@ -90,6 +89,7 @@ class FittedEquations:
         findings = self.findings
         full = next(row for row in findings.degrees if row["degree"] == findings.degree)
         return {
+            **{rung: against or "yes" for rung, against in findings.rungs.items()},
             "held-out p-value": chance(findings.p_value),
             "effect size": number(findings.effect_size),
             "degree": f"{findings.degree}",
@@ -99,6 +99,7 @@ class FittedEquations:
             "gap": number(findings.gap),
             "bootstrap direction": number(findings.direction),
             "leave when simulated": percent(findings.escaped),
+            "distance when simulated": f"{number(findings.drift)} times its noise floor",
             "sign": "determined" if findings.oriented else "undetermined",
             **({"measurement noise": self._noise} if findings.noise_std else {}),
         }

@@ -1,6 +1,6 @@
 """The picture that the page of vectors opens with, and the film of it.
 
-States move under the run's own field, under equations that were recovered beside it, and under the
+States move under the run's own field, under equations that were determined beside it, and under the
 true system, side by side and from the same held-out states; where the true system is not known, the
 snapshots are beside the field. Raw units, the first and the last of the drawn coordinates.
 """

@@ -99,7 +99,7 @@ def lead(run: Sequence[ComparedField]) -> str:
 def evidence(run: Sequence[ComparedField]) -> str:
     """The numbers that the lead rests on, in a few sentences.
 
-    Whether equations were recovered, images are aligned with the truth, the distribution is
+    Whether equations are determined, images are aligned with the truth, the distribution is
     preserved, and the textures of images are.
     """
     equations = (fitted.verdict for fitted in fitted_equations(run[:1]))

@@ -75,6 +75,12 @@ class Form(ABC):
         """``theta_k . grad f`` of every observation, for the combination ``f = u . phi``."""
 
     @abstractmethod
+    def weighted_jacobian(
+        self, weights: Float[Tensor, " n"]
+    ) -> Float[Tensor, "functions unknowns"]:
+        """Mean over the sample of every unknown's moments, times a weight of each observation."""
+
+    @abstractmethod
     def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         """``B_kl = sum_r cov(theta_k . grad f_r, theta_l . grad f_r)`` over observations.
 

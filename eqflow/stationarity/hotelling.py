@@ -90,12 +90,12 @@ def zero_mean_test(
     moments: Float[Tensor, "n functions"],
     groups: Int[Tensor, " n"] | None = None,
     rank: int | None = None,
-    fit: Float[Tensor, "functions k"] | None = None,
+    fit: Float[Tensor, "functions functions"] | None = None,
 ) -> Stationarity:
     """Hotelling's test of mean zero, for the ``moments`` of each snapshot.
 
     The principal directions are those of the moments as they are given, largest first; see
-    :func:`moment_weights`. For a field that was fitted to other snapshots, ``fit fit^T`` is the
+    :func:`moment_weights`. For a field that was fitted to other snapshots, ``fit`` is the
     covariance that the errors of its coefficients give to the mean moments. Without it a true field
     would be rejected too often, the more so the more unknowns it has. Raises ``InputError`` for
     fewer than ``MIN_UNITS`` observations.
@@ -113,8 +113,8 @@ def zero_mean_test(
     variances, axes = (part[..., -rank:] for part in torch.linalg.eigh(covariance))
     rotated = variances.diag()
     if fit is not None:
-        root = axes.T @ fit * (len(moments) / units)  # means are those of sums over groups
-        rotated = rotated + units * root @ root.T
+        size = len(moments) / units  # means are those of sums over groups
+        rotated = rotated + units * size**2 * axes.T @ fit @ axes
     distance = float(mean @ axes @ torch.linalg.solve(rotated, axes.T @ mean))
     return Stationarity(
         p_value=_tail(distance * units, rank, units),

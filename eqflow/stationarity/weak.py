@@ -60,8 +60,11 @@ class WeakForm(Form):
         self.rms = (gram.diagonal() / self.count).sqrt() if rms is None else rms
         self.theta = theta / self.rms
         self.gram = gram / self.count / torch.outer(self.rms, self.rms)
-        plain = (tested / self.count / self.rms)[:, :, None] * self.frequencies[:, None, :]
-        self.plain_jacobian = plain.flatten(1)
+        self.plain_jacobian = self._tested(tested / self.count / self.rms)
+
+    def _tested(self, means: Float[Tensor, "functions terms"]) -> Tensor:
+        """Moments of all unknowns, from the means of the terms times the slopes."""
+        return (means[:, :, None] * self.frequencies[:, None, :]).flatten(1)
 
     @cached_property
     def mix(self) -> Float[Tensor, "functions m"]:
@@ -74,6 +77,11 @@ class WeakForm(Form):
     def moments_along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
         gradient = self.slopes @ ((self.mix @ u)[:, None] * self.frequencies)
         return (self.theta[:, :, None] * gradient[:, None, :]).flatten(1)
+
+    def weighted_jacobian(
+        self, weights: Float[Tensor, " n"]
+    ) -> Float[Tensor, "functions unknowns"]:
+        return self._tested(self.slopes.T @ (weights[:, None] * self.theta) / self.sample_size)
 
     def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         mix, dim = self.mix @ root, self.dim

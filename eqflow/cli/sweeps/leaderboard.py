@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from eqflow.cli.resume import RESOLVED_CONFIG
 from eqflow.cli.sweeps.page import jobs
-from eqflow.discovery import RECOVERY_LEVEL, Findings
+from eqflow.discovery import COMPATIBLE_LEVEL, Findings
 
 ROW_MEASURES = {
     "cos": "truth/cos",
@@ -57,14 +57,14 @@ def _row(place: Path, measures: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _reason(place: Path, measures: Mapping[str, float]) -> str:
-    """Why a job recovered no equations; empty where it did.
+    """Why the equations of a job are not determined; empty where they are.
 
-    A field without terms is never recovered: it is not known how many others keep the distribution.
+    A field without terms never is: it is not known how many others keep the distribution.
     """
     findings = place / "flow" / "findings.json"
     if findings.is_file():
         return Findings(**json.loads(findings.read_text())).reason
     p_value = measures.get("stationarity/p_value", 0.0)
-    if p_value >= RECOVERY_LEVEL:
+    if p_value >= COMPATIBLE_LEVEL:
         return "the distribution is kept, but by how many other fields is not known"
     return f"the held-out test leaves it in doubt or rejects it, p = {p_value:.2g}"

@@ -105,6 +105,11 @@ class NoisyWeakForm(WeakForm):
             along[:, rows].index_add_(0, p.unknown, entries.mul_(p.factor[:, None]))
         return along.T
 
+    def weighted_jacobian(
+        self, weights: Float[Tensor, " n"]
+    ) -> Float[Tensor, "functions unknowns"]:
+        return self._plain_jacobian(weights[:, None] * self.theta * self.rms)
+
     def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         # per state the moments are L D: terms and factors in L, derivatives along the root in D
         p, weights = self.products, self.heights[:, :, None] * (self.mix @ root)

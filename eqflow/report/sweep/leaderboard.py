@@ -1,4 +1,4 @@
-"""Leaderboard of a sweep over systems: the systems whose equations were recovered."""
+"""Leaderboard of a sweep over systems: the systems whose equations were determined."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ COLUMNS = {
     "MMD² / floor": "mmd2_ratio",
     "the truth's": "true_mmd2_ratio",
     "fit, s": "seconds",
-    "why not recovered": "reason",
+    "why not determined": "reason",
 }
 """Heading of the table -> key of a row; columns that no row has are left out."""
 
@@ -44,17 +44,17 @@ Row = Mapping[str, Any]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, int]:
-    """Counts of systems: at each level of ``|cos|``, recovered, and wrongly recovered.
+    """Counts of systems: at each level of ``|cos|``, determined, and wrongly determined.
 
-    A system is recovered where its row has no ``reason`` against it, and wrongly so if its
+    A system is determined where its row has no ``reason`` against it, and wrongly so if its
     ``|cos|`` is below the first level.
     """
-    recovered = [row for row in rows if not row["reason"]]
+    determined = [row for row in rows if not row["reason"]]
     return {
         "systems": len(rows),
         **{f"cos >= {level}": _count_from(rows, level) for level in COSINE_LEVELS},
-        "recovered": len(recovered),
-        "wrongly recovered": len(recovered) - _count_from(recovered, COSINE_LEVELS[0]),
+        "determined": len(determined),
+        "wrongly determined": len(determined) - _count_from(determined, COSINE_LEVELS[0]),
     }
 
 
@@ -91,15 +91,15 @@ def _label(row: Row) -> str:
 
 
 def _figure(rows: Sequence[Row]) -> Figure:
-    """``1 - |cos|`` of every system, best first, and whether it was recovered."""
+    """``1 - |cos|`` of every system, best first, and whether it was determined."""
     ranked = sorted(rows, key=lambda row: -(row["cos"] or 0))
     figure = new_figure(8, 0.16 * len(rows) + 1)
     axes = figure.subplots()
-    for mark, recovered in (("o", True), ("x", False)):
-        places = [k for k, row in enumerate(ranked) if (not row["reason"]) == recovered]
+    for mark, determined in (("o", True), ("x", False)):
+        places = [k for k, row in enumerate(ranked) if (not row["reason"]) == determined]
         errors = [max(1 - (ranked[k]["cos"] or 0), 1e-7) for k in places]
-        colour = FAMILIES["library" if recovered else "score"].colour
-        label = "recovered" if recovered else "rejected or not determined"
+        colour = FAMILIES["library" if determined else "score"].colour
+        label = "determined" if determined else "not determined"
         axes.plot(errors, places, mark, color=colour, label=label)
     axes.set_yticks(range(len(ranked)), [_label(row) for row in ranked], fontsize=6)
     axes.set(xscale="log", xlabel="1 \N{MINUS SIGN} |cos| to the true velocity, held-out states")

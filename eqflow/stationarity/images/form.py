@@ -144,6 +144,11 @@ class ImageForm(Form):
     def moments_along(self, u: Float[Tensor, " m"]) -> Float[Tensor, "n unknowns"]:
         return self._transposed @ (self.mix @ u)
 
+    def weighted_jacobian(
+        self, weights: Float[Tensor, " n"]
+    ) -> Float[Tensor, "functions unknowns"]:
+        return torch.tensordot(weights, self.blocks, dims=1) / self.sample_size
+
     def sampling_covariance(self, root: Float[Tensor, "m r"]) -> Float[Tensor, "unknowns unknowns"]:
         combined = torch.einsum("nmk,mr->nrk", self.blocks, self.mix @ root).flatten(0, 1)
         mean = root.T @ self.jacobian
