@@ -49,7 +49,11 @@ FUNCTIONS_PER_UNKNOWN = 1.5
 do not pass the held-out test."""
 
 
-HALVINGS = 4
+FINAL_RIDGE = 1e-4
+"""Ridge on the covariance of the moments in the refit, which starts close to its minimum."""
+
+
+HALVINGS = 2
 """Number of times that snapshots are divided into random halves to find the bias of a fit."""
 
 
@@ -257,7 +261,9 @@ class CandidateFitter:
         form = self._form_of_all(candidate, self.final_function_count)
         start = candidate.unknowns(form)
         form.set_effective_size(start)
-        minimum = minimise(form, start, candidate.minimum.support, tolerance=0.01)
+        minimum = minimise(
+            form, start, candidate.minimum.support, ridge=FINAL_RIDGE, tolerance=0.01
+        )
         refit = replace(candidate, form=form, minimum=minimum)
         return replace(refit, bias=self._bias(refit))
 
@@ -280,7 +286,8 @@ class CandidateFitter:
     def _refit_to(self, states: Any, candidate: Candidate) -> Float[Tensor, " unknowns"]:
         functions = self._functions(candidate.columns, self.final_function_count)
         form = self._form(states, candidate.columns, functions, rms=candidate.form.rms)
-        fit = minimise(form, candidate.minimum.xi, candidate.minimum.support, tolerance=0.01)
+        minimum = candidate.minimum
+        fit = minimise(form, minimum.xi, minimum.support, minimum.ridge, tolerance=0.01)
         return candidate.form.normalised(fit.xi)
 
     def _eliminated(self, columns: Tensor, form: Form, minimum: Minimum) -> Minimum:
