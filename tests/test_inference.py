@@ -217,7 +217,7 @@ def test_a_law_that_drifts_is_not_kept_when_simulated(lorenz):
     assert truth.drift < 2
     slower = Library((3,), degree=2)
     slower.load_state_dict(field.state_dict())
-    slower.coefficients[3, 2] *= 0.9  # z relaxes more slowly: another attractor
+    slower.coefficients[3, 2] *= 0.6  # z relaxes more slowly: another attractor
     assert simulated(slower, z, bounding_radius(z)).drift > 2
 
 
