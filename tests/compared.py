@@ -35,6 +35,7 @@ def law_of(dim=2):
             rejected | {"effect_size": 0.7},
             tried | {"degree": 1, "p_value": 0.4321, "effect_size": -0.001},
         ],
+        terms=2,
         path=[{"terms": 3, "rise": 0.0}, {"terms": 2, "rise": 1.5}, {"terms": 1, "rise": 4e4}],
         p_value=0.4321,
         effect_size=-0.001,

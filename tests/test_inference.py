@@ -136,6 +136,7 @@ def test_intervals_of_lorenz_hold_its_coefficients(lorenz):
     low, high, share = map(torch.tensor, (findings.low, findings.high, findings.inclusion))
     kept = {(names[a], j) for a, j in field.coefficients.nonzero().tolist()}
     assert kept >= LORENZ
+    assert findings.numbers()["selection/terms"] == len(kept)
     assert bool((low <= field.coefficients).all())
     assert bool((field.coefficients <= high).all())
     assert float(share[field.coefficients != 0].mean()) > 0.7

@@ -12,6 +12,7 @@ from eqflow.report.sweep.leaderboard import summary, table, write_leaderboard
 FINDINGS = Findings(
     degree=2,
     degrees=[],
+    terms=1,
     path=[],
     p_value=0.4,
     effect_size=0.0,

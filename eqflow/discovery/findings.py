@@ -1,7 +1,6 @@
 """What a fit of a library says of its equations, and whether the snapshots determine them."""
 
 from dataclasses import dataclass, field
-from itertools import chain
 from math import log
 
 from eqflow.discovery.candidates import ACCEPTANCE_LEVEL
@@ -42,6 +41,7 @@ class Findings:
         degree: Degree of the selected library.
         degrees: A row for each library that was fitted: its degree, unknowns, terms that were kept,
             statistic per moment, held-out p-value and effect size.
+        terms: Number of terms that were kept, counted once for every equation they are in.
         path: Terms left, and the rise of the statistic, along the elimination of the full fit.
         p_value: P-value of the held-out test.
         effect_size: Effect size of the held-out test.
@@ -73,6 +73,7 @@ class Findings:
 
     degree: int
     degrees: list[dict[str, float]]
+    terms: int
     path: list[dict[str, float]]
     p_value: float
     effect_size: float
@@ -121,10 +122,9 @@ class Findings:
 
     def numbers(self) -> dict[str, float]:
         """The numbers of ``metrics.json``, by their names there."""
-        intervals = zip(chain(*self.low), chain(*self.high), strict=True)
         return {
             "selection/degree": self.degree,
-            "selection/terms": sum(low != high for low, high in intervals),
+            "selection/terms": self.terms,
             "selection/p_value": self.p_value,
             "spectrum/dimension": self.dimension,
             "spectrum/gap": self.gap,

@@ -106,6 +106,7 @@ def infer(
     return Findings(
         degree=_degree(field, full),
         degrees=[_row(field, *pair) for pair in pairs],
+        terms=int(field.coefficients.count_nonzero()),
         path=[{"terms": len(s.support), "rise": s.rise} for s in path(full.form, full.minimum)],
         p_value=candidate.test.p_value,
         effect_size=candidate.test.effect_size,
