@@ -98,8 +98,9 @@ def test_samples_of_the_bootstrap_choose_terms_again():
     assert bool((samples.all != 0).all())
     # other samples would have chosen other terms, but those that are kept mostly
     kept = torch.zeros(30, dtype=torch.bool).index_fill(0, fit.support, True)
-    assert float(samples.inclusion[kept].mean()) > 0.7
-    assert 0 < float(samples.inclusion[~kept].mean()) < 0.1
+    share = (samples.selected != 0).double().mean(0)
+    assert float(share[kept].mean()) > 0.8
+    assert 0 < float(share[~kept].mean()) < 0.1
     # errors of kept terms are those of a fit of them alone
     alone = influence(form, minimise(form, fit.xi, fit.support)).covariance.diagonal().sqrt()
     same = samples.selected[((samples.selected != 0) == kept).all(1)]

@@ -30,11 +30,6 @@ class Resamples(NamedTuple):
     selected: Float[Tensor, "draws unknowns"]
     all: Float[Tensor, "draws unknowns"]
 
-    @property
-    def inclusion(self) -> Float[Tensor, " unknowns"]:
-        """Share of the samples in which each unknown was selected."""
-        return (self.selected != 0).double().mean(0)
-
 
 def resampled(
     form: Form,

@@ -41,7 +41,7 @@ PILOT_STATES_PER_UNKNOWN = 160
 
 
 MIN_FUNCTIONS = 100
-"""Number of test functions of the pilot form, and of a fit to few snapshots."""
+"""Least number of test functions of the pilot form."""
 
 
 FUNCTIONS_PER_UNKNOWN = 1.5

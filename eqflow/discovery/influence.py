@@ -57,15 +57,13 @@ def _congruent(root: Tensor, matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """Expansion of ``J`` around a fit, and what each observation does to its unknowns.
+    """What each observation does to the unknowns of a fit.
 
     Attributes:
-        curvature: Half the exact second derivative of ``J``, see :func:`curvature`.
         effects: Change of the unknowns at fixed speed by each observation, times their number.
         covariance: Sampling covariance of the unknowns.
     """
 
-    curvature: Float[Tensor, "support support"]
     effects: Float[Tensor, "n support"]
     covariance: Float[Tensor, "support support"]
 
@@ -76,4 +74,4 @@ def influence(form: Form, minimum: Minimum) -> Influence:
     white = torch.linalg.solve_triangular(here.root, form.mix.T, upper=False)
     step = torch.linalg.solve(exact / form.effective_size, minimum.slopes.T @ white)
     effects = -(here.h - here.h.mean(0)) @ step.T
-    return Influence(exact, effects, _covariance(effects) / form.effective_size)
+    return Influence(effects, _covariance(effects) / form.effective_size)
